@@ -75,6 +75,10 @@ class Write(msgspec.Struct, frozen=True, kw_only=True):
         summary: In words, one line.
         diff: Lines of a diff, each starting with ``+``, ``-`` or a space.
         optional: The action goes on if this write fails (a record, a tag).
+        target: Index of the target it is about; when it fails, only that target's later writes
+            are left out.
+        yields: Names of values that later bodies use as ``{{name}}``, each with the dotted path
+            where the answer holds it: ``(("run_id", "run.info.run_id"),)``.
     """
 
     system: str
@@ -85,6 +89,8 @@ class Write(msgspec.Struct, frozen=True, kw_only=True):
     summary: str = ""
     diff: tuple[str, ...] = ()
     optional: bool = False
+    target: int = 0
+    yields: tuple[tuple[str, str], ...] = ()
 
 
 class Check(msgspec.Struct, frozen=True, kw_only=True):
@@ -108,6 +114,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
         confirmation: What the user will be asked for.
         until: What will be watched for as proof, in words.
         back: How to take it back, in words; empty when it cannot be.
+        notes: What the user should know beside it, a line each (the commit a branch resolved to,
+            a warning of the config).
     """
 
     id: str
@@ -120,6 +128,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     confirmation: Confirmation = Confirmation.TYPED
     until: str = ""
     back: str = ""
+    notes: tuple[str, ...] = ()
 
     @property
     def typed_word(self) -> str:

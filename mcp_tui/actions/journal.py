@@ -1,0 +1,169 @@
+"""The local append-only journal: what this user's console did, one JSON object a line.
+
+A plan is written down when its first write is about to leave and again when it ended, so that a
+console killed in between leaves an unfinished entry rather than silence.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from mcp_tui.domain.plan import Outcome, OutcomeStatus, Plan, Target, Tier, Verb
+from mcp_tui.domain.text import clean_line
+from mcp_tui.errors import UsageError
+
+_LONGEST_LINE = 1_048_576
+
+
+class Entry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One line of the journal.
+
+    Attributes:
+        at: Unix time in seconds.
+        event: ``started`` before the first write leaves, ``ended`` after the last answer.
+        plan: The plan's id.
+        user: Who the cluster says we are; empty when unknown.
+        local_user: The user of this machine.
+        outcomes: One a target, for ``ended``.
+        summary: The plan's writes in words.
+    """
+
+    at: float
+    event: Literal["started", "ended"]
+    plan: str
+    verb: Verb
+    context: str
+    tier: Tier
+    targets: tuple[Target, ...]
+    user: str = ""
+    local_user: str = ""
+    summary: tuple[str, ...] = ()
+    outcomes: tuple[Outcome, ...] = ()
+
+
+class Action(msgspec.Struct, frozen=True, kw_only=True):
+    """One action as the journal tells it: its start, and its end if there was one."""
+
+    started: Entry
+    ended: Entry | None
+
+    @property
+    def result(self) -> str:
+        """The worst outcome in one word, or ``unfinished``."""
+        if self.ended is None:
+            return "unfinished"
+        order = (
+            OutcomeStatus.FAILED,
+            OutcomeStatus.UNKNOWN,
+            OutcomeStatus.UNPROVEN,
+            OutcomeStatus.PROVEN,
+        )
+        statuses = {o.status for o in self.ended.outcomes}
+        return next((s.value for s in order if s in statuses), "unknown")
+
+
+class Journal:
+    """Appends to and reads ``journal.jsonl`` in the state directory.
+
+    Args:
+        directory: Made (mode 0700) when first written to.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self.path = directory / "journal.jsonl"
+
+    def start(self, plan: Plan, *, at: float, user: str, local_user: str) -> None:
+        """Write down that a plan is about to be applied.
+
+        Raises:
+            UsageError: The journal cannot be written; nothing must be applied then.
+        """
+        self._append(
+            Entry(
+                at=at,
+                event="started",
+                plan=plan.id,
+                verb=plan.verb,
+                context=plan.context,
+                tier=plan.tier,
+                targets=plan.targets,
+                user=user,
+                local_user=local_user,
+                summary=tuple(w.summary for w in plan.writes),
+            )
+        )
+
+    def end(self, plan: Plan, outcomes: tuple[Outcome, ...], *, at: float) -> None:
+        """Write down how it ended. Raises UsageError as :meth:`start` does."""
+        self._append(
+            Entry(
+                at=at,
+                event="ended",
+                plan=plan.id,
+                verb=plan.verb,
+                context=plan.context,
+                tier=plan.tier,
+                targets=plan.targets,
+                outcomes=outcomes,
+            )
+        )
+
+    def actions(self) -> list[Action]:
+        """All actions, oldest first. Lines that cannot be read are passed over.
+
+        Raises:
+            UsageError: The file exists and cannot be read.
+        """
+        started: dict[str, Entry] = {}
+        ended: dict[str, Entry] = {}
+        for entry in self._entries():
+            (started if entry.event == "started" else ended)[entry.plan] = entry
+        return [Action(started=e, ended=ended.get(plan)) for plan, e in started.items()]
+
+    def _entries(self) -> Iterator[Entry]:
+        try:
+            with self.path.open("rb") as file:
+                for line in file:
+                    try:
+                        yield msgspec.json.decode(line, type=Entry)
+                    except (msgspec.DecodeError, UnicodeDecodeError):
+                        # A line torn by a full disk must not hide the others.
+                        continue
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            raise UsageError(
+                f"cannot read the journal: {error.strerror}", where=clean_line(str(self.path))
+            ) from None
+
+    def _append(self, entry: Entry) -> None:
+        line = msgspec.json.encode(entry) + b"\n"
+        if len(line) > _LONGEST_LINE:
+            raise UsageError("the plan is too large for the journal", where=str(self.path))
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
+            try:
+                fcntl.flock(fd, fcntl.LOCK_EX)
+                size = os.fstat(fd).st_size
+                # A torn last line is closed first, so that this one stands by itself.
+                if size and os.pread(fd, 1, size - 1) != b"\n":
+                    line = b"\n" + line
+                view = memoryview(line)
+                while view:
+                    view = view[os.write(fd, view) :]
+                os.fsync(fd)
+            finally:
+                os.close(fd)
+        except OSError as error:
+            raise UsageError(
+                f"cannot write the journal: {error.strerror}",
+                where=clean_line(str(self.path)),
+                hint="nothing was done; free the disk or set XDG_STATE_HOME",
+            ) from None
