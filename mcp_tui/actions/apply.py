@@ -38,7 +38,6 @@ class Wire(Protocol):
 
 
 Progress = Callable[[str], None]
-Proof = Callable[[Target], "asyncio.Future[str] | asyncio.Task[str]"]
 
 
 class Applied(msgspec.Struct, frozen=True, kw_only=True):
@@ -114,6 +113,25 @@ async def _send_once(
         return await wire.kubernetes(write.method, path, body, write.content_type)
     except UnknownOutcomeError as unknown:
         return await _settle(plan, write, wire, path, body, unknown)
+
+
+async def _compensate(
+    plan: Plan, wire: Wire, failed: dict[int, Outcome], values: dict[str, str]
+) -> list[str]:
+    """Clear away what a failed target left half-made; what cannot be is said, not raised."""
+    warnings: list[str] = []
+    for write in plan.compensate:
+        outcome = failed.get(write.target)
+        if outcome is None or outcome.status is not OutcomeStatus.FAILED:
+            continue
+        path, body = fill(write.path, values), fill(write.body, values)
+        if "{{" in path or (isinstance(body, dict) and "{{" in str(body.get("run_id", ""))):
+            continue  # The write that would have yielded it never got through.
+        try:
+            await _send_once(plan, write, wire, values)
+        except McpTuiError as error:
+            warnings.append(f"{write.summary}: {error.line()}")
+    return warnings
 
 
 async def _settle(

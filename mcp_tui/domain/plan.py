@@ -110,6 +110,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
         tier: Tier of the context.
         targets: One, or several of the same context.
         writes: Every call, in order.
+        compensate: Calls that are sent only when a target failed for certain after an earlier
+            write of it got through, so that nothing half-made is left (a run without a job).
         checks: Filled by the check step.
         confirmation: What the user will be asked for.
         until: What will be watched for as proof, in words.
@@ -124,6 +126,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     tier: Tier
     targets: tuple[Target, ...]
     writes: tuple[Write, ...]
+    compensate: tuple[Write, ...] = ()
     checks: tuple[Check, ...] = ()
     confirmation: Confirmation = Confirmation.TYPED
     until: str = ""
