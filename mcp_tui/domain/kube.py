@@ -1,0 +1,435 @@
+"""Kubernetes objects, typed to the fields that the console uses.
+
+Field names follow the APIs (batch/v1, core/v1); the kinds of others are in ``kube_custom.py``.
+Fields that are not declared here are skipped by the decoder and cost no memory. Everything has a
+default, so that an object of an older or newer server decodes. Times stay as the server wrote
+them (RFC 3339) until :func:`epoch` is asked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, Generic, TypeVar
+
+import msgspec
+
+from mcp_tui.domain import keys
+from mcp_tui.domain.decode import DecodeError, decode, scrub
+
+__all__ = [
+    "Annotations",
+    "Condition",
+    "Container",
+    "ContainerState",
+    "ContainerStatus",
+    "DecodeError",
+    "Event",
+    "Job",
+    "Kube",
+    "ListMeta",
+    "Namespace",
+    "Node",
+    "ObjectList",
+    "ObjectMeta",
+    "ObjectReference",
+    "OwnerReference",
+    "Pod",
+    "PodTemplate",
+    "Resources",
+    "Status",
+    "Terminated",
+    "WatchEvent",
+    "condition",
+    "decode",
+    "decode_watch",
+    "epoch",
+    "scrub",
+]
+
+T = TypeVar("T")
+
+
+class Kube(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=False):
+    """What all structs here share: frozen, camelCase on the wire, not tracked by the collector."""
+
+
+def epoch(time: str | None) -> float | None:
+    """Seconds since 1970 of an RFC 3339 time; None for no time or one that cannot be read."""
+    if not time:
+        return None
+    try:
+        parsed = datetime.fromisoformat(time)
+        return parsed.timestamp() if parsed.tzinfo else None
+    except (ValueError, OverflowError):
+        return None
+
+
+class OwnerReference(Kube, frozen=True, kw_only=True):
+    kind: str = ""
+    name: str = ""
+    uid: str = ""
+    controller: bool = False
+
+
+class Annotations(Kube, frozen=True, kw_only=True):
+    """The annotations that the console reads; all others are skipped.
+
+    They can be a quarter of a megabyte each (``last-applied-configuration``), on every object.
+    What shows an object in full, or takes ``mcp-tui.io/config`` for a retry, reads that object.
+    """
+
+    git_url: str = msgspec.field(default="", name=keys.GIT_URL)
+    git_branch: str = msgspec.field(default="", name=keys.GIT_BRANCH)
+    experiment_id: str = msgspec.field(default="", name=keys.EXPERIMENT_ID)
+    experiment: str = msgspec.field(default="", name=keys.EXPERIMENT)
+    parent: str = msgspec.field(default="", name=keys.PARENT)
+    submitted_by: str = msgspec.field(default="", name=keys.SUBMITTED_BY)
+
+    def get(self, key: str, default: str = "") -> str:
+        """The value of an annotation by its full key, as in a mapping."""
+        return getattr(self, _ANNOTATIONS.get(key, ""), "") or default
+
+
+_ANNOTATIONS: Mapping[str, str] = {
+    field.encode_name: field.name for field in msgspec.structs.fields(Annotations)
+}
+
+
+class ObjectMeta(Kube, frozen=True, kw_only=True):
+    name: str = ""
+    namespace: str = ""
+    uid: str = ""
+    resource_version: str = ""
+    generation: int = 0
+    creation_timestamp: str | None = None
+    deletion_timestamp: str | None = None
+    labels: dict[str, str] = msgspec.field(default_factory=dict)
+    annotations: Annotations = Annotations()
+    owner_references: tuple[OwnerReference, ...] = ()
+
+    @property
+    def controller(self) -> OwnerReference | None:
+        """The owner that made this object and looks after it."""
+        return next((owner for owner in self.owner_references if owner.controller), None)
+
+
+class Condition(Kube, frozen=True, kw_only=True):
+    """A condition of any kind; ``status`` is True, False or Unknown."""
+
+    type: str = ""
+    status: str = ""
+    reason: str = ""
+    message: str = ""
+    last_transition_time: str | None = None
+
+    @property
+    def is_true(self) -> bool:
+        """Whether the condition holds."""
+        return self.status == "True"
+
+
+def condition(conditions: tuple[Condition, ...], type_: str) -> Condition | None:
+    """The condition of a type, or None."""
+    return next((item for item in conditions if item.type == type_), None)
+
+
+# A quantity is a string, but a manifest may write 2 and the type of a CRD may keep it a number.
+Quantities = dict[str, str | int | float]
+
+
+class Resources(Kube, frozen=True, kw_only=True):
+    """What containers ask for, by resource name; see ``quantity.py`` for the values."""
+
+    requests: Quantities = msgspec.field(default_factory=dict)
+    limits: Quantities = msgspec.field(default_factory=dict)
+
+
+class Container(Kube, frozen=True, kw_only=True):
+    name: str = ""
+    image: str = ""
+    restart_policy: str = ""
+    resources: Resources = Resources()
+
+
+class SchedulingGate(Kube, frozen=True, kw_only=True):
+    name: str = ""
+
+
+class PodSpec(Kube, frozen=True, kw_only=True):
+    node_name: str = ""
+    restart_policy: str = ""
+    priority: int | None = None
+    priority_class_name: str = ""
+    active_deadline_seconds: int | None = None
+    scheduling_gates: tuple[SchedulingGate, ...] = ()
+    containers: tuple[Container, ...] = ()
+    init_containers: tuple[Container, ...] = ()
+
+
+class Running(Kube, frozen=True, kw_only=True):
+    started_at: str | None = None
+
+
+class Waiting(Kube, frozen=True, kw_only=True):
+    reason: str = ""
+    message: str = ""
+
+
+class Terminated(Kube, frozen=True, kw_only=True):
+    exit_code: int = 0
+    signal: int = 0
+    reason: str = ""
+    message: str = ""
+    started_at: str | None = None
+    finished_at: str | None = None
+
+
+class ContainerState(Kube, frozen=True, kw_only=True):
+    """Exactly one is set; none means waiting without a reason."""
+
+    running: Running | None = None
+    waiting: Waiting | None = None
+    terminated: Terminated | None = None
+
+
+class ContainerStatus(Kube, frozen=True, kw_only=True):
+    name: str = ""
+    ready: bool = False
+    started: bool | None = None
+    restart_count: int = 0
+    image: str = ""
+    image_id: str = msgspec.field(default="", name="imageID")
+    state: ContainerState = ContainerState()
+    last_state: ContainerState = ContainerState()
+
+
+class PodStatus(Kube, frozen=True, kw_only=True):
+    phase: str = ""
+    reason: str = ""
+    message: str = ""
+    start_time: str | None = None
+    conditions: tuple[Condition, ...] = ()
+    container_statuses: tuple[ContainerStatus, ...] = ()
+    init_container_statuses: tuple[ContainerStatus, ...] = ()
+
+
+class Pod(Kube, frozen=True, kw_only=True):
+    """core/v1 Pod."""
+
+    kind: str = "Pod"
+    api_version: str = "v1"
+    metadata: ObjectMeta = ObjectMeta()
+    spec: PodSpec = PodSpec()
+    status: PodStatus = PodStatus()
+
+
+class PodTemplate(Kube, frozen=True, kw_only=True):
+    """The template of pods; its labels follow from the object that holds it and are skipped."""
+
+    spec: PodSpec = PodSpec()
+
+
+class JobSpec(Kube, frozen=True, kw_only=True):
+    parallelism: int | None = None
+    completions: int | None = None
+    completion_mode: str = "NonIndexed"
+    backoff_limit: int | None = None
+    backoff_limit_per_index: int | None = None
+    max_failed_indexes: int | None = None
+    active_deadline_seconds: int | None = None
+    suspend: bool = False
+    managed_by: str = ""
+    ttl_seconds_after_finished: int | None = None
+    template: PodTemplate = PodTemplate()
+
+
+class JobStatus(Kube, frozen=True, kw_only=True):
+    active: int = 0
+    ready: int = 0
+    terminating: int = 0
+    succeeded: int = 0
+    failed: int = 0
+    start_time: str | None = None
+    completion_time: str | None = None
+    completed_indexes: str = ""
+    failed_indexes: str = ""
+    conditions: tuple[Condition, ...] = ()
+
+
+class Job(Kube, frozen=True, kw_only=True):
+    """batch/v1 Job."""
+
+    kind: str = "Job"
+    api_version: str = "batch/v1"
+    metadata: ObjectMeta = ObjectMeta()
+    spec: JobSpec = JobSpec()
+    status: JobStatus = JobStatus()
+
+
+class ObjectReference(Kube, frozen=True, kw_only=True):
+    kind: str = ""
+    namespace: str = ""
+    name: str = ""
+    uid: str = ""
+    field_path: str = ""
+
+
+class EventSource(Kube, frozen=True, kw_only=True):
+    component: str = ""
+    host: str = ""
+
+
+class EventSeries(Kube, frozen=True, kw_only=True):
+    count: int = 0
+    last_observed_time: str | None = None
+
+
+class Event(Kube, frozen=True, kw_only=True):
+    """core/v1 Event."""
+
+    metadata: ObjectMeta = ObjectMeta()
+    involved_object: ObjectReference = ObjectReference()
+    type: str = ""
+    reason: str = ""
+    message: str = ""
+    count: int | None = None
+    first_timestamp: str | None = None
+    last_timestamp: str | None = None
+    event_time: str | None = None
+    series: EventSeries | None = None
+    source: EventSource = EventSource()
+    reporting_component: str = ""
+
+    @property
+    def times(self) -> int:
+        """How often it was seen; at least once."""
+        counts = (self.count or 0, self.series.count if self.series else 0)
+        return max(1, *counts)
+
+    @property
+    def last_seen(self) -> float | None:
+        """When it was seen last, in epoch seconds; each generation of clients has its own field."""
+        observed = self.series.last_observed_time if self.series else None
+        for time in (observed, self.last_timestamp, self.event_time, self.first_timestamp):
+            seconds = epoch(time)
+            if seconds is not None:
+                return seconds
+        return epoch(self.metadata.creation_timestamp)
+
+    @property
+    def component(self) -> str:
+        """Which controller or kubelet reported it."""
+        return self.reporting_component or self.source.component
+
+
+class NodeSpec(Kube, frozen=True, kw_only=True):
+    unschedulable: bool = False
+
+
+class NodeStatus(Kube, frozen=True, kw_only=True):
+    conditions: tuple[Condition, ...] = ()
+    capacity: Quantities = msgspec.field(default_factory=dict)
+    allocatable: Quantities = msgspec.field(default_factory=dict)
+
+
+class Node(Kube, frozen=True, kw_only=True):
+    """core/v1 Node, as far as a pod's place is concerned."""
+
+    kind: str = "Node"
+    api_version: str = "v1"
+    metadata: ObjectMeta = ObjectMeta()
+    spec: NodeSpec = NodeSpec()
+    status: NodeStatus = NodeStatus()
+
+
+class NamespaceStatus(Kube, frozen=True, kw_only=True):
+    phase: str = ""
+
+
+class Namespace(Kube, frozen=True, kw_only=True):
+    """core/v1 Namespace."""
+
+    kind: str = "Namespace"
+    api_version: str = "v1"
+    metadata: ObjectMeta = ObjectMeta()
+    status: NamespaceStatus = NamespaceStatus()
+
+
+class ListMeta(Kube, frozen=True, kw_only=True):
+    resource_version: str = ""
+    continue_: str = msgspec.field(default="", name="continue")
+    remaining_item_count: int | None = None
+
+
+class ObjectList(msgspec.Struct, Generic[T], kw_only=True, rename="camel"):
+    """A page of a list. Items of a typed list carry no kind of their own."""
+
+    kind: str = ""
+    api_version: str = ""
+    metadata: ListMeta = ListMeta()
+    items: list[T] = []
+
+
+class StatusCause(Kube, frozen=True, kw_only=True):
+    reason: str = ""
+    message: str = ""
+    field: str = ""
+
+
+class StatusDetails(Kube, frozen=True, kw_only=True):
+    name: str = ""
+    group: str = ""
+    kind: str = ""
+    uid: str = ""
+    causes: tuple[StatusCause, ...] = ()
+    retry_after_seconds: int | None = None
+
+
+class Status(Kube, frozen=True, kw_only=True):
+    """meta/v1 Status: how an API server says no."""
+
+    kind: str = ""
+    status: str = ""
+    reason: str = ""
+    message: str = ""
+    code: int = 0
+    details: StatusDetails = StatusDetails()
+
+
+class WatchEvent(msgspec.Struct, frozen=True, kw_only=True):
+    """One line of a watch; see :func:`decode_watch`."""
+
+    type: str = ""
+    object: msgspec.Raw = msgspec.Raw(b"{}")
+
+
+def decode_watch(type_: type[T], line: bytes) -> tuple[str, T | Status]:
+    """Decode one line of a watch, sanitised.
+
+    Args:
+        type_: The struct of the objects watched. A BOOKMARK decodes to one whose metadata holds
+            the resourceVersion and nothing else.
+        line: One line, with or without its end.
+
+    Returns:
+        ADDED, MODIFIED, DELETED or BOOKMARK with the object; ERROR with a :class:`Status`.
+
+    Raises:
+        DecodeError: As :func:`mcp_tui.domain.decode.decode`.
+    """
+    try:
+        event = _watch_event(line)
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        # Raw control characters or a lone surrogate: the lenient way, which cannot keep it raw.
+        loose: dict[str, Any] = decode(dict[str, Any], line)
+        event = WatchEvent(
+            type=str(loose.get("type", "")),
+            object=msgspec.Raw(msgspec.json.encode(loose.get("object", {}))),
+        )
+    if event.type == "ERROR":
+        return event.type, decode(Status, event.object)
+    return scrub(event.type), decode(type_, event.object)
+
+
+_watch_event = msgspec.json.Decoder(WatchEvent).decode
