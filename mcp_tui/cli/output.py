@@ -1,0 +1,139 @@
+"""What the commands print: tables, JSON, YAML, names. The only place that writes to stdout."""
+
+from __future__ import annotations
+
+import os
+import sys
+import unicodedata
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Generic, TextIO, TypeVar
+
+import msgspec
+
+from mcp_tui.domain.text import clean_line
+
+T = TypeVar("T")
+
+FORMATS = ("table", "wide", "json", "yaml", "name")
+
+_STYLES: Mapping[str, str] = {
+    "failed": "31",
+    "attention": "33",
+    "waiting": "36",
+    "running": "34",
+    "done": "32",
+    "dim": "2",
+    "bold": "1",
+    "prod": "97;41;1",
+}
+
+
+class Column(msgspec.Struct, Generic[T], frozen=True):
+    """A column of a printed table.
+
+    Attributes:
+        title: In capitals.
+        text: What a row says here, already sanitised.
+        wide: Only with ``-o wide``.
+        style: Name of a style for a row's cell; empty for none.
+    """
+
+    title: str
+    text: Callable[[T], str]
+    wide: bool = False
+    style: Callable[[T], str] | None = None
+
+
+class Printer:
+    """Writes results to stdout and notices to stderr, coloured only on a terminal that wants it.
+
+    Args:
+        color: None decides by the terminal, ``NO_COLOR`` and ``TERM``.
+    """
+
+    def __init__(
+        self, *, out: TextIO | None = None, err: TextIO | None = None, color: bool | None = None
+    ) -> None:
+        self.out = out or sys.stdout
+        self.err = err or sys.stderr
+        plain = bool(os.environ.get("NO_COLOR")) or os.environ.get("TERM") == "dumb"
+        self.color = (self.out.isatty() and not plain) if color is None else color
+
+    def line(self, text: str = "") -> None:
+        """One line of the result."""
+        self.out.write(self._safe(text, self.out) + "\n")
+        self.out.flush()
+
+    def note(self, text: str) -> None:
+        """One line beside the result: progress, warnings, errors."""
+        self.err.write(self._safe(text, self.err) + "\n")
+        self.err.flush()
+
+    def styled(self, text: str, style: str) -> str:
+        """Text in a style, or as it is where there is no colour."""
+        code = _STYLES.get(style, "")
+        return f"\x1b[{code}m{text}\x1b[0m" if self.color and code else text
+
+    def data(self, value: Any, fmt: str) -> None:
+        """A value as JSON or YAML."""
+        plain = msgspec.to_builtins(value, str_keys=True)
+        if fmt == "json":
+            text = msgspec.json.format(msgspec.json.encode(plain), indent=2).decode()
+        else:
+            import yaml
+
+            text = yaml.safe_dump(plain, sort_keys=False, allow_unicode=True).rstrip("\n")
+        self.line(text)
+
+    def table(
+        self,
+        rows: Sequence[T],
+        columns: Sequence[Column[T]],
+        *,
+        wide: bool = False,
+        header: bool = True,
+    ) -> None:
+        """Rows in aligned columns; the last column is as long as it likes."""
+        shown = [c for c in columns if wide or not c.wide]
+        cells = [[clean_line(c.text(row)) for c in shown] for row in rows]
+        titles = [c.title for c in shown]
+        widths = [
+            max([width(titles[i])] + [width(line[i]) for line in cells]) for i in range(len(shown))
+        ]
+        if header:
+            self.line(_join(titles, widths))
+        for row, texts in zip(rows, cells, strict=True):
+            styles = [c.style(row) if c.style else "" for c in shown]
+            padded = [
+                pad(text, widths[i] if i < len(shown) - 1 else 0) for i, text in enumerate(texts)
+            ]
+            painted = [self.styled(text, style) for text, style in zip(padded, styles, strict=True)]
+            self.line("  ".join(painted).rstrip())
+
+    @staticmethod
+    def _safe(text: str, stream: TextIO) -> str:
+        encoding = stream.encoding or "utf-8"
+        return text.encode(encoding, "backslashreplace").decode(encoding)
+
+
+def _join(texts: Iterable[str], widths: Sequence[int]) -> str:
+    return "  ".join(pad(t, w) for t, w in zip(texts, widths, strict=True)).rstrip()
+
+
+def width(text: str) -> int:
+    """Terminal cells of a text (East Asian wide characters take two, combining ones none)."""
+    if text.isascii():
+        return len(text)
+    return sum(
+        0
+        if unicodedata.combining(char)
+        else 2
+        if unicodedata.east_asian_width(char) in ("W", "F")
+        else 1
+        for char in text
+    )
+
+
+def pad(text: str, cells: int) -> str:
+    """Text filled with spaces to a number of cells."""
+    return text + " " * max(0, cells - width(text))

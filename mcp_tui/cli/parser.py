@@ -1,0 +1,246 @@
+"""The arguments of every command. Handlers are imported only when their command is run."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+from collections.abc import Callable, Sequence
+from typing import Any, NoReturn
+
+from mcp_tui import __version__
+from mcp_tui.cli.output import FORMATS
+from mcp_tui.errors import UsageError
+
+Run = Callable[[argparse.Namespace], Any]
+
+
+def _late(module: str, function: str) -> Run:
+    """A handler that is imported when it is called: ``mcp_tui.cli.<module>.<function>``."""
+
+    def run(args: argparse.Namespace) -> Any:
+        return getattr(importlib.import_module(f"mcp_tui.cli.{module}"), function)(args)
+
+    return run
+
+
+class _Parser(argparse.ArgumentParser):
+    """Raises instead of exiting, so that usage errors look like all others."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        # An abbreviation that works today is another option tomorrow.
+        super().__init__(*args, **{"allow_abbrev": False, **kwargs})
+
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(message, hint=f"see {self.prog} --help")
+
+
+def _common(*, top: bool) -> argparse.ArgumentParser:
+    """Options that every command takes, before or after its name."""
+    missing: Any = None if top else argparse.SUPPRESS
+    false: Any = False if top else argparse.SUPPRESS
+    p = argparse.ArgumentParser(add_help=False)
+    g = p.add_argument_group("common options")
+    g.add_argument("--context", default=missing, metavar="A[,B]", help="kubeconfig context(s)")
+    g.add_argument("-n", "--namespace", default=missing, metavar="NS", help="namespace")
+    g.add_argument(
+        "-A", "--all-namespaces", action="store_true", default=false, help="every namespace"
+    )
+    g.add_argument("--kubeconfig", default=missing, metavar="FILE", help="instead of KUBECONFIG")
+    g.add_argument(
+        "--config-file", default=missing, metavar="FILE", help="mcp-tui's own configuration"
+    )
+    g.add_argument(
+        "--read-only", action="store_true", default=false, help="nothing that writes leaves"
+    )
+    g.add_argument("--no-color", action="store_true", default=false, help="no colours")
+    return p
+
+
+def _output(p: argparse.ArgumentParser, default: str = "table") -> None:
+    p.add_argument("-o", "--output", choices=FORMATS, default=default, help="format")
+
+
+def _confirmable(p: argparse.ArgumentParser) -> None:
+    p.add_argument(
+        "--dry-run",
+        action="store_true",
+        help="show the plan, checked by the server's own dry run; change nothing",
+    )
+    p.add_argument(
+        "--confirm", metavar="CONTEXT/NAME", default="", help="confirm without being asked"
+    )
+    p.add_argument("-o", "--output", choices=("table", "json", "yaml"), default="table")
+    p.add_argument(
+        "--timeout", type=_seconds, default=60.0, metavar="DURATION", help="to see the effect"
+    )
+
+
+def _seconds(text: str) -> float:
+    units = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+    number, unit = (text[:-1], text[-1]) if text and text[-1] in units else (text, "s")
+    try:
+        value = float(number) * units[unit]
+    except ValueError:
+        value = -1.0
+    if not 0 <= value < 1e9:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a duration such as 90, 30s, 5m or 2h")
+    return value
+
+
+def _count(text: str) -> int:
+    if not text.isascii() or not text.isdigit():
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number")
+    return int(text)
+
+
+def build() -> argparse.ArgumentParser:
+    """The whole parser; also what completion and the README's table are made from."""
+    common = _common(top=False)
+    parser = _Parser(
+        prog="mcp-tui",
+        description="The terminal console of a machine-learning control plane.",
+        parents=[_common(top=True)],
+    )
+    parser.add_argument("--version", action="version", version=f"mcp-tui {__version__}")
+    _console_options(parser)
+    parser.set_defaults(run=_late("console", "console"), command="console")
+    commands = parser.add_subparsers(metavar="COMMAND", parser_class=_Parser, title="commands")
+
+    def add(to: Any, name: str, run: Run, text: str, *, words: str = "") -> argparse.ArgumentParser:
+        p: argparse.ArgumentParser = to.add_parser(
+            name, help=text, description=text[0].upper() + text[1:] + ".", parents=[common]
+        )
+        p.set_defaults(run=run, command=words or name)
+        return p
+
+    console = add(commands, "console", _late("console", "console"), "open the console")
+    _console_options(console)
+    _job_commands(commands, add)
+
+    demo = add(
+        commands, "demo", _late("demo", "demo"), "open the console on an embedded control plane"
+    )
+    _console_options(demo)
+    demo.add_argument(
+        "--no-console", action="store_true", help="serve only, and print how to connect"
+    )
+    demo.add_argument("--dir", metavar="DIR", help="keep its files there, instead of a new one")
+
+    doctor = add(
+        commands, "doctor", _late("doctor", "doctor"), "say what is reachable, allowed and missing"
+    )
+    _output(doctor)
+    doctor.add_argument("--timeout", type=_seconds, default=10.0, metavar="DURATION")
+    contexts = add(
+        commands, "contexts", _late("contexts", "contexts"), "list contexts, tiers and endpoints"
+    )
+    _output(contexts)
+    journal = add(
+        commands, "journal", _late("journal", "journal"), "list what this console has done"
+    )
+    _output(journal)
+    journal.add_argument("--limit", type=_count, default=50, metavar="N", help="the newest N")
+    completion = add(
+        commands, "completion", _late("completion", "completion"), "print a shell's completion"
+    )
+    completion.add_argument("shell", choices=("bash", "zsh", "fish"))
+    return parser
+
+
+def _console_options(p: argparse.ArgumentParser) -> None:
+    p.add_argument("--theme", default=argparse.SUPPRESS, help="colour scheme")
+    p.add_argument("--profile", choices=("auto", "local", "ssh"), default=argparse.SUPPRESS)
+
+
+def _job_commands(commands: Any, add: Callable[..., argparse.ArgumentParser]) -> None:
+    job = commands.add_parser("job", help="list, show, submit and act on training jobs")
+    verbs = job.add_subparsers(metavar="VERB", parser_class=_Parser, title="verbs", required=True)
+
+    ls = add(verbs, "ls", _late("jobs", "ls"), "list jobs", words="job ls")
+    _output(ls)
+    ls.add_argument("-l", "--selector", default="", metavar="LABELS", help="label selector")
+    ls.add_argument("--filter", default="", help="as / in the console")
+    ls.add_argument("-w", "--watch", action="store_true", help="go on, a line a change")
+    ls.add_argument("--timeout", type=_seconds, default=30.0, metavar="DURATION")
+
+    show = add(verbs, "show", _late("jobs", "show"), "show one job", words="job show")
+    show.add_argument("name", help="NAME, or KIND/NAME")
+    _output(show)
+    show.add_argument("-w", "--watch", action="store_true", help="follow it to its end")
+    show.add_argument("--logs", action="store_true", help="with its log lines")
+    show.add_argument("--timeout", type=_seconds, default=None, metavar="DURATION")
+
+    logs = add(verbs, "logs", _late("jobs", "logs"), "print a job's logs", words="job logs")
+    logs.add_argument("name", help="NAME, or KIND/NAME")
+    logs.add_argument("-f", "--follow", action="store_true", help="go on")
+    logs.add_argument("-p", "--previous", action="store_true", help="of the container before")
+    logs.add_argument("-c", "--container", default="", help="one container")
+    logs.add_argument("--pod", default="", help="one pod")
+    logs.add_argument("--rank", type=_count, default=None, help="one completion index")
+    logs.add_argument("--tail", type=_count, default=None, metavar="N", help="the newest N lines")
+    logs.add_argument("--timestamps", action="store_true", help="with the server's time")
+
+    submit = add(
+        verbs, "submit", _late("submit", "submit"), "submit a training job", words="job submit"
+    )
+    submit.add_argument(
+        "--config", required=True, metavar="FILE", help="train-config.yaml; - is stdin"
+    )
+    submit.add_argument("--git-branch", default="", metavar="REF", help="branch, tag or commit")
+    submit.add_argument("--name", default="", help="instead of the config's name")
+    submit.add_argument("--watch", action="store_true", help="follow it to its end")
+    submit.add_argument("--logs", action="store_true", help="with its log lines (with --watch)")
+    submit.add_argument(
+        "--no-run", action="store_true", help="without an MLflow run, when MLflow is not there"
+    )
+    _confirmable(submit)
+    submit.set_defaults(timeout=None)
+
+    for verb, text in (
+        ("cancel", "stop jobs for good: deleted with their pods, their runs KILLED"),
+        ("suspend", "end jobs' pods and hold them"),
+        ("resume", "let suspended jobs go on"),
+        ("delete", "remove finished jobs"),
+    ):
+        p = add(verbs, verb, _late("act", verb), text, words=f"job {verb}")
+        p.add_argument("names", nargs="+", metavar="NAME", help="NAME, or KIND/NAME")
+        _confirmable(p)
+    retry = add(
+        verbs, "retry", _late("act", "retry"), "submit a job again, with changes", words="job retry"
+    )
+    retry.add_argument("names", nargs=1, metavar="NAME", help="NAME, or KIND/NAME")
+    retry.add_argument("--memory", default=None, help="such as 128Gi")
+    retry.add_argument("--cpu", default=None, help="such as 8 or 500m")
+    retry.add_argument(
+        "--deadline", type=_seconds, default=None, metavar="DURATION", help="0 removes it"
+    )
+    retry.add_argument("--retries", type=_count, default=None, help="backoffLimit")
+    retry.add_argument("--env", action="append", default=[], metavar="KEY=VALUE", help="may repeat")
+    retry.add_argument("--no-run", action="store_true", help="without an MLflow run")
+    _confirmable(retry)
+
+    init = add(
+        verbs,
+        "init",
+        _late("schema", "init"),
+        "print a documented train-config.yaml",
+        words="job init",
+    )
+    init.add_argument("--force", action="store_true", help="overwrite the file")
+    init.add_argument("file", nargs="?", default="-", help="written there; - (the default) prints")
+    add(
+        verbs,
+        "schema",
+        _late("schema", "schema"),
+        "print the JSON Schema of train-config.yaml",
+        words="job schema",
+    )
+
+
+def parse(argv: Sequence[str]) -> argparse.Namespace:
+    """Parse arguments.
+
+    Raises:
+        UsageError: They make no sense; names the argument. ``--help`` and ``--version`` exit.
+    """
+    return build().parse_args(argv)
