@@ -31,8 +31,9 @@ _MAX_PRUNED: Final = 64
 """Fields of one object that may be left out before it is given up."""
 
 _ASCII: Final = bytes(range(128))
-# Go's encoder writes these three as escapes in every annotation that holds markup or a shell line.
-_PLAIN_ESCAPES: Final = (b"\\u003c", b"\\u003e", b"\\u0026")
+# Escapes that stand for something other than a quote, a slash, a line end, a tab, or <, > and &,
+# which Go's encoder escapes in every annotation that holds markup or a shell line.
+_ODD_ESCAPE: Final = re.compile(rb"\\(?:[bfr]|u(?!00(?:3[ceCE]|26)))")
 # What text.py calls unsafe, as UTF-8; looked for only in the bytes that are not ASCII, which stay
 # decodable one by one when the ASCII between them is taken out, since UTF-8 marks its lead bytes.
 _UNSAFE_UTF8: Final = re.compile(
@@ -53,11 +54,8 @@ def suspicious(data: bytes) -> bool:
     Never false when there is one; sometimes true when there is none, which costs only time.
     Raw control characters need no look: no JSON parser lets them pass.
     """
-    if b"\\" in data:
-        if b"\\u" in data and data.count(b"\\u") != sum(map(data.count, _PLAIN_ESCAPES)):
-            return True
-        if b"\\r" in data or b"\\b" in data or b"\\f" in data:
-            return True
+    if _ODD_ESCAPE.search(data):
+        return True
     if b"\x7f" in data:
         return True
     return not data.isascii() and _UNSAFE_UTF8.search(data.translate(None, _ASCII)) is not None
@@ -78,12 +76,22 @@ def decode(type_: type[T], data: bytes | msgspec.Raw) -> T:
         DecodeError: The bytes are no JSON, are nested deeper than :data:`MAX_DEPTH`, or are
             something else altogether, such as a list where an object was asked for.
     """
-    raw = data if isinstance(data, bytes) else bytes(data)
-    try:
-        value = _decoder(cast(Any, type_))(raw)
-    except (msgspec.MsgspecError, ValueError, RecursionError):
-        return cast(T, _lenient(type_, raw))
-    return cast(T, scrub(value) if suspicious(raw) else value)
+    return cast(T, decoder(cast(Any, type_))(data if isinstance(data, bytes) else bytes(data)))
+
+
+@cache
+def decoder(type_: Any) -> Callable[[bytes], Any]:
+    """:func:`decode` for one type, kept: what decodes many events holds it."""
+    parse = msgspec.json.Decoder(type_).decode
+
+    def decode_bytes(raw: bytes) -> Any:
+        try:
+            value = parse(raw)
+        except (msgspec.MsgspecError, ValueError, RecursionError):
+            return _lenient(type_, raw)
+        return scrub(value) if suspicious(raw) else value
+
+    return decode_bytes
 
 
 def scrub(value: Any) -> Any:
@@ -116,28 +124,46 @@ def scrub(value: Any) -> Any:
     return value
 
 
-@cache
-def _decoder(type_: Any) -> Callable[[bytes], Any]:
-    return msgspec.json.Decoder(type_).decode
+_frame = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+_items = msgspec.json.Decoder(list[msgspec.Raw] | None).decode
 
 
 def _lenient(type_: Any, raw: bytes) -> Any:
     try:
-        plain = json.loads(raw.decode("utf-8", "replace"), strict=False)
-        whole = _plain(plain, MAX_DEPTH)
+        item_type = _item_type(type_)
+        if item_type is None:
+            return _fit(type_, _loose(raw))
+        return _lenient_page(type_, item_type, raw)
     except RecursionError:
         raise DecodeError("the answer is nested too deeply") from None
     except ValueError as error:
         raise DecodeError(f"the answer is not valid JSON ({one_line(str(error))})") from None
-    items = whole.get("items") if isinstance(whole, dict) else None
-    if isinstance(items, list) and "items" in getattr(type_, "__struct_fields__", ()):
-        # One by one, so that an object that does not fit loses its own fields only.
-        item_type = _item_type(type_)
-        kept = [_fit(item_type, item) for item in items if isinstance(item, dict)]
-        envelope = _fit(type_, {**whole, "items": []})
-        msgspec.structs.force_setattr(envelope, "items", kept)
-        return envelope
-    return _fit(type_, whole)
+
+
+def _lenient_page(type_: Any, item_type: Any, raw: bytes) -> Any:
+    """Item by item, so that one that does not fit loses its own fields, and costs its own time."""
+    try:
+        frame = _frame(raw)
+        listed = _items(frame.pop("items", b"null")) or ()
+    except (msgspec.MsgspecError, ValueError):
+        # Not even the frame parses strictly.
+        rest = _loose(raw)
+        if not isinstance(rest, dict):
+            raise DecodeError("not the list asked for") from None
+        found = rest.pop("items", [])
+        items = [_fit(item_type, item) for item in found if isinstance(item, dict)]
+    else:
+        rest = _loose(msgspec.json.encode(frame))
+        one = decoder(item_type)
+        items = [one(bytes(item)) for item in listed if bytes(item)[:1] == b"{"]
+    page = _fit(type_, {**rest, "items": []})
+    msgspec.structs.force_setattr(page, "items", items)
+    return page
+
+
+def _loose(raw: bytes) -> Any:
+    """Parse what strict JSON does not allow: bad UTF-8, raw controls, lone surrogates."""
+    return _plain(json.loads(raw.decode("utf-8", "replace"), strict=False), MAX_DEPTH)
 
 
 def _plain(value: Any, depth: int) -> Any:
@@ -156,8 +182,9 @@ def _plain(value: Any, depth: int) -> Any:
 
 
 def _item_type(type_: Any) -> Any:
-    field = next(f for f in msgspec.structs.fields(type_) if f.name == "items")
-    return field.type.__args__[0]
+    """The type of a list envelope's items; None for anything else."""
+    origin = getattr(type_, "__origin__", None)
+    return type_.__args__[0] if getattr(origin, "is_page", False) else None
 
 
 def _fit(type_: Any, value: Any) -> Any:

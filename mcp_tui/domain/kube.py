@@ -8,14 +8,15 @@ them (RFC 3339) until :func:`epoch` is asked.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
-from typing import Any, Generic, TypeVar
+from functools import cache
+from typing import Any, ClassVar, Generic, TypeVar, cast
 
 import msgspec
 
 from mcp_tui.domain import keys
-from mcp_tui.domain.decode import DecodeError, decode, scrub
+from mcp_tui.domain.decode import DecodeError, decode, decoder, scrub
 
 __all__ = [
     "Annotations",
@@ -43,6 +44,7 @@ __all__ = [
     "condition",
     "decode",
     "decode_watch",
+    "decoder",
     "epoch",
     "scrub",
 ]
@@ -365,6 +367,8 @@ class ListMeta(Kube, frozen=True, kw_only=True):
 class ObjectList(msgspec.Struct, Generic[T], kw_only=True, rename="camel"):
     """A page of a list. Items of a typed list carry no kind of their own."""
 
+    is_page: ClassVar[bool] = True
+
     kind: str = ""
     api_version: str = ""
     metadata: ListMeta = ListMeta()
@@ -397,11 +401,11 @@ class Status(Kube, frozen=True, kw_only=True):
     details: StatusDetails = StatusDetails()
 
 
-class WatchEvent(msgspec.Struct, frozen=True, kw_only=True):
+class WatchEvent(msgspec.Struct, Generic[T], kw_only=True):
     """One line of a watch; see :func:`decode_watch`."""
 
     type: str = ""
-    object: msgspec.Raw = msgspec.Raw(b"{}")
+    object: T
 
 
 def decode_watch(type_: type[T], line: bytes) -> tuple[str, T | Status]:
@@ -419,17 +423,16 @@ def decode_watch(type_: type[T], line: bytes) -> tuple[str, T | Status]:
         DecodeError: As :func:`mcp_tui.domain.decode.decode`.
     """
     try:
-        event = _watch_event(line)
-    except (msgspec.MsgspecError, ValueError, RecursionError):
-        # Raw control characters or a lone surrogate: the lenient way, which cannot keep it raw.
-        loose: dict[str, Any] = decode(dict[str, Any], line)
-        event = WatchEvent(
-            type=str(loose.get("type", "")),
-            object=msgspec.Raw(msgspec.json.encode(loose.get("object", {}))),
-        )
-    if event.type == "ERROR":
-        return event.type, decode(Status, event.object)
-    return scrub(event.type), decode(type_, event.object)
+        event = _line_decoder(cast(Any, type_))(line)
+        if event.type != "ERROR":
+            return event.type, cast(T, event.object)
+    except DecodeError:
+        if b"ERROR" not in line:
+            raise
+    error = decode(WatchEvent[Status], line)
+    return error.type, error.object
 
 
-_watch_event = msgspec.json.Decoder(WatchEvent).decode
+@cache
+def _line_decoder(type_: Any) -> Callable[[bytes], Any]:
+    return decoder(WatchEvent[type_])
