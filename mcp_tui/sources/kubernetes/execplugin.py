@@ -1,0 +1,317 @@
+"""Runs a kubeconfig's credential plugin (client.authentication.k8s.io) without our user's terminal.
+
+The plugin gets a session and a pseudo-terminal of its own, so it can neither read the user's keys
+nor write over the screen. What it says there is kept for the error message. It is ended, with the
+processes it started, at the deadline, when the caller is cancelled, or when it asks for input that
+nobody can give.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import contextlib
+import json
+import os
+import signal
+import termios
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Final
+
+from mcp_tui.domain.text import clean
+from mcp_tui.errors import ApiError, RefusedError, UnreachableError, UsageError
+from mcp_tui.sources.kubernetes.kubeconfig import ClusterInfo, ExecPlugin
+
+MAX_OUTPUT: Final = 1024 * 1024
+MAX_SAID: Final = 8 * 1024
+# A line left open for so long, with nothing on standard output, is taken for a prompt.
+PROMPT_AFTER: Final = 3.0
+
+
+@dataclass(frozen=True, slots=True)
+class Credential:
+    """What a plugin gave: a token, a client certificate or both; in no repr."""
+
+    token: str = field(default="", repr=False)
+    certificate: bytes | None = field(default=None, repr=False)
+    key: bytes | None = field(default=None, repr=False)
+    expires_at: float | None = None
+
+    def valid_at(self, now: float) -> bool:
+        """Whether it may still be used at wall-clock time ``now`` (epoch seconds)."""
+        return self.expires_at is None or now < self.expires_at - 10.0
+
+
+async def run_plugin(
+    plugin: ExecPlugin,
+    cluster: ClusterInfo,
+    *,
+    env: Mapping[str, str],
+    deadline: float = 60.0,
+    prompt_after: float = PROMPT_AFTER,
+) -> Credential:
+    """Run the plugin and read its credential.
+
+    Args:
+        plugin: What to run.
+        cluster: The cluster, which the plugin is told about if it wants to be.
+        env: The environment that the plugin's own is added to.
+        deadline: Seconds until it is ended.
+        prompt_after: Seconds that an open line on its terminal may stay unfinished.
+
+    Raises:
+        UsageError: The command is not there, or its answer is no credential.
+        RefusedError: It failed, or wants input.
+        UnreachableError: It did not end before the deadline.
+    """
+    full_env = {**env, **dict(plugin.env), "KUBERNETES_EXEC_INFO": _exec_info(plugin, cluster)}
+    command = plugin.command_line()
+    process, terminal = await _start(plugin, full_env, command)
+    try:
+        async with asyncio.timeout(deadline):
+            out = await _collect(process, terminal, command, prompt_after)
+    except TimeoutError:
+        raise UnreachableError(
+            f"the credential plugin did not end within {deadline:g} s{_said(terminal)}",
+            where=command,
+            hint="run it in a terminal to see what it waits for",
+        ) from None
+    finally:
+        await _end(process)
+        terminal.close()
+    if process.returncode != 0:
+        hint = plugin.install_hint or "run it in a terminal; you may have to log in again"
+        raise RefusedError(
+            f"the credential plugin failed with exit code {process.returncode}{_said(terminal)}",
+            where=command,
+            hint=clean(hint, limit=300),
+        )
+    return parse_credential(out, plugin, where=command)
+
+
+class _Terminal:
+    """The master side of the plugin's pseudo-terminal; keeps the newest of what was written."""
+
+    def __init__(self) -> None:
+        self.master, self.slave = os.openpty()
+        os.set_blocking(self.master, False)
+        self.said = b""
+        self.last_at = time.monotonic()
+        self._echo = self._echoes()
+        self._loop = asyncio.get_running_loop()
+        self._loop.add_reader(self.master, self._read)
+
+    def _read(self) -> None:
+        try:
+            chunk = os.read(self.master, 4096)
+        except BlockingIOError:
+            return
+        except OSError:  # EIO: every slave is closed
+            chunk = b""
+        if not chunk:
+            self._loop.remove_reader(self.master)
+            return
+        self.last_at = time.monotonic()
+        self.said = (self.said + chunk)[-MAX_SAID:]
+
+    def _echoes(self) -> bool:
+        with contextlib.suppress(termios.error, OSError):
+            return bool(termios.tcgetattr(self.master)[3] & termios.ECHO)
+        return True
+
+    def prompting(self, after: float) -> bool:
+        """Whether the plugin seems to wait for input: echo turned off, or a line left open."""
+        if self._echo and not self._echoes():
+            return True
+        is_open = bool(self.said.strip()) and not self.said.endswith((b"\n", b"\r"))
+        return is_open and time.monotonic() - self.last_at >= after
+
+    def close_slave(self) -> None:
+        if self.slave >= 0:
+            os.close(self.slave)
+            self.slave = -1
+
+    def close(self) -> None:
+        self.close_slave()
+        if self.master >= 0:
+            self._loop.remove_reader(self.master)
+            os.close(self.master)
+            self.master = -1
+
+
+async def _start(
+    plugin: ExecPlugin, env: Mapping[str, str], command: str
+) -> tuple[asyncio.subprocess.Process, _Terminal]:
+    terminal = _Terminal()
+    never = plugin.interactive_mode == "Never"
+    try:
+        process = await asyncio.create_subprocess_exec(
+            plugin.command,
+            *plugin.args,
+            stdin=asyncio.subprocess.DEVNULL if never else terminal.slave,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=terminal.slave,
+            env=dict(env),
+            start_new_session=True,
+        )
+    except FileNotFoundError:
+        terminal.close()
+        raise UsageError(
+            "the credential plugin is not installed",
+            where=command,
+            hint=plugin.install_hint or "install it, or correct `exec.command` in the kubeconfig",
+        ) from None
+    except (OSError, ValueError) as error:
+        terminal.close()
+        reason = getattr(error, "strerror", None) or "malformed command"
+        raise UsageError(f"the credential plugin cannot be run: {reason}", where=command) from None
+    except BaseException:
+        terminal.close()
+        raise
+    terminal.close_slave()
+    return process, terminal
+
+
+async def _collect(
+    process: asyncio.subprocess.Process, terminal: _Terminal, command: str, prompt_after: float
+) -> bytes:
+    assert process.stdout is not None
+    out = bytearray()
+    reader = process.stdout
+    reading = asyncio.ensure_future(_read_all(reader, out, command))
+    ended = asyncio.ensure_future(process.wait())
+    try:
+        while not ended.done():
+            await asyncio.wait((ended,), timeout=0.2)
+            if reading.done():
+                reading.result()
+            if not ended.done() and not out and terminal.prompting(prompt_after):
+                raise RefusedError(
+                    f"the credential plugin wants input{_said(terminal)}",
+                    where=command,
+                    hint="run it once in another terminal, then try again",
+                )
+        # A process that it left behind may hold its standard output open for ever.
+        await asyncio.wait((reading,), timeout=1.0)
+        if reading.done():
+            reading.result()
+    finally:
+        for task in (reading, ended):
+            task.cancel()
+        await asyncio.gather(reading, ended, return_exceptions=True)
+    return bytes(out)
+
+
+async def _read_all(reader: asyncio.StreamReader, out: bytearray, command: str) -> None:
+    while chunk := await reader.read(65_536):
+        out += chunk
+        if len(out) > MAX_OUTPUT:
+            raise UsageError("the credential plugin prints too much", where=command)
+
+
+async def _end(process: asyncio.subprocess.Process) -> None:
+    """End the plugin's process group; it leads one of its own."""
+    if process.returncode is None:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(process.pid, signal.SIGKILL)
+        await asyncio.shield(process.wait())
+    # The transport holds the pipe open as long as anything else does.
+    transport = getattr(process, "_transport", None)
+    if transport is not None:
+        transport.close()
+
+
+def _said(terminal: _Terminal) -> str:
+    lines = clean(terminal.said.decode("utf-8", "replace").replace("\r", "\n")).splitlines()
+    shown = [line.strip() for line in lines if line.strip()][-3:]
+    return f': "{" / ".join(shown)[-400:]}"' if shown else ""
+
+
+def _exec_info(plugin: ExecPlugin, cluster: ClusterInfo) -> str:
+    spec: dict[str, Any] = {"interactive": plugin.interactive_mode == "Always"}
+    if plugin.provide_cluster_info:
+        spec["cluster"] = _cluster_for_plugin(cluster)
+    return json.dumps({"apiVersion": plugin.api_version, "kind": "ExecCredential", "spec": spec})
+
+
+def _cluster_for_plugin(cluster: ClusterInfo) -> dict[str, Any]:
+    info: dict[str, Any] = {"server": cluster.server}
+    ca = cluster.ca_data
+    if ca is None and cluster.ca_file is not None:
+        ca = cluster.ca_file.read_bytes()
+    if ca is not None:
+        info["certificate-authority-data"] = base64.b64encode(ca).decode()
+    if cluster.insecure:
+        info["insecure-skip-tls-verify"] = True
+    if cluster.tls_server_name:
+        info["tls-server-name"] = cluster.tls_server_name
+    if cluster.proxy_url:
+        info["proxy-url"] = cluster.proxy_url
+    if cluster.exec_config is not None:
+        info["config"] = cluster.exec_config
+    return info
+
+
+def parse_credential(out: bytes, plugin: ExecPlugin, *, where: str) -> Credential:
+    """Read a plugin's answer; its text is never part of an error, for it may hold a secret.
+
+    Raises:
+        UsageError: The answer is not an ExecCredential of the asked version with a token or a
+            certificate and its key.
+    """
+
+    def wrong(what: str) -> UsageError:
+        return UsageError(f"the credential plugin {what}", where=where)
+
+    try:
+        answer = json.loads(out)
+    except ValueError:
+        raise wrong("printed no JSON" if out.strip() else "printed nothing") from None
+    if not isinstance(answer, dict) or answer.get("kind") != "ExecCredential":
+        raise wrong("printed no ExecCredential")
+    if answer.get("apiVersion") != plugin.api_version:
+        raise wrong(f"answered in another version than {plugin.api_version}")
+    status = answer.get("status")
+    if not isinstance(status, dict):
+        raise wrong("gave no credential")
+    token = status.get("token") or ""
+    certificate = status.get("clientCertificateData") or ""
+    key = status.get("clientKeyData") or ""
+    if not all(isinstance(part, str) for part in (token, certificate, key)):
+        raise wrong("gave a malformed credential")
+    if bool(certificate) != bool(key):
+        raise wrong("gave a certificate without its key, or the other way round")
+    if not token and not certificate:
+        raise wrong("gave neither a token nor a certificate")
+    return Credential(
+        token=_header_safe(token, where),
+        certificate=certificate.encode() if certificate else None,
+        key=key.encode() if key else None,
+        expires_at=_expiry(status.get("expirationTimestamp"), where),
+    )
+
+
+def _header_safe(token: str, where: str) -> str:
+    token = token.strip()
+    if not token.isascii() or not token.isprintable():
+        raise UsageError("the token has characters that cannot be sent", where=where)
+    return token
+
+
+def _expiry(value: object, where: str) -> float | None:
+    if value is None:
+        return None
+    try:
+        return datetime.fromisoformat(str(value)).timestamp()
+    except ValueError:
+        raise UsageError(
+            "the credential plugin's expirationTimestamp is no time", where=where
+        ) from None
+
+
+def unauthorized(error: Exception) -> bool:
+    """Whether an error is the server's refusal of our credentials (401)."""
+    return isinstance(error, ApiError) and error.status == 401

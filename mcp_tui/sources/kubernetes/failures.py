@@ -1,0 +1,231 @@
+"""What went wrong on the way to an API server, in plain words and with what to do about it."""
+
+from __future__ import annotations
+
+import errno
+import json
+import re
+import socket
+import ssl
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Any, Final
+
+from mcp_tui.domain.text import clean_line, one_line
+from mcp_tui.errors import ApiError, UnreachableError
+
+_TITLE: Final = re.compile(rb"<title[^>]*>([^<]{1,200})", re.IGNORECASE)
+
+# OpenSSL's X509_V_ERR_* codes.
+_CERTIFICATE: Final[dict[int, tuple[str, str]]] = {
+    9: (
+        "the server's certificate is not valid yet",
+        "check the clocks of both machines",
+    ),
+    10: (
+        "the server's certificate has expired",
+        "renew it on the server; check this machine's clock too",
+    ),
+    18: (
+        "the server's certificate is self-signed and not trusted",
+        "set certificate-authority in the kubeconfig",
+    ),
+    19: (
+        "the server's certificate is from an unknown authority",
+        "set certificate-authority in the kubeconfig",
+    ),
+    20: (
+        "the server's certificate is from an unknown authority",
+        "set certificate-authority in the kubeconfig",
+    ),
+    21: (
+        "the server's certificate is from an unknown authority",
+        "set certificate-authority in the kubeconfig",
+    ),
+    23: ("the server's certificate has been revoked", "ask who runs the cluster"),
+    62: (
+        "the server's certificate is for another host name",
+        "use a name that it has, or set tls-server-name in the kubeconfig",
+    ),
+    64: (
+        "the server's certificate is for another address",
+        "use a name that it has, or set tls-server-name in the kubeconfig",
+    ),
+}
+
+
+def chain(error: BaseException) -> Iterator[BaseException]:
+    """An error, what caused it, and so on; members of groups included."""
+    seen: set[int] = set()
+    todo: list[BaseException | None] = [error]
+    while todo:
+        each = todo.pop(0)
+        if each is None or id(each) in seen:
+            continue
+        seen.add(id(each))
+        yield each
+        if isinstance(each, BaseExceptionGroup):
+            todo.extend(each.exceptions)
+        todo += [each.__cause__, each.__context__]
+
+
+def explain(error: BaseException, *, server: str) -> tuple[str, str]:
+    """What a failed connection means: (what, hint)."""
+    host = clean_line(server.split("://", 1)[-1].split("/", 1)[0], limit=200)
+    for each in chain(error):
+        if isinstance(each, ssl.SSLCertVerificationError):
+            words = _CERTIFICATE.get(each.verify_code)
+            if words is not None:
+                return words
+            return (
+                f"the server's certificate is not accepted: {one_line(each.verify_message)}",
+                "",
+            )
+        if isinstance(each, ssl.SSLError):
+            return _tls(each)
+        if isinstance(each, socket.gaierror):
+            return f"the name of {host} is not known", "check the server's address and your VPN"
+        if isinstance(each, ConnectionRefusedError):
+            return f"nothing listens at {host}", "is the cluster running?"
+        if isinstance(each, OSError) and each.errno in (
+            errno.EHOSTUNREACH,
+            errno.ENETUNREACH,
+            errno.ETIMEDOUT,
+        ):
+            return f"there is no way to {host}", "check your network and VPN"
+    name = type(error).__name__
+    if name == "ProxyError":
+        return f"the proxy refused: {one_line(str(error))}", "check proxy-url and HTTPS_PROXY"
+    if name in ("RemoteProtocolError", "ReadError", "WriteError"):
+        return "the connection broke before the answer was complete", "it may help to try again"
+    if name == "DecodingError":
+        return "the answer is not what its Content-Encoding says", "is a proxy in between?"
+    return f"the connection failed ({one_line(str(error)) or name})", ""
+
+
+def _tls(error: ssl.SSLError) -> tuple[str, str]:
+    reason = error.reason or ""
+    if "WRONG_VERSION" in reason or "HTTP_REQUEST" in reason:
+        return "the server does not speak TLS on this port", "is the server's URL meant to be http?"
+    if "CERTIFICATE_REQUIRED" in reason or "ALERT" in reason:
+        return (
+            f"the server ended the TLS handshake ({clean_line(reason.lower().replace('_', ' '))})",
+            "the client certificate may be missing, expired or of another cluster",
+        )
+    return f"TLS failed ({clean_line(reason.lower().replace('_', ' ')) or 'no reason given'})", ""
+
+
+def api_error(
+    status: int, headers: dict[str, str], body: bytes, *, where: str, now: datetime | None = None
+) -> ApiError:
+    """The error for an answer that is no success: the server's own words, sanitised.
+
+    Args:
+        status: The HTTP status.
+        headers: The answer's headers, lower case.
+        body: Its body, or the first part of it.
+        where: ``METHOD path at context``.
+        now: The wall clock, for a Retry-After that is a date.
+    """
+    message, reason, retry = "", "", retry_after(headers.get("retry-after", ""), now)
+    try:
+        answer: Any = json.loads(body)
+    except (ValueError, RecursionError):
+        answer = None
+    if isinstance(answer, dict):
+        message = one_line(str(answer.get("message") or ""))
+        reason = one_line(str(answer.get("reason") or answer.get("error_code") or ""))
+        details = answer.get("details")
+        seconds = details.get("retryAfterSeconds") if isinstance(details, dict) else None
+        if retry is None and isinstance(seconds, int | float) and seconds > 0:
+            retry = float(seconds)
+    if not message:
+        message = foreign_words(headers, body) or _default_message(status)
+    hint = _HINTS.get(status, "")
+    if 300 <= status < 400:
+        message = f"the server answers with a redirect to {_host(headers.get('location', ''))}"
+        hint = "redirects are not followed; correct the server's URL"
+    return ApiError(
+        message, status=status, reason=reason, retry_after=retry, where=where, hint=hint
+    )
+
+
+def outcome_unknown(error: ApiError) -> bool:
+    """Whether an error answer to a write leaves open if it was done.
+
+    A gateway that got no answer does not know; neither does an API server whose store timed out.
+    """
+    if error.status in (502, 504):
+        return True
+    return error.status == 500 and (error.reason == "Timeout" or "timed out" in error.what)
+
+
+_HINTS: Final = {
+    401: "the credentials are not accepted; log in again",
+    407: "the proxy wants credentials",
+    429: "the server is busy; it is asked again later",
+}
+
+
+def _default_message(status: int) -> str:
+    return {
+        401: "the server does not accept the credentials",
+        403: "not allowed",
+        404: "not found",
+        409: "in conflict with what is there",
+        410: "the resource version is too old",
+        429: "too many requests",
+        502: "a gateway before the server got no good answer",
+        503: "the server is not available",
+        504: "a gateway before the server got no answer in time",
+    }.get(status, f"the server answered with status {status}")
+
+
+def _host(location: str) -> str:
+    """Only the host of a redirect: its query may carry a token."""
+    host = location.split("://", 1)[-1].split("/", 1)[0].rsplit("@", 1)[-1]
+    return clean_line(host, limit=100) or "somewhere"
+
+
+def foreign_words(headers: dict[str, str], body: bytes) -> str:
+    """What an answer says that did not come from an API server, such as a proxy's page."""
+    kind = clean_line(headers.get("content-type", "").split(";")[0], limit=60)
+    title = _TITLE.search(body[:4096])
+    if title is not None:
+        return f'a web page: "{one_line(title[1].decode("utf-8", "replace"))}"'
+    if kind == "text/plain":
+        return one_line(body[:4096].decode("utf-8", "replace"))[:300]
+    if kind and kind != "application/json":
+        return f"an answer of type {kind}"
+    return ""
+
+
+def not_json(headers: dict[str, str], body: bytes, *, where: str) -> UnreachableError:
+    """The error for a success whose body is not the API's JSON."""
+    said = foreign_words(headers, body)
+    return UnreachableError(
+        f"the answer is not the API's JSON{f' but {said}' if said else ''}",
+        where=where,
+        hint="is a proxy or a login page in between?",
+    )
+
+
+def retry_after(value: str, now: datetime | None = None) -> float | None:
+    """Seconds of a Retry-After header, which is a number or a date; None if neither."""
+    value = value.strip()
+    if not value:
+        return None
+    if value.isdigit() and len(value) < 8:
+        return float(value)
+    when = http_date(value)
+    return None if when is None else max(0.0, (when - (now or datetime.now(UTC))).total_seconds())
+
+
+def http_date(value: str) -> datetime | None:
+    """An HTTP date header, or None."""
+    try:
+        when = parsedate_to_datetime(value)
+    except (ValueError, TypeError):
+        return None
+    return when if when.tzinfo is not None else when.replace(tzinfo=UTC)
