@@ -1,0 +1,74 @@
+# `make` alone lists what there is. A second `make` of anything that is done does nothing.
+
+SHELL := /bin/bash
+VENV := .venv
+BIN := $(VENV)/bin
+WORKERS ?= 2
+PYTEST := $(BIN)/python -m pytest
+
+.DEFAULT_GOAL := help
+.PHONY: help venv quick test lint format bench cluster cluster-down demo snapshots clean system
+
+help: ## list these targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1|/' \
+	  | awk -F'|' '{ printf "  make %-14s %s\n", $$1, $$2 }'
+
+venv: $(VENV)/.stamp ## make .venv with .venv/bin/mcp-tui and the development tools
+
+$(VENV)/.stamp: pyproject.toml .constraints.txt
+	@test -x $(BIN)/python || { \
+	  for python in python3 python3.14 python3.13 python3.12 python3.11; do \
+	    if $$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then \
+	      found=$$python; break; fi; done; \
+	  test -n "$$found" || { echo "mcp-tui needs Python 3.11 or newer; none was found on PATH" >&2; exit 1; }; \
+	  echo "making $(VENV) with $$($$found --version)"; \
+	  $$found -m venv $(VENV) || { rm -rf $(VENV); \
+	    echo "$$found cannot make a virtual environment: install its venv module (Debian: python3-venv)" >&2; exit 1; }; }
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c .constraints.txt -e '.[dev]'
+	@touch $@
+
+quick: venv ## the tests that need no server, in under 40 s
+	$(PYTEST) -q -n $(WORKERS) -m 'not real' tests/unit tests/store tests/tui
+
+test: venv system ## every test, on the real control plane (built on first use, about 10 minutes)
+	$(PYTEST) -n $(WORKERS) --dist worksteal tests
+
+lint: venv ## ruff, formatting, types, and the one-way rule of imports
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: venv ## put the code in order
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: venv ## the measured promises, printed as ratios
+	$(BIN)/python -m tests.bench
+
+cluster: venv ## start the real control plane (three clusters) and print how to use it
+	$(BIN)/python -m tests.cluster up --dir .cluster
+
+cluster-down: venv ## end exactly what `make cluster` started
+	$(BIN)/python -m tests.cluster down --dir .cluster
+
+demo: venv ## the console on an embedded control plane; needs nothing else
+	$(BIN)/mcp-tui demo
+
+snapshots: venv ## draw the pictures of snapshots/ again
+	$(PYTEST) -q tests/tui --snapshot-update
+
+clean: ## take away what was made here (not the cache of built servers)
+	@if [ -e .cluster/state.json ]; then $(BIN)/python -m tests.cluster down --dir .cluster; fi
+	rm -rf $(VENV) .cluster build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache \
+	  .import_linter_cache .hypothesis .coverage* snapshot_report.html
+
+# Programs that the tests run beside Python's own; they are installed where that needs no question.
+system:
+	@missing=; for program in git tmux; do \
+	  command -v $$program >/dev/null || missing="$$missing $$program"; done; \
+	if [ -z "$$missing" ]; then exit 0; fi; \
+	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	  apt-get update -qq && DEBIAN_FRONTEND=noninteractive \
+	    apt-get install -y -qq --no-install-recommends $$missing; \
+	else echo "the tests need:$$missing; please install them" >&2; exit 1; fi

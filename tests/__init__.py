@@ -1,0 +1,1 @@
+"""Tests of mcp-tui; run from the root of the checkout."""

@@ -1,0 +1,262 @@
+"""Fixtures that every test may use: the real ground, the embedded plane, fresh namespaces.
+
+One ground serves a whole run: the first worker that needs it starts it under a file lock, the
+others attach, and it ends with the process that started the run, however that one ends.
+``MCP_TUI_GROUND=DIR`` uses a ground that is running already (``make cluster``), which makes
+working on one test a matter of seconds.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import faulthandler
+import json
+import os
+import secrets
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.cluster import Ground, GroundError
+from tests.cluster.build import locked
+from tests.cluster.ground import CONTEXTS, read_state, stop
+from tests.cluster.plane import REPO
+from tests.cluster.process import MARK, end_marked
+
+_RUN = "MCP_TUI_TEST_RUN"
+_OWNER = "MCP_TUI_TEST_OWNER"
+_GROUNDS = ("ground", "ground3")
+_REAL_FIXTURES = {"ground", "ground3", "namespace"}
+
+# A test that hangs must not eat the time of the whole run; both limits are far above any need.
+_TEST_LIMIT = float(os.environ.get("MCP_TUI_TEST_LIMIT", "300"))
+_RUN_LIMIT = float(os.environ.get("MCP_TUI_RUN_LIMIT", "3000"))
+
+
+# --- one run
+
+
+def _is_worker(config: pytest.Config) -> bool:
+    return hasattr(config, "workerinput")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Give the run a directory that all its workers know, and a limit of its own."""
+    if _is_worker(config):
+        return
+    os.environ[_RUN] = tempfile.mkdtemp(prefix="mcp-tui-run-")
+    os.environ[_OWNER] = str(os.getpid())
+    timer = threading.Timer(_RUN_LIMIT, _out_of_time)
+    timer.daemon = True
+    timer.start()
+
+
+def _out_of_time() -> None:
+    sys.stderr.write(f"\nthe run took more than {_RUN_LIMIT:.0f} s: stopping it\n")
+    faulthandler.dump_traceback(all_threads=True)
+    os.kill(os.getpid(), signal.SIGINT)
+    kill = threading.Timer(30, lambda: os._exit(3))
+    kill.daemon = True
+    kill.start()
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """End what the run started."""
+    if _is_worker(config) or os.environ.get(_OWNER) != str(os.getpid()):
+        return
+    run = Path(os.environ[_RUN])
+    for name in reversed(_GROUNDS):
+        stop(run / name)
+    shutil.rmtree(run, ignore_errors=True)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
+    """End the process of a test that runs far too long; xdist reports it and goes on."""
+
+    def hung() -> None:
+        with Path(os.environ[_RUN], "hung.log").open("a") as log:
+            log.write(f"{item.nodeid} took more than {_TEST_LIMIT:.0f} s\n")
+            faulthandler.dump_traceback(file=log, all_threads=True)
+        sys.__stderr__ and sys.__stderr__.write(Path(log.name).read_text())
+        os._exit(3)
+
+    timer = threading.Timer(_TEST_LIMIT, hung)
+    timer.daemon = True
+    timer.start()
+    try:
+        return (yield)
+    finally:
+        timer.cancel()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what needs the real control plane."""
+    for item in items:
+        names = set(getattr(item, "fixturenames", ()))
+        params = getattr(getattr(item, "callspec", None), "params", {})
+        if names & _REAL_FIXTURES or params.get("kube") == "real":
+            item.add_marker("real")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Iterator[pytest.TestReport]:
+    """In CI a test against the real servers may not be skipped: that is a failure."""
+    report: pytest.TestReport = yield
+    ci = os.environ.get("CI", "").lower() in ("1", "true", "yes")
+    if (
+        ci
+        and report.skipped
+        and item.get_closest_marker("real")
+        and not hasattr(report, "wasxfail")
+    ):
+        report.outcome = "failed"
+        report.longrepr = f"{item.nodeid}: skipped, which CI does not allow: {report.longrepr}"
+    return report
+
+
+# --- the real ground
+
+
+def _shared(name: str, contexts: tuple[str, ...], base: Path | None = None) -> Ground:
+    """The ground ``name`` of this run, started by whichever worker comes first."""
+    run = Path(os.environ[_RUN])
+    failed = run / f"{name}.failed"
+    with locked(run / f"{name}.lock"):
+        if failed.exists():
+            raise GroundError(failed.read_text())
+        if read_state(run / name) is not None:
+            return Ground.attach(run / name)
+        try:
+            return Ground.start(
+                run / name, contexts=contexts, owner=int(os.environ[_OWNER]), base=base
+            )
+        except Exception as error:  # every other worker is to fail at once, with the same words
+            failed.write_text(str(error))
+            raise
+
+
+@pytest.fixture(scope="session")
+def ground() -> Ground:
+    """One real cluster (``dev``) with MLflow and Prometheus, shared by the whole run."""
+    given = os.environ.get("MCP_TUI_GROUND")
+    if given:
+        return Ground.attach(Path(given).resolve())
+    return _shared("ground", CONTEXTS[1])
+
+
+@pytest.fixture(scope="session")
+def ground3(ground: Ground) -> Ground:
+    """Three real clusters, ``dev``, ``test`` and ``prod``; ``dev`` is the one of ``ground``."""
+    if len(ground.clusters) == 3:
+        return ground
+    others = tuple(name for name in CONTEXTS[3] if name not in ground.clusters)
+    return _shared("ground3", others, base=ground.directory)
+
+
+@pytest.fixture
+def namespace(ground: Ground) -> Iterator[str]:
+    """A fresh namespace on ``ground``; deleted afterwards (nobody waits for that)."""
+    name = f"t-{secrets.token_hex(4)}"
+    body = {"metadata": {"name": name}}
+    ground.api("POST", "/api/v1/namespaces", body).ok()
+    yield name
+    ground.api("DELETE", f"/api/v1/namespaces/{name}")
+
+
+# --- the real and the embedded plane behind one face
+
+
+@dataclass(frozen=True)
+class Plane:
+    """A running API server: ``name`` is ``real`` or ``embedded``."""
+
+    name: str
+    kubeconfig: Path
+    context: str
+    server: str
+    token: str
+    ca: Path | None
+
+    def client(self) -> httpx.Client:
+        """An HTTP client that is logged in as the administrator."""
+        return httpx.Client(
+            base_url=self.server,
+            headers={"Authorization": f"Bearer {self.token}"},
+            verify=str(self.ca) if self.ca else True,
+            timeout=30.0,
+            trust_env=False,
+        )
+
+
+def _real_plane(ground: Ground) -> Plane:
+    dev = ground.dev
+    return Plane("real", ground.kubeconfig, dev.name, dev.server, dev.tokens["admin"], dev.ca)
+
+
+@pytest.fixture(scope="session")
+def embedded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Plane]:
+    """The embedded control plane of the demo, one for each worker."""
+    directory = tmp_path_factory.mktemp("plane")
+    mark = secrets.token_hex(8)
+    with (directory / "plane.log").open("wb") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "mcp_tui.demo.plane", "--dir", str(directory)],
+            cwd=REPO,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=log,
+            start_new_session=True,
+            env={**os.environ, MARK: mark},
+        )
+    # A server that never says anything must not hang the run.
+    timer = threading.Timer(60, process.kill)
+    timer.start()
+    try:
+        assert process.stdout is not None
+        line = process.stdout.readline()
+        if not line:
+            pytest.fail(
+                f"the embedded plane did not start:\n{(directory / 'plane.log').read_text()}"
+            )
+        timer.cancel()
+        said = json.loads(line)
+        kubeconfig = Path(said["kubeconfig"])
+        ca = Path(said["ca"]) if said.get("ca") else None
+        yield Plane("embedded", kubeconfig, said["context"], said["server"], said["token"], ca)
+    finally:
+        timer.cancel()
+        process.terminate()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(timeout=10)
+        end_marked(mark)
+
+
+@pytest.fixture(params=["real", "embedded"])
+def kube(request: pytest.FixtureRequest) -> Plane:
+    """A control plane; the test runs once on the real one and once on the embedded one."""
+    if request.param == "embedded":
+        plane: Plane = request.getfixturevalue("embedded")
+        return plane
+    return _real_plane(request.getfixturevalue("ground"))
+
+
+@pytest.fixture
+def kube_namespace(kube: Plane) -> Iterator[str]:
+    """A fresh namespace on ``kube``."""
+    name = f"t-{secrets.token_hex(4)}"
+    with kube.client() as client:
+        client.post("/api/v1/namespaces", json={"metadata": {"name": name}}).raise_for_status()
+        yield name
+        client.delete(f"/api/v1/namespaces/{name}")
