@@ -9,19 +9,22 @@ from __future__ import annotations
 
 import re
 
-# CSI, OSC/DCS/SOS/PM/APC strings (ended by BEL, ST or the end), and two-character escapes.
+# CSI, OSC/DCS/SOS/PM/APC strings (ended by BEL, ST, another escape or the end of the line, so that
+# one that never ends hides no more than its line), and two-character escapes. The quantifiers are
+# possessive and no alternative fails after a long run: linear on hostile text.
 _ESCAPES = re.compile(
-    r"(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]"
-    r"|(?:\x1b[\]PX^_]|[\x9d\x90\x98\x9e\x9f])[^\x07\x1b\x9c]*(?:\x07|\x1b\\|\x9c|$)"
-    r"|\x1b[ -/]*[0-~]?"
+    r"(?:\x1b\[|\x9b)[0-?]*+[ -/]*+[@-~]?"
+    r"|(?:\x1b[\]PX^_]|[\x9d\x90\x98\x9e\x9f])[^\x07\x1b\x9c\n]*+(?:\x07|\x1b\\|\x9c)?"
+    r"|\x1b[ -/]*+[0-~]?"
 )
 # C0 but tab and newline, DEL, C1, soft hyphen, Arabic letter mark, zero-width and bidi controls,
 # line and paragraph separators, invisible operators, BOM, interlinear annotations, tag characters,
-# variation selectors (they change a sign's width), and lone surrogates.
+# variation selectors (they change a sign's width), lone surrogates, shorthand and musical format
+# controls. decode.py looks for the same characters in UTF-8: change both.
 _UNSAFE = (
     "\x00-\x08\x0b-\x1f\x7f-\x9f\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f"
     "\u200b-\u200f\u2028-\u202e\u2060-\u206f\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb"
-    "\ud800-\udfff\U000e0000-\U000e0fff"
+    "\ud800-\udfff\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff"
 )
 _CONTROLS = re.compile(f"[{_UNSAFE}]")
 _CONTROLS_AND_BREAKS = re.compile(f"[{_UNSAFE}\t\n]")
@@ -30,6 +33,8 @@ _FAST_SAFE = re.compile(r"[ -~]*")
 
 def clean(text: str, *, limit: int = 65_536) -> str:
     """Sanitise text that may have several lines: tabs and newlines are kept.
+
+    A lone carriage return, which would overwrite the line so far, becomes a newline.
 
     Args:
         text: Anything from outside.
@@ -40,10 +45,13 @@ def clean(text: str, *, limit: int = 65_536) -> str:
     """
     if len(text) > limit:
         text = text[:limit] + "..."
-    text = text.replace("\r\n", "\n")
-    if "\x1b" in text or any("\x80" <= c <= "\x9f" for c in text):
-        text = _ESCAPES.sub("", text)
-    return _CONTROLS.sub("", text)
+    if text.isascii() and text.isprintable():
+        return text
+    if "\r" in text:
+        text = text.replace("\r\n", "\n").replace("\r", "\n")
+    if _CONTROLS.search(text) is None:
+        return text
+    return _CONTROLS.sub("", _ESCAPES.sub("", text))
 
 
 def clean_line(text: str, *, limit: int = 4_096) -> str:
