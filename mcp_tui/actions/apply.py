@@ -93,7 +93,7 @@ async def apply_writes(plan: Plan, wire: Wire, *, progress: Progress) -> Applied
             continue
         for name, path in write.yields:
             values[name] = pick(answer, path)
-        if write.system == "kubernetes" and write.method == "POST":
+        if "uid" in dict(write.yields):
             targets[write.target] = msgspec.structs.replace(
                 target,
                 name=pick(answer, "metadata.name") or target.name,
@@ -204,7 +204,7 @@ async def apply(
     wire: Wire,
     *,
     journal: Journal,
-    prove: Callable[[Plan, Target, dict[str, str]], Any],
+    prove: Callable[[Plan, Target], Any],
     record: Callable[[Plan, Target, Outcome], Any],
     user: str,
     progress: Progress,
@@ -233,9 +233,7 @@ async def apply(
         live = [i for i in range(len(applied.targets)) if i not in applied.outcomes]
         if live:
             progress(f"waiting until {plan.until}" if plan.until else "waiting for the effect")
-        proofs = await asyncio.gather(
-            *(prove(plan, applied.targets[i], applied.values) for i in live)
-        )
+        proofs = await asyncio.gather(*(prove(plan, applied.targets[i]) for i in live))
         proven = dict(zip(live, proofs, strict=True))
         outcomes = [applied.outcomes.get(i) or proven[i] for i in range(len(applied.targets))]
         warnings = list(applied.warnings)
