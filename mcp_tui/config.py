@@ -139,7 +139,7 @@ class _RawContext(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
 
 class _RawConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    contexts: dict[str, _RawContext] = {}
+    contexts: dict[str, Any] = {}
     theme: str = ""
     profile: str = "auto"
     keys: dict[str, str] = {}
@@ -214,7 +214,7 @@ def _parse(data: bytes, path: Path, env: Mapping[str, str]) -> Config:
     try:
         raw = msgspec.convert(tree, _RawConfig)
     except msgspec.ValidationError as error:
-        raise _explain(str(error), text, path) from None
+        raise _explain(str(error), text, path, _RawConfig) from None
     if raw.profile not in ("auto", "local", "ssh"):
         raise UsageError(
             f"profile {clean_line(raw.profile)!r} is not known",
@@ -234,7 +234,11 @@ def _parse(data: bytes, path: Path, env: Mapping[str, str]) -> Config:
     )
 
 
-def _context(name: str, raw: _RawContext, path: Path, text: str) -> ContextConfig:
+def _context(name: str, tree: Any, path: Path, text: str) -> ContextConfig:
+    try:
+        raw = msgspec.convert(tree, _RawContext)
+    except msgspec.ValidationError as error:
+        raise _explain(str(error), text, path, _RawContext, f"contexts.{name}") from None
     tier, origin = (raw.tier, str(path)) if raw.tier is not None else guess_tier(name)
     return ContextConfig(
         name=name,
@@ -310,7 +314,7 @@ _PATH = re.compile(r" - at `\$\.?(.*?)`$")
 _UNKNOWN = re.compile(r"unknown field `(.*?)`")
 
 
-def _explain(message: str, text: str, path: Path) -> UsageError:
+def _explain(message: str, text: str, path: Path, owner: Any, section: str = "") -> UsageError:
     at = _PATH.search(message)
     keys = [k for k in re.split(r"[.\[\]]+", at.group(1)) if k] if at else []
     what = _PATH.sub("", message)
@@ -318,7 +322,6 @@ def _explain(message: str, text: str, path: Path) -> UsageError:
     hint = ""
     if unknown:
         key = unknown.group(1)
-        owner: Any = _RawContext if keys[:1] == ["contexts"] else _RawConfig
         if keys[-1:] in (["mlflow"], ["prometheus"]):
             owner = Endpoint
         names = [n for n in owner.__struct_fields__ if n != "origin"]
@@ -327,8 +330,10 @@ def _explain(message: str, text: str, path: Path) -> UsageError:
         hint = f"did you mean {near[0]}?" if near else f"known here: {', '.join(names)}"
         keys.append(key)
     else:
-        what = f"{'.'.join(keys) or 'the file'}: {clean_line(what)}"
-    return UsageError(what, where=_where(path, text, keys[-1] if keys else ""), hint=hint)
+        dotted = ".".join(filter(None, [section, *keys]))
+        what = f"{clean_line(dotted) or 'the file'}: {clean_line(what)}"
+    where = _where(path, text, keys[-1] if keys else "", after=section)
+    return UsageError(what, where=where, hint=hint)
 
 
 def _where(path: Path, text: str, key: str, *, after: str = "") -> str:

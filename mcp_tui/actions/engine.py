@@ -14,11 +14,20 @@ from mcp_tui.actions.jobs import Scope, Seen
 from mcp_tui.actions.journal import Journal
 from mcp_tui.actions.kinds import kind_of
 from mcp_tui.actions.prove import prove
+from mcp_tui.actions.retry import Changes, plan_retry
+from mcp_tui.actions.submit import Tracking
 from mcp_tui.actions.template import fill, pick
 from mcp_tui.domain import keys
 from mcp_tui.domain.plan import Check, CheckStatus, Outcome, Plan, Target, Verb, Write
 from mcp_tui.domain.text import clean_line, one_line
-from mcp_tui.errors import ApiError, GoneError, McpTuiError, RefusedError, UnreachableError
+from mcp_tui.errors import (
+    ApiError,
+    GoneError,
+    McpTuiError,
+    RefusedError,
+    UnreachableError,
+    UsageError,
+)
 from mcp_tui.sources.gate import is_canonical
 from mcp_tui.sources.kubernetes.transport import KubeClient
 from mcp_tui.sources.mlflow import MlflowClient
@@ -193,6 +202,54 @@ class Engine:
         except McpTuiError as error:
             return Check(name="mlflow", status=bad, message=error.line())
         return Check(name="mlflow", status=CheckStatus.PASSED, message="MLflow answers")
+
+    async def plan_retry(
+        self, seen: Seen, changes: Changes, *, now: float, with_run: bool = True
+    ) -> Plan:
+        """Plan a retry: with a new run in the old run's experiment, where there was one.
+
+        Raises:
+            UnreachableError: MLflow cannot be asked; without a run it goes on.
+        """
+        experiment_id = ""
+        if with_run and seen.run_id and self.mlflow_client is not None:
+            try:
+                run = await self.mlflow_client.get_run(seen.run_id)
+                experiment_id = run.info.experiment_id
+            except ApiError as error:
+                if error.status != 404:
+                    raise
+        labels = (seen.obj.get("metadata") or {}).get("labels") or {}
+        return plan_retry(
+            self.scope,
+            seen,
+            changes,
+            user=await self.user(),
+            now=now,
+            experiment_id=experiment_id,
+            queue_hold=keys.QUEUE_NAME in labels,
+        )
+
+    async def tracking(self, experiment: str, uri: str) -> Tracking:
+        """Where a submission's run goes: the experiment looked up by name.
+
+        Raises:
+            UnreachableError: MLflow cannot be asked, or there is none.
+        """
+        if self.mlflow_client is None:
+            raise UnreachableError(
+                "no MLflow is configured",
+                where=self.scope.context,
+                hint="set mlflow for this context, or go on without a run",
+            )
+        found = await self.mlflow_client.get_experiment_by_name(experiment)
+        if found is not None and found.lifecycle_stage == "deleted":
+            raise UsageError(
+                f"experiment {clean_line(experiment)!r} is deleted in MLflow",
+                hint="restore it, or name another",
+            )
+        found_id = found.experiment_id if found is not None else ""
+        return Tracking(experiment=experiment, experiment_id=found_id, uri=uri)
 
     async def apply(self, plan: Plan, *, progress: Progress) -> tuple[Outcome, ...]:
         """Apply a confirmed plan; see :func:`mcp_tui.actions.apply.apply`.

@@ -31,7 +31,7 @@ S = TypeVar("S")
 
 _FIELD = re.compile(r"^([A-Za-z0-9][A-Za-z0-9._/-]*)(!?=)(.*)$", re.DOTALL)
 _TERM = re.compile(
-    r"(?P<not>!*)(?:/(?P<regex>(?:\\/|[^/])+)/(?=\s|$)|\"(?P<quoted>[^\"]*)\"|(?P<word>\S+))"
+    r"(?P<not>!*+)(?:/(?P<regex>(?:\\/|[^/])+)/(?=\s|$)|\"(?P<quoted>[^\"]*)\"|(?P<word>\S+))"
 )
 _LONGEST = 400
 

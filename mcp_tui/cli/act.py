@@ -1,0 +1,103 @@
+"""``mcp-tui job cancel|suspend|resume|delete|retry``."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Callable, Sequence
+
+from mcp_tui.actions.engine import Engine
+from mcp_tui.actions.jobs import Seen, plan_cancel, plan_delete, plan_hold
+from mcp_tui.actions.retry import Changes
+from mcp_tui.cli.confirm import confirmed
+from mcp_tui.cli.output import Printer
+from mcp_tui.cli.session import Session, open_session
+from mcp_tui.domain.plan import Outcome, OutcomeStatus, Plan
+from mcp_tui.errors import ExitCode, UsageError
+
+Planner = Callable[[Engine, Sequence[Seen]], Plan]
+
+
+async def cancel(args: argparse.Namespace) -> int:
+    """Cancel running jobs."""
+    return await _act(args, lambda e, seen: plan_cancel(e.scope, seen, now=time.time()))
+
+
+async def suspend(args: argparse.Namespace) -> int:
+    """Suspend jobs."""
+    return await _act(args, lambda e, seen: plan_hold(e.scope, seen, suspend=True))
+
+
+async def resume(args: argparse.Namespace) -> int:
+    """Resume suspended jobs."""
+    return await _act(args, lambda e, seen: plan_hold(e.scope, seen, suspend=False))
+
+
+async def delete(args: argparse.Namespace) -> int:
+    """Delete finished jobs."""
+    return await _act(args, lambda e, seen: plan_delete(e.scope, seen))
+
+
+async def retry(args: argparse.Namespace) -> int:
+    """Submit a job again, with changes."""
+    changes = Changes(
+        memory=args.memory,
+        cpu=args.cpu,
+        deadline=None if args.deadline is None else int(args.deadline),
+        retries=args.retries,
+        env=_pairs(args.env),
+    )
+    async with open_session(args) as session:
+        engine = session.engine(args.timeout)
+        seen = await session.find(args.names[0], engine)
+        plan = await engine.plan_retry(seen, changes, now=time.time(), with_run=not args.no_run)
+        return await finish(session, engine, plan, args)
+
+
+async def _act(args: argparse.Namespace, planner: Planner) -> int:
+    async with open_session(args) as session:
+        engine = session.engine(args.timeout)
+        seen = [await session.find(name, engine) for name in dict.fromkeys(args.names)]
+        return await finish(session, engine, planner(engine, seen), args)
+
+
+async def finish(session: Session, engine: Engine, plan: Plan, args: argparse.Namespace) -> int:
+    """Check, confirm and apply a plan, and print what became of it."""
+    plan = await engine.check(plan)
+    done = await confirmed(plan, args, session.printer)
+    if done is not None:
+        return done
+    outcomes = await engine.apply(plan, progress=session.printer.note)
+    return report(outcomes, args, session.printer)
+
+
+def report(outcomes: Sequence[Outcome], args: argparse.Namespace, printer: Printer) -> int:
+    """Print outcomes; the exit code is that of the worst."""
+    if args.output == "table":
+        for outcome in outcomes:
+            target = outcome.target
+            printer.line(
+                f"{target.kind}/{target.name} in {target.namespace}: "
+                f"{outcome.status.value}: {outcome.message}"
+            )
+    else:
+        printer.data(list(outcomes), args.output)
+    return exit_code(outcomes)
+
+
+def exit_code(outcomes: Sequence[Outcome]) -> int:
+    """0 when all are proven, 3 when one was refused, 4 when one is unproven or unknown."""
+    statuses = {o.status for o in outcomes}
+    if OutcomeStatus.FAILED in statuses:
+        return ExitCode.REFUSED
+    return ExitCode.OK if statuses <= {OutcomeStatus.PROVEN} else ExitCode.UNREACHABLE
+
+
+def _pairs(texts: Sequence[str]) -> dict[str, str]:
+    pairs = {}
+    for text in texts:
+        key, equals, value = text.partition("=")
+        if not equals or not key:
+            raise UsageError(f"{text!r} is not KEY=VALUE", where="--env")
+        pairs[key] = value
+    return pairs

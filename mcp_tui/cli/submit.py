@@ -1,0 +1,136 @@
+"""``mcp-tui job submit``: from a config and a git branch to a job, and with ``--watch`` to its
+end."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import sys
+import time
+from pathlib import Path
+
+import msgspec
+
+from mcp_tui.actions.submit import Code, plan_submit
+from mcp_tui.cli.act import exit_code, report
+from mcp_tui.cli.confirm import confirmed
+from mcp_tui.cli.follow import Follow, follow
+from mcp_tui.cli.session import Session, open_session
+from mcp_tui.domain.plan import OutcomeStatus, Plan
+from mcp_tui.domain.text import clean_line
+from mcp_tui.domain.trainconfig import TrainConfig, parse_train_config
+from mcp_tui.errors import McpTuiError, UnreachableError, UsageError
+from mcp_tui.sources import git
+
+_LARGEST = 1024 * 1024
+_PROOF = 30.0
+
+
+async def submit(args: argparse.Namespace) -> int:
+    """Resolve, plan, check, confirm, apply, and follow."""
+    config = read_config(args.config)
+    async with open_session(args) as session:
+        plan = await planned(session, config, args)
+        engine = session.engine(_PROOF)
+        plan = await engine.check(plan)
+        done = await confirmed(plan, args, session.printer)
+        if done is not None:
+            return done
+        try:
+            outcomes = await engine.apply(plan, progress=session.printer.note)
+        except asyncio.CancelledError:
+            session.printer.note(
+                f"interrupted: look for it with: mcp-tui --context {session.chosen.name} "
+                f"job ls -n {plan.targets[0].namespace} -l mcp-tui.io/plan-id={plan.id}"
+            )
+            raise
+        target = outcomes[0].target
+        failed = outcomes[0].status in (OutcomeStatus.FAILED, OutcomeStatus.UNKNOWN)
+        if failed or not args.watch:
+            code = report(outcomes, args, session.printer)
+            if outcomes[0].status is OutcomeStatus.UNPROVEN:
+                return code
+            return exit_code(outcomes)
+        return await follow(
+            session,
+            Follow(
+                kind=target.kind,
+                namespace=target.namespace,
+                name=target.name,
+                uid=target.uid,
+                logs=args.logs,
+                timeout=args.timeout,
+                output=args.output,
+            ),
+        )
+
+
+def read_config(source: str) -> TrainConfig:
+    """Read and check a train config; ``-`` is standard input.
+
+    Raises:
+        UsageError: It cannot be read, or says something wrong, with line and column.
+    """
+    name = "standard input" if source == "-" else clean_line(source)
+    try:
+        if source == "-":
+            data = sys.stdin.buffer.read(_LARGEST + 1)
+        else:
+            with Path(source).open("rb") as file:
+                data = file.read(_LARGEST + 1)
+    except FileNotFoundError:
+        raise UsageError(
+            "there is no such train config", where=name, hint="mcp-tui job init FILE writes one"
+        ) from None
+    except OSError as error:
+        raise UsageError(f"cannot read the train config: {error.strerror}", where=name) from None
+    if len(data) > _LARGEST:
+        raise UsageError("a train config has at most 1 MiB", where=name)
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data[: error.start].count(b"\n") + 1
+        raise UsageError("the train config is not UTF-8", where=f"{name}:{line}") from None
+    return parse_train_config(text, filename=name)
+
+
+async def planned(session: Session, config: TrainConfig, args: argparse.Namespace) -> Plan:
+    """The plan of a submission, not checked yet.
+
+    Raises:
+        UsageError: No such branch, or a bad name. UnreachableError: Git or MLflow is not there.
+    """
+    engine = session.engine()
+    namespace = args.namespace or config.namespace or session.namespace
+    ref = args.git_branch or config.code.ref
+    settings = session.chosen.config
+    experiment = config.experiment or "Default"
+    uri = settings.mlflow_in_cluster or session.connection.mlflow_uri_for_pods
+    resolving = asyncio.create_task(git.resolve(config.code.url, ref))
+    tracking = None
+    try:
+        if not args.no_run:
+            try:
+                tracking = await engine.tracking(experiment, uri)
+            except UnreachableError as error:
+                raise UnreachableError(
+                    error.what,
+                    where=error.where,
+                    hint="--no-run goes on without an MLflow run; nothing was done",
+                ) from None
+        resolved = await resolving
+    except McpTuiError:
+        resolving.cancel()
+        await asyncio.gather(resolving, return_exceptions=True)
+        raise
+    return plan_submit(
+        engine.scope,
+        msgspec.structs.replace(config, namespace=namespace),
+        Code(url=resolved.url_clean, ref=resolved.ref, commit=resolved.commit, note=resolved.note),
+        namespace=namespace,
+        user=await engine.user(),
+        now=time.time(),
+        tracking=tracking,
+        name=args.name,
+        git_image=settings.git_image,
+    )

@@ -1,0 +1,111 @@
+"""The configuration: what it says, and how it says no."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from mcp_tui.config import Config, Tier, config_path, guess_tier, load
+from mcp_tui.errors import UsageError
+
+
+def write(tmp_path: Path, text: str) -> Path:
+    path = tmp_path / "config.toml"
+    path.write_text(text)
+    return path
+
+
+def test_absent_is_empty_unless_named(tmp_path: Path) -> None:
+    env = {"XDG_CONFIG_HOME": str(tmp_path), "HOME": str(tmp_path)}
+    assert load(None, env).contexts == {}
+    with pytest.raises(UsageError, match="no such configuration file"):
+        load(tmp_path / "config.toml", env)
+    with pytest.raises(UsageError, match="no such configuration file"):
+        load(None, {**env, "MCP_TUI_CONFIG": str(tmp_path / "x.toml")})
+
+
+def test_full(tmp_path: Path) -> None:
+    path = write(
+        tmp_path,
+        """
+theme = "safe"
+profile = "ssh"
+[keys]
+"jobs.cancel" = "X"
+[contexts.eu-1]
+tier = "prod"
+read_only = true
+namespace = "ml"
+mlflow = "http://127.0.0.1:5000/"
+prometheus = { service = "monitoring/prometheus:web" }
+""",
+    )
+    config = load(path, {"HOME": str(tmp_path)})
+    context = config.for_context("eu-1")
+    assert (context.tier, context.read_only, context.namespace) == (Tier.PROD, True, "ml")
+    assert context.mlflow is not None and context.mlflow.url == "http://127.0.0.1:5000"
+    assert context.prometheus is not None
+    assert context.prometheus.service == "monitoring/prometheus:web"
+    assert context.mlflow.origin == str(path)
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ('[contexts.a]\ntier = "gold"', "config.toml:2: contexts.a.tier: Invalid enum"),
+        ('[contexts.a]\nmlfow = "x"', "config.toml:2: unknown key 'mlfow'; did you mean mlflow?"),
+        ('thme = "x"', "config.toml:1: unknown key 'thme'; did you mean theme?"),
+        ("a = \n", "not valid TOML: Invalid value (at line 1"),
+        ('profile = "slow"', "config.toml:1: profile 'slow' is not known"),
+        ('[contexts.a]\nmlflow = "ftp://x"', "config.toml:2: 'ftp://x' is not an http or https"),
+        ("[contexts.a]\nmlflow = {}", "needs either a url or a service"),
+        ('[contexts.a]\nmlflow = {service = "x"}', "is not namespace/name:port"),
+        ('read_only = "yes"', "config.toml:1: read_only: Expected `bool`"),
+        ('[contexts.a.mlflow]\nurl = "http://h"\ntok = "x"', "unknown key 'tok'"),
+    ],
+)
+def test_says_what_and_where(tmp_path: Path, text: str, says: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        load(write(tmp_path, text), {})
+    assert says in caught.value.line()
+
+
+def test_credentials_in_a_url_are_refused_and_not_repeated(tmp_path: Path) -> None:
+    path = write(tmp_path, '[contexts.a]\nmlflow = "http://bob:hunter2@host"')
+    with pytest.raises(UsageError) as caught:
+        load(path, {})
+    assert "must not carry credentials" in caught.value.line()
+    assert "hunter2" not in caught.value.line()
+
+
+@pytest.mark.parametrize(
+    ("name", "tier"),
+    [
+        ("prod", Tier.PROD),
+        ("eks-prd-1", Tier.PROD),
+        ("production-eu", Tier.PROD),
+        ("preprod", Tier.TEST),
+        ("staging", Tier.TEST),
+        ("kind-dev", Tier.DEV),
+        ("deviant", Tier.PROD),
+        ("cluster-7", Tier.PROD),
+    ],
+)
+def test_an_unknown_tier_is_prod(name: str, tier: Tier) -> None:
+    assert guess_tier(name)[0] is tier
+    assert Config().for_context(name).tier is tier
+
+
+def test_conventions() -> None:
+    env = {"MLFLOW_TRACKING_URI": "http://h:1/", "MLFLOW_TRACKING_TOKEN": "s"}
+    found = Config().for_context("dev", env).mlflow
+    assert found is not None
+    assert (found.url, found.token_env) == ("http://h:1", "MLFLOW_TRACKING_TOKEN")
+    assert found.origin == "environment variable MLFLOW_TRACKING_URI"
+    assert Config().for_context("dev", {"MLFLOW_TRACKING_URI": "file:///x"}).mlflow is None
+    assert config_path({"XDG_CONFIG_HOME": "/c"}) == Path("/c/mcp-tui/config.toml")
+
+
+def test_read_only_for_all_is_for_each() -> None:
+    assert Config(read_only=True).for_context("dev").read_only
