@@ -10,8 +10,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import socket
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, NoReturn, TypeVar
 from urllib.parse import urlsplit
@@ -36,6 +37,15 @@ MAX_BYTES: Final = 256 * 1024 * 1024
 MAX_ERROR_BYTES: Final = 64 * 1024
 # An idle connection older than this may be dead behind a NAT or VPN without either end knowing.
 KEEP_ALIVE: Final = 30.0
+# A watch on a connection that died silently is found by the kernel within about a minute.
+_KEEPALIVE_OPTIONS: Final = (
+    (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
+    *(
+        (socket.IPPROTO_TCP, getattr(socket, name), value)
+        for name, value in (("TCP_KEEPIDLE", 30), ("TCP_KEEPINTVL", 10), ("TCP_KEEPCNT", 3))
+        if hasattr(socket, name)
+    ),
+)
 WRITES: Final = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 JSON_PATCH: Final = "application/json-patch+json"
 MERGE_PATCH: Final = "application/merge-patch+json"
@@ -235,9 +245,12 @@ class KubeClient:
                     response = await self._open(call, read_timeout)
         except TimeoutError:
             self._fail(call, f"no answer within {connect_deadline:g} s", "check the network")
+        chunks = self._chunks(call, response, read_timeout)
         try:
-            yield self._chunks(call, response, read_timeout)
+            yield chunks
         finally:
+            with contextlib.suppress(RuntimeError):  # a reader elsewhere still holds it
+                await chunks.aclose()
             await response.aclose()
 
     async def whoami(self, *, deadline: float = 10.0) -> access.WhoAmI:
@@ -401,19 +414,20 @@ class KubeClient:
         httpx = load_httpx()
         proxy = proxy_for(self.context.server, self.context.cluster_info.proxy_url, self._env)
         try:
-            return httpx.AsyncClient(
+            transport = httpx.AsyncHTTPTransport(
                 verify=tls if tls is not None else False,
                 http1=True,
                 http2=False,
                 trust_env=False,
-                follow_redirects=False,
                 proxy=proxy or None,
                 limits=httpx.Limits(
                     max_connections=None,
                     max_keepalive_connections=4,
                     keepalive_expiry=KEEP_ALIVE,
                 ),
+                socket_options=_KEEPALIVE_OPTIONS,
             )
+            return httpx.AsyncClient(transport=transport, trust_env=False, follow_redirects=False)
         except (ValueError, ImportError, httpx.InvalidURL):
             raise UsageError(
                 "the proxy's URL is not usable",
@@ -423,7 +437,7 @@ class KubeClient:
 
     async def _chunks(
         self, call: _Call, response: Any, read_timeout: float
-    ) -> AsyncIterator[bytes]:
+    ) -> AsyncGenerator[bytes, None]:
         httpx = load_httpx()
         try:
             async for chunk in response.aiter_bytes():
@@ -476,7 +490,7 @@ async def _head(response: Any) -> bytes:
 
 async def iter_lines(
     chunks: AsyncIterator[bytes], *, max_line: int = 32 * 1024 * 1024
-) -> AsyncIterator[list[bytes]]:
+) -> AsyncGenerator[list[bytes], None]:
     """Complete lines of a stream, all those of one chunk at once.
 
     A last line without its line end is not given: it may have been cut off.

@@ -1,0 +1,115 @@
+"""What a reflector has told its sink, and the difference that an answer makes to it."""
+
+from __future__ import annotations
+
+from typing import Any, Generic, TypeVar
+
+import msgspec
+
+T = TypeVar("T")
+
+
+class Delta(msgspec.Struct, Generic[T], frozen=True):
+    """What changed.
+
+    Attributes:
+        upserts: New or newer objects.
+        removes: The uids of objects that are gone; none of them is among the upserts.
+        replace: The upserts are all there is; only for a first list that fits in one page.
+        synced: From here on the state is complete; true once, with the end of the first list.
+    """
+
+    upserts: tuple[T, ...] = ()
+    removes: tuple[str, ...] = ()
+    replace: bool = False
+    synced: bool = False
+
+
+class Known:
+    """The resourceVersion of each object by uid, and the uid of each name.
+
+    Versions are opaque: they are compared for equality only. A name holds one object at a time, so
+    a new uid under a known name means that the old one is gone, even if nobody said so.
+    """
+
+    def __init__(self) -> None:
+        self._objects: dict[str, tuple[str, tuple[str, str]]] = {}
+        self._names: dict[tuple[str, str], str] = {}
+
+    def __len__(self) -> int:
+        return len(self._objects)
+
+    def versions(self) -> dict[str, str]:
+        """The resourceVersions by uid."""
+        return {uid: version for uid, (version, _) in self._objects.items()}
+
+    def holds(self, item: Any) -> bool:
+        """Whether this very version of an object is known."""
+        entry = self._objects.get(uid_of(item))
+        version = version_of(item)
+        return entry is not None and bool(version) and entry[0] == version
+
+    def remember(self, item: Any) -> str:
+        """Note an object; returns the uid that its name belonged to before, if another's."""
+        uid, meta = uid_of(item), item.metadata
+        name = (meta.namespace, meta.name)
+        before = self._names.get(name, "")
+        self._names[name] = uid
+        self._objects[uid] = (version_of(item), name)
+        if before and before != uid and self._objects.pop(before, None) is not None:
+            return before
+        return ""
+
+    def forget(self, uid: str) -> None:
+        """Drop an object."""
+        entry = self._objects.pop(uid, None)
+        if entry is not None and self._names.get(entry[1]) == uid:
+            del self._names[entry[1]]
+
+    def keep_only(self, seen: set[str]) -> list[str]:
+        """Drop every object that was not seen; returns their uids."""
+        gone = [uid for uid in self._objects if uid not in seen]
+        for uid in gone:
+            self.forget(uid)
+        return gone
+
+
+class Batch(Generic[T]):
+    """Changes of one moment, at most one for each object: the newest."""
+
+    def __init__(self, known: Known) -> None:
+        self._known = known
+        self._upserts: dict[str, T] = {}
+        self._removes: dict[str, None] = {}
+
+    def upsert(self, item: T) -> None:
+        """An object is new or newer."""
+        uid = uid_of(item)
+        replaced = self._known.remember(item)
+        if replaced:
+            self.remove(replaced)
+        self._removes.pop(uid, None)
+        self._upserts[uid] = item
+
+    def remove(self, uid: str) -> None:
+        """An object is gone."""
+        self._known.forget(uid)
+        self._upserts.pop(uid, None)
+        self._removes[uid] = None
+
+    def delta(self, *, replace: bool = False, synced: bool = False) -> Delta[T] | None:
+        """The changes, or None when there is nothing to tell."""
+        if not (self._upserts or self._removes or synced):
+            return None
+        return Delta(tuple(self._upserts.values()), tuple(self._removes), replace, synced)
+
+
+def uid_of(item: Any) -> str:
+    """An object's uid; its name where a server gives none; empty when it has neither."""
+    meta = item.metadata
+    return str(meta.uid or (f"{meta.namespace}/{meta.name}" if meta.name else ""))
+
+
+def version_of(item: Any) -> str:
+    """An object's resourceVersion."""
+    return str(item.metadata.resource_version)

@@ -1,0 +1,91 @@
+"""Reads one watch to its end, and notices what a blocked read never would."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncGenerator, Callable
+
+from mcp_tui.sources.kubernetes.backoff import Timing
+
+
+class RelistError(Exception):
+    """The watch cannot go on from its version: list again."""
+
+
+class RewatchError(Exception):
+    """The watch broke: go on from the last version."""
+
+
+async def consume(
+    batches: AsyncGenerator[list[bytes], None],
+    take: Callable[[list[bytes]], int],
+    *,
+    alive: Callable[[], None],
+    silence: float,
+    timing: Timing,
+    clock: Callable[[], float],
+    wall: Callable[[], float],
+) -> int:
+    """Read a watch until it ends.
+
+    A read that waits cannot tell a quiet cluster from a connection that died behind a VPN, nor a
+    process that was stopped (Ctrl-Z, a closed lid) from one that ran. So the wait is looked after
+    every ``timing.tick`` seconds.
+
+    Args:
+        batches: The lines as they come.
+        take: Applies a batch; returns how many events were in it.
+        alive: Called when the watch has proved to last.
+        silence: The longest silence in seconds; ``timing.heartbeat`` once a bookmark has come.
+        timing: The times.
+        clock: Monotonic seconds.
+        wall: Wall-clock seconds.
+
+    Returns:
+        How many events there were.
+
+    Raises:
+        RelistError: We were suspended; what the server kept for us meanwhile may be cut off.
+        RewatchError: Nothing came for too long.
+        Exception: What ``take`` or the connection raises.
+    """
+    events = 0
+    pending: asyncio.Task[list[bytes]] | None = None
+    started = heard = clock()
+    try:
+        while True:
+            if pending is None:
+                pending = asyncio.ensure_future(_next(batches))
+            before, wall_before = clock(), wall()
+            await asyncio.wait((pending,), timeout=timing.tick)
+            now = clock()
+            slept = (wall() - wall_before) - (now - before)
+            if now - before > timing.tick + timing.jump or slept > timing.jump:
+                raise RelistError("this process was suspended")
+            if pending.done():
+                batch, pending = pending.result(), None
+                if not batch:
+                    return events
+                heard = now
+                events += take(batch)
+                if any(b'"BOOKMARK"' in line[:40] for line in batch):
+                    silence = min(silence, timing.heartbeat)
+            elif now - heard > silence:
+                raise RewatchError(f"nothing came for {now - heard:.0f} s")
+            if events or now - started >= timing.fast_end:
+                alive()
+    finally:
+        if pending is not None:
+            pending.cancel()
+            await asyncio.gather(pending, return_exceptions=True)
+        with contextlib.suppress(RuntimeError):  # it may be at its end already
+            await batches.aclose()
+
+
+async def _next(batches: AsyncGenerator[list[bytes], None]) -> list[bytes]:
+    """The next batch with a line in it; an empty one at the end."""
+    async for batch in batches:
+        if batch:
+            return batch
+    return []
