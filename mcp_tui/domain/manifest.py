@@ -236,7 +236,7 @@ def build_trainjob(config: TrainConfig, submission: Submission) -> dict[str, Any
     if config.node_selector:
         override["nodeSelector"] = dict(config.node_selector)
     if config.tolerations:
-        override["tolerations"] = msgspec.to_builtins(config.tolerations)
+        override["tolerations"] = list(msgspec.to_builtins(config.tolerations))
     if override:
         spec["podSpecOverrides"] = [{"targetJobs": [{"name": "node"}], **override}]
     return {
@@ -368,7 +368,7 @@ def _pod(config: TrainConfig, submission: Submission) -> dict[str, Any]:
         "priorityClassName": config.priority,
         "serviceAccountName": config.service_account,
         "nodeSelector": dict(config.node_selector),
-        "tolerations": msgspec.to_builtins(config.tolerations),
+        "tolerations": list(msgspec.to_builtins(config.tolerations)),
         "subdomain": submission.name if config.nodes > 1 else "",
     }
     return pod | {key: value for key, value in optional.items() if value}
