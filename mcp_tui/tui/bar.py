@@ -1,0 +1,117 @@
+"""What the lines of the frame say. Pure functions over the state, so that tests need no screen."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+from rich.cells import cell_len
+
+from mcp_tui.domain.text import clean_line
+from mcp_tui.tui.model import PANES, Cell, ConsoleState, PaneModel, SourceState
+from mcp_tui.tui.theme import TIER_WORDS
+
+
+def age(seconds: float) -> str:
+    """An age in its largest unit: ``9s``, ``40s`` (in tens from ten), ``12m``, ``3h``, ``2d``."""
+    whole = max(0, int(seconds))
+    if whole < 10:
+        return f"{whole}s"
+    if whole < 60:
+        return f"{whole // 10 * 10}s"
+    if whole < 3600:
+        return f"{whole // 60}m"
+    if whole < 86_400:
+        return f"{whole // 3600}h"
+    return f"{whole // 86_400}d"
+
+
+def exact_age(seconds: float) -> str:
+    """As :func:`age`, to the second below two minutes: for what is not healthy."""
+    whole = max(0, int(seconds))
+    return f"{whole}s" if whole < 120 else age(whole)
+
+
+def source_text(source: SourceState) -> tuple[str, bool]:
+    """A source in words, and whether it is healthy."""
+    name = clean_line(source.name)
+    if source.state == "live":
+        return (f"{name} {age(source.age)}" if source.age is not None else name), True
+    if source.state == "polling":
+        return f"{name} polls {age(source.age or 0.0)}", True
+    if source.state == "connecting" and source.age is None:
+        return f"{name} ..", True
+    word = {"denied": "DENIED", "down": "DOWN", "retrying": "STALE"}.get(source.state, "STALE")
+    if source.state == "retrying" and source.age is None:
+        word = "DOWN"
+    told = f" {exact_age(source.age)}" if source.age is not None else ""
+    return f"! {name} {word}{told}", False
+
+
+def bar_cells(state: ConsoleState, width: int) -> tuple[Cell, ...]:
+    """Line 1: tier, context, user, mode, clock, then each source; trouble is never cut first."""
+    clock = datetime.fromtimestamp(state.now, UTC).strftime("%H:%MZ")
+    contexts = ",".join(clean_line(name) for name in state.contexts) or "no context"
+    cluster = clean_line(state.cluster)
+    words = [
+        TIER_WORDS[state.tier.value] if not state.demo else "DEMO",
+        contexts if len(contexts) <= 24 else contexts[:22] + "..",
+    ]
+    if cluster and cluster not in state.contexts and width >= 120:
+        words.append(f"({cluster})")
+    if state.user:
+        words.append(clean_line(state.user)[:20])
+    words += ["READ-ONLY" if state.read_only else "WRITE", clock]
+    head = " " + " ".join(words)
+    sources = [source_text(source) for source in state.sources]
+    room = width - cell_len(head)
+    bad = [text for text, healthy in sources if not healthy]
+    good = [text for text, healthy in sources if healthy]
+    while good and sum(cell_len(text) + 2 for text in bad + good) > room:
+        good.pop()
+    keep = set(bad) | set(good)
+    tail = "".join(f"  {text}" for text, _ in sources if text in keep)
+    return (Cell(head), Cell(tail))
+
+
+def panes_cells(current: str) -> tuple[Cell, ...]:
+    """Line 2: the panes that exist."""
+    cells: list[Cell] = []
+    for pane in PANES:
+        cells.append(Cell(" "))
+        cells.append(Cell(f"{pane.number} {pane.title}", "strong" if pane.id == current else "dim"))
+    return tuple(cells)
+
+
+def crumbs_cells(
+    crumbs: Sequence[str], right: Sequence[Cell], width: int, notes: Sequence[Cell] = ()
+) -> tuple[Cell, ...]:
+    """Line 3: where one is at the left, counts and order at the right."""
+    left = " " + " / ".join(clean_line(part) for part in crumbs)
+    cells = [Cell(left, "strong"), *notes]
+    used = sum(cell_len(clean_line(cell.text)) for cell in cells)
+    tail = list(right)
+    while tail and used + sum(cell_len(clean_line(cell.text)) for cell in tail) + 1 > width:
+        tail.pop()
+    gap = width - used - sum(cell_len(clean_line(cell.text)) for cell in tail) - 1
+    return (*cells, Cell(" " * max(1, gap)), *tail)
+
+
+def order_words(model: PaneModel) -> str:
+    """The order of a list in words."""
+    column, reverse = model.sort
+    if not column:
+        return "by urgency"
+    title = next((c.title.lower() for c in model.columns if c.id == column), column)
+    return f"by {title}" + (", reversed" if reverse else "")
+
+
+def hint_cells(hints: Sequence[tuple[str, str]], width: int) -> tuple[Cell, ...]:
+    """The keys line. The last hint (all keys) stays when others must go."""
+    shown = list(hints)
+    while len(shown) > 1 and sum(cell_len(k) + cell_len(t) + 3 for k, t in shown) > width:
+        shown.pop(-2)
+    cells: list[Cell] = []
+    for key, title in shown:
+        cells += [Cell(" "), Cell(key, "key"), Cell(f" {title} ")]
+    return tuple(cells)

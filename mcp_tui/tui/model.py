@@ -1,0 +1,378 @@
+"""What the screens need of the rest, as protocols: the shell is built and tested against these.
+
+Everything here is plain data. The shell asks a :class:`PaneModel` for the rows on screen and a
+:class:`ConsoleBackend` for everything else; it never calls a client and knows no server. All
+strings are already sanitised where they entered; the widgets clean them once more as they draw.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal, NamedTuple, Protocol
+
+from mcp_tui.domain.plan import Outcome, Plan, Tier, Verb
+
+Tone = Literal[
+    "",
+    "strong",
+    "dim",
+    "failed",
+    "attention",
+    "waiting",
+    "running",
+    "done",
+    "accent",
+    "key",
+    "heading",
+    "error",
+]
+"""The part a piece of text plays; a theme gives it a colour. Never the only carrier of meaning."""
+
+Phase = Literal["loading", "ready", "broken"]
+
+
+class Cell(NamedTuple):
+    """A piece of text on one line and the part it plays."""
+
+    text: str
+    tone: Tone = ""
+
+
+Line = tuple[Cell, ...]
+"""One line of a detail, preview or viewer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column of a table.
+
+    Attributes:
+        id: Stable name, used for sorting.
+        title: Heading, in capitals.
+        min_width: Cells it needs to be shown at all.
+        max_width: Cells it takes where there is room; 0 takes all that is left (one such column).
+        align: Where the text stands.
+        priority: The lower goes last when the screen narrows; 0 never goes.
+        kind: ``state`` draws the row's sign before the word; ``name`` is cut in its middle, so that
+            the end, which tells two objects apart, stays.
+        sortable: Offered by the sort keys.
+        comfort: For the flexible column: cells it has before columns of priority
+            5 and more come in.
+    """
+
+    id: str
+    title: str
+    min_width: int
+    max_width: int
+    align: Literal["left", "right"] = "left"
+    priority: int = 0
+    kind: Literal["text", "state", "name"] = "text"
+    sortable: bool = True
+    comfort: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class RowView:
+    """One row, ready to draw.
+
+    Attributes:
+        key: Identity of the object; the cursor and marks follow it.
+        cells: One for each column of the model, in its order.
+        state: ``failed``, ``stalled``, ``waiting``, ``suspended``, ``running`` or ``done``.
+        stale: Its source does not answer: drawn dimmed, in its place.
+    """
+
+    key: str
+    cells: tuple[Cell, ...]
+    state: str = ""
+    stale: bool = False
+
+
+class PaneModel(Protocol):
+    """One live list: filtered, sorted and lazily indexable. Synchronous, cheap, no I/O."""
+
+    @property
+    def columns(self) -> tuple[Column, ...]:
+        """Those that make sense now (CONTEXT only with several); rows have a cell for each."""
+
+    @property
+    def version(self) -> int:
+        """Grows with every change of the shown rows."""
+
+    @property
+    def count(self) -> int:
+        """Rows that pass the filter."""
+
+    @property
+    def total(self) -> int:
+        """Rows before the filter."""
+
+    @property
+    def summary(self) -> str:
+        """Counts for the crumbs line: ``1,204 jobs  18 failed  7 waiting``."""
+
+    @property
+    def phase(self) -> Phase:
+        """Whether there is anything to show yet, or ever."""
+
+    @property
+    def note(self) -> tuple[str, ...]:
+        """Lines shown in place of rows: why there are none, what is waited for, what is broken."""
+
+    @property
+    def sort(self) -> tuple[str, bool]:
+        """The column id (empty: the pane's own order) and whether it is reversed."""
+
+    @property
+    def filter(self) -> str:
+        """The filter in force: the last one without an error."""
+
+    def row(self, index: int) -> RowView:
+        """The row at ``index`` in 0..count-1."""
+
+    def index_of(self, key: str) -> int | None:
+        """Where ``key`` stands among the shown rows, or None when it is hidden or gone."""
+
+    def exists(self, key: str) -> bool:
+        """Whether the object is there at all, hidden or not."""
+
+    def name_of(self, key: str) -> str:
+        """What a person calls it: ``namespace/name``, or the last known one."""
+
+    def set_filter(self, text: str) -> str:
+        """Filter the rows; empty shows all. Returns an error in words, and changes nothing then."""
+
+    @property
+    def faults(self) -> bool:
+        """Whether only rows that failed or stall are shown, on top of the filter."""
+
+    def set_faults(self, on: bool) -> None:
+        """Show only what failed or stalls, or all again."""
+
+    def set_sort(self, column_id: str, reverse: bool) -> None:
+        """Sort by a column; an empty id restores the pane's own order."""
+
+
+SourceWord = Literal["connecting", "live", "polling", "stale", "retrying", "denied", "down"]
+
+
+@dataclass(frozen=True, slots=True)
+class SourceState:
+    """Health of one source, for the bar.
+
+    Attributes:
+        name: ``k8s``, ``mlflow``, ``prometheus``; with the context where there are several.
+        state: ``live`` is quiet; the others are said in words.
+        age: Seconds since it last spoke, or None when it never did.
+        message: The server's own words when it is not healthy.
+        retry_in: Seconds until it is tried again, or None.
+    """
+
+    name: str
+    state: SourceWord
+    age: float | None = None
+    message: str = ""
+    retry_in: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ConsoleState:
+    """What the frame shows. ``now`` is epoch seconds: the shell never reads a clock for data."""
+
+    now: float
+    contexts: tuple[str, ...] = ()
+    cluster: str = ""
+    tier: Tier = Tier.DEV
+    user: str = ""
+    namespace: str | None = None
+    read_only: bool = False
+    sources: tuple[SourceState, ...] = ()
+    demo: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class LogLine:
+    """One line of a log: ``at`` is epoch seconds or None, ``source`` the pod or rank."""
+
+    text: str
+    at: float | None = None
+    source: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class LogOptions:
+    """What a log view asks for.
+
+    Attributes:
+        pod: One pod, or empty for all of the job, merged.
+        container: One container, or empty for the main one.
+        previous: The attempt before (0 is the newest).
+        tail: Lines asked for at first.
+    """
+
+    pod: str = ""
+    container: str = ""
+    previous: int = 0
+    tail: int = 5_000
+
+
+@dataclass(frozen=True, slots=True)
+class PodLine:
+    """One line of the tree job -> replicas -> pods -> containers."""
+
+    depth: int
+    text: str
+    state: str = ""
+    why: str = ""
+    pod: str = ""
+    container: str = ""
+
+
+class DetailProvider(Protocol):
+    """What the detail screen fetches, each part only when it is looked at.
+
+    Every method may raise :class:`~mcp_tui.errors.McpTuiError`: the part shows its line in place.
+    Cancelling the task cancels the call.
+    """
+
+    async def overview(self, key: str) -> Sequence[Line]:
+        """The causal chain in plain words, spec, times with their zone, commit, image, run."""
+
+    async def preview(self, key: str) -> Sequence[Line]:
+        """A few lines for the wide screen: cause, memory, commit, newest log lines, next keys."""
+
+    async def pods(self, key: str) -> Sequence[PodLine]:
+        """The tree, depth first."""
+
+    async def events(self, key: str) -> Sequence[Line]:
+        """Events, newest first."""
+
+    async def yaml(self, key: str) -> str:
+        """The object as YAML, without managedFields."""
+
+    async def describe(self, key: str) -> str:
+        """The object in words, as ``kubectl describe`` would."""
+
+    async def run(self, key: str) -> Sequence[Line]:
+        """The linked MLflow run: its newest metrics, parameters and where to find it."""
+
+    def logs(self, key: str, options: LogOptions) -> AsyncIterator[Sequence[LogLine]]:
+        """Batches of log lines, oldest first, without end while the job runs."""
+
+
+class Actions(Protocol):
+    """The one path of a write. Each method may raise McpTuiError."""
+
+    async def plan(
+        self, verb: Verb, keys: Sequence[str], changes: Mapping[str, str] | None = None
+    ) -> Plan:
+        """Plan a verb on objects of one context, with its checks made. Sends nothing that writes.
+
+        Args:
+            verb: What to do.
+            keys: The objects, in the order of the list.
+            changes: For a retry: field to new value, such as ``memory: 128Gi``.
+        """
+
+    async def plan_submit(self, text: str) -> Plan:
+        """Plan a submission of a train config; UsageError carries line and column in ``where``."""
+
+    def example(self) -> str:
+        """A documented train config to start from."""
+
+    async def apply(self, plan: Plan, progress: Callable[[str], None]) -> Sequence[Outcome]:
+        """Apply a plan and wait for its proof; ``progress`` is told one line at a time."""
+
+
+class ConsoleBackend(Protocol):
+    """What ties it together; implemented over store, sources and actions."""
+
+    @property
+    def details(self) -> DetailProvider:
+        """Parts of an object, fetched when looked at."""
+
+    @property
+    def actions(self) -> Actions:
+        """Plans and writes."""
+
+    def state(self) -> ConsoleState:
+        """The frame's contents, now. Cheap."""
+
+    def pane(self, name: str) -> PaneModel:
+        """The model of a pane that exists: ``jobs``."""
+
+    def contexts(self) -> Sequence[str]:
+        """Names that ``:ctx`` completes."""
+
+    def namespaces(self) -> Sequence[str]:
+        """Names that ``:ns`` completes: those seen so far."""
+
+    async def start(self, on_change: Callable[[], None]) -> None:
+        """Begin; called after the first paint. ``on_change`` may be called at any rate, from the
+        event loop's thread: the shell draws at most once a frame."""
+
+    async def stop(self) -> None:
+        """End everything that was started; bounded to a second or two."""
+
+    async def switch_context(self, names: Sequence[str]) -> None:
+        """Look at these contexts instead. Returns at once; what is slow shows as connecting."""
+
+    async def switch_namespace(self, namespace: str | None) -> None:
+        """Look at one namespace, or at all (None)."""
+
+    async def refresh(self) -> None:
+        """Ask the sources that poll to do so now."""
+
+    def focus(self, key: str | None) -> None:
+        """The object under the cursor after a short rest: fetch what its preview needs."""
+
+    def visible(self, keys: Sequence[str]) -> None:
+        """The rows on screen changed: causes are looked up for these only."""
+
+
+@dataclass(frozen=True, slots=True)
+class PaneInfo:
+    """A pane in the panes line."""
+
+    id: str
+    number: int
+    title: str
+
+
+PANES: tuple[PaneInfo, ...] = (PaneInfo("jobs", 2, "Jobs"),)
+"""Panes that exist; the numbers of those that do not stay free."""
+
+
+@dataclass(frozen=True, slots=True)
+class ConsoleOptions:
+    """How the console is opened; known before anything is loaded.
+
+    Attributes:
+        contexts: Names from the command line or the kubeconfig's current one.
+        tier: Tier of the first.
+        read_only: Writes are refused.
+        namespace: Scope, or None for all.
+        theme: ``default``, ``ansi16``, ``colourblind`` or ``none``.
+        no_color: As theme ``none``.
+        profile: ``ssh`` for slow lines, else ``normal``; empty decides by SSH_CONNECTION.
+        keys: Rebound keys, action id to keys.
+        ascii: Only ASCII signs; None decides by the locale.
+        filter: A filter to begin with.
+        history_file: Where the command line keeps its history, or empty.
+        save_dir: Where logs are saved; empty is the working directory.
+    """
+
+    contexts: tuple[str, ...] = ()
+    cluster: str = ""
+    tier: Tier = Tier.DEV
+    read_only: bool = False
+    namespace: str | None = None
+    theme: str = "default"
+    no_color: bool = False
+    profile: str = ""
+    keys: Mapping[str, str] = field(default_factory=dict)
+    ascii: bool | None = None
+    filter: str = ""
+    history_file: str = ""
+    save_dir: str = ""

@@ -1,0 +1,458 @@
+"""The one dialog: a plan, the question, and what became of it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, ClassVar, Literal, cast
+
+import msgspec
+from rich.cells import cell_len
+from rich.segment import Segment
+from textual import events
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.geometry import Region
+from textual.screen import ModalScreen
+from textual.strip import Strip
+from textual.widget import Widget
+
+from mcp_tui.domain.plan import (
+    CheckStatus,
+    Confirmation,
+    Outcome,
+    OutcomeStatus,
+    Plan,
+)
+from mcp_tui.errors import McpTuiError
+from mcp_tui.tui.cells import fit
+from mcp_tui.tui.model import Cell, Line, Tone
+from mcp_tui.tui.theme import TIER_WORDS
+from mcp_tui.tui.widgets.logview import wrap_cells
+from mcp_tui.tui.widgets.surface import compose_line, palette_of, signs_of
+
+if TYPE_CHECKING:
+    from mcp_tui.tui.app import Console
+    from mcp_tui.tui.theme import Signs
+
+DEAF = 0.5
+"""Seconds for which a new dialog ignores keys: one held down confirms nothing."""
+
+BURST = 0.02
+"""Keys closer than this (seconds) come from a paste without brackets, not from a hand."""
+
+View = Literal["plan", "diff", "JSON"]
+VIEWS: tuple[View, ...] = ("plan", "diff", "JSON")
+_MARKS: dict[CheckStatus, tuple[str, Tone]] = {
+    CheckStatus.PASSED: ("done", "done"),
+    CheckStatus.FAILED: ("failed", "failed"),
+    CheckStatus.WARNING: ("attention", "attention"),
+    CheckStatus.UNKNOWN: ("attention", "waiting"),
+}
+_OUTCOMES: dict[OutcomeStatus, tuple[str, Tone]] = {
+    OutcomeStatus.PROVEN: ("done", "done"),
+    OutcomeStatus.UNPROVEN: ("attention", "attention"),
+    OutcomeStatus.UNKNOWN: ("attention", "attention"),
+    OutcomeStatus.FAILED: ("failed", "failed"),
+}
+
+
+def subject(plan: Plan) -> str:
+    """What a plan is about, in a word or two."""
+    if len(plan.targets) == 1:
+        return plan.targets[0].name
+    return f"{len(plan.targets)} jobs"
+
+
+def _labelled(label: str, lines: Sequence[Line]) -> list[Line]:
+    return [(Cell(f"{label if n == 0 else '':<8}", "dim"), *line) for n, line in enumerate(lines)]
+
+
+def plan_lines(plan: Plan, signs: Signs, *, hidden: int = 0) -> list[Line]:
+    """The plan in words: writes, checks, then, back."""
+    lines: list[Line] = []
+    if len(plan.targets) > 1:
+        names = [(Cell(f"{t.namespace}/{t.name}"),) for t in plan.targets]
+        lines += _labelled("on", names)
+        if hidden:
+            note = f"{hidden} of them hidden by the filter"
+            lines += _labelled("", [(Cell(note, "attention"),)])
+    for write in plan.writes:
+        summary = write.summary or f"{write.method} {write.path}"
+        extra = " (goes on without it)" if write.optional else ""
+        system = "" if write.system == "kubernetes" else f"{write.system}: "
+        rows: list[Line] = [(Cell(f"{system}{summary}{extra}"),)]
+        rows += [(Cell(row, _diff_tone(row)),) for row in write.diff[:12]]
+        if len(write.diff) > 12:
+            rows.append((Cell(f"and {len(write.diff) - 12} more lines; Tab shows them", "dim"),))
+        lines += _labelled("write", rows)
+    checks: list[Line] = []
+    for check in plan.checks:
+        sign, tone = _MARKS[check.status]
+        text = check.message or check.name
+        checks.append((Cell(f"{getattr(signs, sign)} {text}", tone),))
+    lines += _labelled("checks", checks)
+    if plan.until:
+        lines += _labelled("then", [(Cell(plan.until),)])
+    lines += _labelled("back", [(Cell(plan.back or "there is no way back"),)])
+    return lines
+
+
+def _diff_tone(row: str) -> Tone:
+    return "done" if row.startswith("+") else "failed" if row.startswith("-") else "dim"
+
+
+def diff_lines(plan: Plan) -> list[Line]:
+    """Every line of every write's diff."""
+    lines: list[Line] = []
+    for write in plan.writes:
+        lines.append((Cell(f"{write.method} {write.path}", "strong"),))
+        lines += [(Cell(row, _diff_tone(row)),) for row in write.diff]
+    return lines
+
+
+def json_lines(plan: Plan) -> list[Line]:
+    """The plan as JSON, as ``--dry-run -o json`` prints it."""
+    text = msgspec.json.format(msgspec.json.encode(plan), indent=2).decode()
+    return [(Cell(row),) for row in text.split("\n")]
+
+
+class PlanBox(Widget):
+    """The dialog's box: lines that scroll, and below them the question and the answer."""
+
+    DEFAULT_CSS: ClassVar[str] = "PlanBox { width: 100%; height: auto; }"
+    ALLOW_SELECT = False
+    can_focus = True
+
+    def __init__(self, plan: Plan) -> None:
+        super().__init__(id="box")
+        self.plan = plan
+        self.title = ""
+        self.lines: list[Line] = []
+        self.foot: list[Line] = []
+        self.keys: tuple[str, str] = ("", "")
+        self.top = 0
+        self._rows: list[list[Cell]] = []
+
+    def show(self, lines: list[Line], foot: list[Line], keys: tuple[str, str]) -> None:
+        """Show these lines; the height follows when it must."""
+        before = len(self._rows) + len(self.foot)
+        if lines != self.lines:
+            self.top = 0
+        self.lines, self.foot, self.keys = lines, foot, keys
+        self._wrap()
+        self.refresh(layout=before != len(self._rows) + len(self.foot))
+
+    def _wrap(self) -> None:
+        width = max(1, self.size.width - 4)
+        self._rows = [row for line in self.lines for row in wrap_cells(line, width, words=True)]
+
+    def get_content_height(self, container: object, viewport: object, width: int) -> int:
+        """As high as the lines, at most the screen."""
+        del container, viewport
+        rows = sum(len(wrap_cells(line, max(1, width - 4), words=True)) for line in self.lines)
+        return max(4, min(rows + len(self.foot) + 2, self.app.size.height - 1))
+
+    def scroll_lines(self, rows: int) -> None:
+        """Scroll the plan."""
+        room = max(1, self.size.height - 2 - len(self.foot))
+        self.top = max(0, min(self.top + rows, len(self._rows) - room))
+        self.refresh()
+
+    def set_foot(self, foot: list[Line]) -> None:
+        """Change the question only: its rows alone are sent."""
+        if len(foot) != len(self.foot):
+            self.show(self.lines, foot, self.keys)
+        elif foot != self.foot:
+            self.foot = foot
+            rows = len(foot)
+            self.refresh(Region(0, self.size.height - 1 - rows, self.size.width, rows))
+
+    def on_resize(self, event: events.Resize) -> None:
+        """Wrap again."""
+        del event
+        self._wrap()
+        self.scroll_lines(0)
+
+    def render_line(self, y: int) -> Strip:
+        """A row of the box."""
+        palette, signs = palette_of(self.app), signs_of(self.app)
+        width, height = self.size
+        bar = palette[""] + palette[f"bar-{self.plan.tier.value}"]
+        if y == 0:
+            return self._edge(signs.corners[:2], self.title, "", width)
+        if y == height - 1:
+            return self._edge(signs.corners[2:], *self.keys, width)
+        inner = y - 1
+        first_foot = height - 2 - len(self.foot)
+        cells: Sequence[Cell] = ()
+        if inner >= first_foot:
+            cells = self.foot[inner - first_foot]
+        elif self.top + inner < len(self._rows):
+            cells = self._rows[self.top + inner]
+        body = compose_line(cells, max(0, width - 4), palette)
+        return Strip(
+            [
+                Segment(signs.pipe, bar),
+                Segment(" ", palette[""]),
+                *body,
+                Segment(" ", palette[""]),
+                Segment(signs.pipe, bar),
+            ],
+            width,
+        )
+
+    def _edge(self, corners: str, left: str, right: str, width: int) -> Strip:
+        """A border row in the tier's own colour, with words in it."""
+        palette, signs = palette_of(self.app), signs_of(self.app)
+        bar = palette[""] + palette[f"bar-{self.plan.tier.value}"]
+        left = f" {fit(left, min(cell_len(left), width - 4))} " if left else ""
+        room = width - 2 - cell_len(left) - 1
+        right = f" {right} {signs.dash}" if right and cell_len(right) + 3 <= room else ""
+        fill = signs.dash * (width - 2 - cell_len(left) - cell_len(right))
+        return Strip([Segment(corners[0] + left + fill + right + corners[1], bar)], width)
+
+
+class ConfirmScreen(ModalScreen[None], inherit_bindings=False):
+    """Shows a plan, asks as the plan says, applies it and says what became of it.
+
+    Args:
+        plan: With its checks made.
+        hidden: How many of its objects the filter hides.
+    """
+
+    DEFAULT_CSS: ClassVar[str] = """
+    ConfirmScreen { align: left bottom; background: $background 0%; }
+    """
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape", "leave", show=False),
+        Binding("tab", "turn(1)", show=False, priority=True),
+        Binding("shift+tab", "turn(-1)", show=False, priority=True),
+        Binding("down", "scroll(1)", show=False),
+        Binding("up", "scroll(-1)", show=False),
+        Binding("pagedown", "scroll(8)", show=False),
+        Binding("pageup", "scroll(-8)", show=False),
+    ]
+
+    def __init__(self, plan: Plan, *, hidden: int = 0) -> None:
+        super().__init__()
+        self.plan = plan
+        self.hidden = hidden
+        self.box = PlanBox(plan)
+        self.typed = ""
+        self.state: Literal["asking", "applying", "done"] = "asking"
+        self.view: View = "plan"
+        self.agree = False
+        self.progress = ""
+        self.note = ""
+        self.outcomes: Sequence[Outcome] = ()
+        self.error = ""
+        self.clock = time.monotonic
+        self._opened = 0.0
+        self._last_char = 0.0
+        self._burst = 0
+
+    @property
+    def console(self) -> Console:
+        """The app, by its own type."""
+        return cast("Console", self.app)
+
+    def compose(self) -> ComposeResult:
+        """The box."""
+        yield self.box
+
+    def on_mount(self) -> None:
+        """Begin deaf, the safe choice in front."""
+        self._opened = self.clock()
+        tier = TIER_WORDS[self.plan.tier.value]
+        self.box.title = f"{tier}  {self.plan.context}  {self.plan.verb.value} {subject(self.plan)}"
+        self.update()
+        self.box.focus()
+
+    # -- what is shown ----------------------------------------------------------------------
+
+    def update(self) -> None:
+        """Draw the box as things are now."""
+        if self.view == "plan":
+            lines = plan_lines(self.plan, signs_of(self.app), hidden=self.hidden)
+        else:
+            lines = diff_lines(self.plan) if self.view == "diff" else json_lines(self.plan)
+        self.box.show(lines, self.foot(), self.key_words())
+
+    def key_words(self) -> tuple[str, str]:
+        """The words in the lower border."""
+        if self.state == "done":
+            return "Esc or Enter close", ""
+        if self.state == "applying":
+            return "Esc leaves this; the action goes on", ""
+        if self.plan.blocked:
+            return "Esc leave   Tab plan / diff / JSON", ""
+        if self.plan.confirmation is Confirmation.TYPED:
+            return "Esc leave   Tab plan / diff / JSON", "Enter apply"
+        return "Esc leave   Tab plan / diff / JSON / apply", "Enter chooses"
+
+    def foot(self) -> list[Line]:
+        """The question, what goes on, or what came of it."""
+        if self.state == "applying":
+            return [(Cell("now     ", "dim"), Cell(self.progress or "sending", "running"))]
+        if self.state == "done":
+            return self._outcome_lines()
+        if self.plan.blocked:
+            return [(Cell("blocked: a check above failed; nothing will be sent", "failed"),)]
+        if self.plan.confirmation is Confirmation.TYPED:
+            ask: Line = (
+                Cell("type    ", "dim"),
+                Cell(self.plan.typed_word, "strong"),
+                Cell("  to go on: "),
+                Cell(self.typed, "accent"),
+                Cell("_", "strong"),
+            )
+            return [ask, (Cell(self.note, "error"),)] if self.note else [ask]
+        leave, apply = ("  Leave  ", "[ Apply ]") if self.agree else ("[ Leave ]", "  Apply  ")
+        return [
+            (
+                Cell(leave, "" if self.agree else "strong"),
+                Cell("   "),
+                Cell(apply, "strong" if self.agree else ""),
+                Cell(f"   {self.view}" if self.view != "plan" else "", "dim"),
+            )
+        ]
+
+    def _outcome_lines(self) -> list[Line]:
+        if self.error:
+            return [(Cell("failed  ", "dim"), Cell(self.error, "error"))]
+        signs = signs_of(self.app)
+        lines: list[Line] = []
+        for outcome in self.outcomes[:8]:
+            sign, tone = _OUTCOMES[outcome.status]
+            text = f"{getattr(signs, sign)} {outcome.status.value}: {outcome.target.name}"
+            lines.append((Cell(text, tone), Cell(f"  {outcome.message}")))
+        if len(self.outcomes) > 8:
+            lines.append((Cell(f"and {len(self.outcomes) - 8} more", "dim"),))
+        return lines or [(Cell("nothing was done", "dim"),)]
+
+    # -- keys -------------------------------------------------------------------------------
+
+    def _deaf(self) -> bool:
+        return self.clock() - self._opened < DEAF
+
+    def on_paste(self, event: events.Paste) -> None:
+        """A paste confirms nothing."""
+        event.stop()
+        event.prevent_default()
+        self.note = "pastes are ignored here: type it"
+        self.box.set_foot(self.foot())
+
+    def on_key(self, event: events.Key) -> None:
+        """Type the word, or choose."""
+        if event.key in {"escape", "down", "up", "pagedown", "pageup"} and not self._deaf():
+            return
+        event.stop()
+        event.prevent_default()
+        if self._deaf():
+            # What is held down since before stays unheard until it is let go.
+            self._opened = max(self._opened, self.clock() - DEAF / 2)
+            return
+        if self.state == "done":
+            if event.key == "enter":
+                self.dismiss()
+            return
+        if self.state == "asking" and not self.plan.blocked:
+            if self.plan.confirmation is Confirmation.TYPED:
+                self._type(event)
+            elif event.key == "enter":
+                self._choose()
+
+    def _type(self, event: events.Key) -> None:
+        self.note = ""
+        now = self.clock()
+        quick = now - self._last_char < BURST
+        if event.key == "enter":
+            if self.typed == self.plan.typed_word and not quick:
+                self._apply()
+                return
+            self.note = "that is not it" if self.typed and not quick else ""
+        elif event.key == "backspace":
+            self.typed = self.typed[:-1]
+        elif event.key == "ctrl+u":
+            self.typed = ""
+        elif event.is_printable and event.character is not None:
+            self._burst = self._burst + 1 if quick else 0
+            self._last_char = now
+            if self._burst >= 4:
+                # So many characters at once were not typed by a hand.
+                self.typed = ""
+                self.note = "pastes are ignored here: type it"
+            elif len(self.typed) < 300:
+                self.typed += event.character
+        self.box.set_foot(self.foot())
+
+    def _choose(self) -> None:
+        if self.agree:
+            self._apply()
+        else:
+            self.dismiss()
+
+    def action_turn(self, step: int) -> None:
+        """Tab: the next view; with one confirmation, first the other choice."""
+        if self._deaf():
+            return
+        asks_yes = self.plan.confirmation is not Confirmation.TYPED
+        if self.state == "asking" and asks_yes and not self.plan.blocked:
+            # Tab, Enter applies; a further Tab goes through the views with the safe choice.
+            stops: list[tuple[View, bool]] = [("plan", False), ("plan", True), ("diff", False)]
+            stops.append(("JSON", False))
+            at = stops.index((self.view, self.agree))
+            self.view, self.agree = stops[(at + step) % len(stops)]
+        else:
+            self.view = VIEWS[(VIEWS.index(self.view) + step) % len(VIEWS)]
+        self.update()
+
+    def action_scroll(self, rows: int) -> None:
+        """Scroll the plan."""
+        self.box.scroll_lines(rows)
+
+    def action_leave(self) -> None:
+        """Leave: what was sent goes on, and the keys line says so."""
+        if self._deaf():
+            return
+        if self.state == "applying":
+            self.console.set_pending(self.plan.id, f"{self.plan.verb.value} {subject(self.plan)}")
+        self.dismiss()
+
+    # -- applying ---------------------------------------------------------------------------
+
+    def _apply(self) -> None:
+        self.state = "applying"
+        self.update()
+        # The app's worker, not this screen's: leaving the dialog does not stop what was sent.
+        self.app.run_worker(self._run(), group="apply", exit_on_error=False)
+
+    async def _run(self) -> None:
+        try:
+            self.outcomes = await self.console.backend.actions.apply(self.plan, self._told)
+        except McpTuiError as error:
+            self.error = error.line()
+        self.state = "done"
+        if self.is_current:
+            self.update()
+        else:
+            self._report()
+        self.console.set_pending(self.plan.id, None)
+
+    def _told(self, text: str) -> None:
+        self.progress = text
+        if self.is_current:
+            self.box.set_foot(self.foot())
+
+    def _report(self) -> None:
+        """Say the end on the keys line: the dialog was left."""
+        what = f"{self.plan.verb.value} {subject(self.plan)}"
+        if self.error:
+            self.console.say(f"{what}: {self.error}", "error")
+            return
+        worst = [o for o in self.outcomes if o.status is not OutcomeStatus.PROVEN]
+        if worst:
+            self.console.say(f"{what}: {worst[0].status.value}: {worst[0].message}", "attention")
+        else:
+            self.console.say(f"{what}: proven", "done")

@@ -1,0 +1,368 @@
+"""One object: its tabs, each fetched only when it is looked at."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Sequence
+from typing import ClassVar
+
+from textual.binding import BindingType
+from textual.containers import Container
+from textual.widget import Widget
+
+from mcp_tui.domain.plan import Verb
+from mcp_tui.errors import McpTuiError
+from mcp_tui.tui.model import (
+    Cell,
+    Column,
+    Line,
+    LogOptions,
+    PaneModel,
+    Phase,
+    PodLine,
+    RowView,
+)
+from mcp_tui.tui.screens.frame import bindings_for
+from mcp_tui.tui.screens.viewer import ViewKeys
+from mcp_tui.tui.widgets.logview import LogView
+from mcp_tui.tui.widgets.surface import LineWidget
+from mcp_tui.tui.widgets.vtable import VTable
+
+TABS = ("Overview", "Pods", "Events", "Logs", "YAML", "Run", "Describe")
+DEADLINE = 20.0
+"""Seconds after which a part is said not to answer."""
+
+SLOW = 0.3
+"""Seconds from which it is said what is waited for."""
+
+_POD_COLUMNS = (
+    Column("state", "STATE", 11, 11, kind="state", sortable=False),
+    Column("name", "POD / CONTAINER", 24, 64, kind="name", sortable=False),
+    Column("why", "WHY", 10, 0, priority=1, sortable=False),
+)
+
+
+class PodsModel:
+    """The tree of pods as rows of the one table."""
+
+    columns: tuple[Column, ...] = _POD_COLUMNS
+    filter = ""
+    faults = False
+    sort = ("", False)
+
+    def __init__(self) -> None:
+        self.lines: tuple[PodLine, ...] = ()
+        self.version = 0
+        self.phase: Phase = "loading"
+        self.note: tuple[str, ...] = ("asking for the pods",)
+        self.summary = ""
+        self._at: dict[str, int] = {}
+
+    def put(self, lines: Sequence[PodLine]) -> None:
+        """Show this tree."""
+        self.lines = tuple(lines)
+        self._at = {self._key(line): n for n, line in enumerate(self.lines)}
+        self.phase, self.note = "ready", ("no pods: gone with their job, or not yet made",)
+        self.version += 1
+
+    @staticmethod
+    def _key(line: PodLine) -> str:
+        return f"{line.depth}/{line.pod}/{line.container or line.text}"
+
+    @property
+    def count(self) -> int:
+        """Lines of the tree."""
+        return len(self.lines)
+
+    @property
+    def total(self) -> int:
+        """Lines of the tree."""
+        return len(self.lines)
+
+    def row(self, index: int) -> RowView:
+        """A line of the tree."""
+        line = self.lines[index]
+        cells = (Cell(line.state), Cell("  " * line.depth + line.text), Cell(line.why))
+        return RowView(self._key(line), cells, line.state)
+
+    def index_of(self, key: str) -> int | None:
+        """Where a line stands."""
+        return self._at.get(key)
+
+    def exists(self, key: str) -> bool:
+        """Whether a line is there."""
+        return key in self._at
+
+    def name_of(self, key: str) -> str:
+        """The pod's name."""
+        return self.lines[self._at[key]].text if key in self._at else key
+
+    def set_filter(self, text: str) -> str:
+        """A tree is not filtered."""
+        del text
+        return ""
+
+    def set_faults(self, on: bool) -> None:
+        """A tree is not filtered."""
+
+    def set_sort(self, column_id: str, reverse: bool) -> None:
+        """A tree keeps its order."""
+
+
+class DetailScreen(ViewKeys, inherit_bindings=False):
+    """The detail of one object.
+
+    Args:
+        key: Whose.
+        model: The list it stands in, for its name and state.
+        tab: The tab to begin with.
+    """
+
+    DEFAULT_CSS: ClassVar[str] = "#parts { height: 1fr; width: 1fr; layers: base; }"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        *bindings_for("detail", "log"),
+        *(b for b in bindings_for("jobs") if getattr(b, "id", "") == "open"),
+    ]
+
+    def __init__(self, key: str, model: PaneModel, tab: str = "Overview") -> None:
+        super().__init__()
+        self.key = key
+        self.model = model
+        self.tab = tab
+        self.name_shown = model.name_of(key)
+        self.tabs = LineWidget(id="tabs")
+        self.texts = {name: LogView(id=f"part-{name}") for name in TABS if name != "Pods"}
+        self.pods_model = PodsModel()
+        self.pods = VTable(self.pods_model, id="part-Pods")
+        self.log_options = LogOptions()
+        self._asked: set[str] = set()
+
+    @property
+    def kind(self) -> str:
+        """Writes are dead in logs."""
+        return "log" if self.tab == "Logs" else "detail"
+
+    @property
+    def part(self) -> Widget:
+        """The widget of the tab in front."""
+        return self.pods if self.tab == "Pods" else self.texts[self.tab]
+
+    @property
+    def view(self) -> LogView | None:
+        """The text in front; None on the pods."""
+        return self.texts.get(self.tab)
+
+    def body(self) -> Iterable[Widget]:
+        """Tabs, and the parts one behind the other."""
+        return (self.tabs, Container(*self.texts.values(), self.pods, id="parts"))
+
+    def home(self) -> Widget:
+        """The part in front."""
+        return self.part
+
+    def crumbs(self) -> Sequence[str]:
+        """The pane and the object."""
+        return ("Jobs", self.name_shown)
+
+    def counts(self) -> Sequence[Cell]:
+        """Position in the text."""
+        if self.view is not None:
+            return (Cell(self.view.status, "dim"),)
+        return (Cell(f"{self.pods_model.count} lines", "dim"),)
+
+    def notes(self) -> Sequence[Cell]:
+        """The state in the list, or that the object is gone."""
+        at = self.model.index_of(self.key)
+        if at is not None:
+            row = self.model.row(at)
+            tone = "failed" if row.state == "failed" else "accent"
+            notes = [Cell(f"  {row.state}", "failed" if tone == "failed" else "accent")]
+        elif not self.model.exists(self.key):
+            notes = [Cell("  gone from the cluster", "attention")]
+        else:
+            notes = []
+        if self.tab == "Logs" and self.log_options.previous:
+            notes.append(Cell(f"  attempt {-self.log_options.previous}", "attention"))
+        if self.tab == "Logs" and self.log_options.pod:
+            notes.append(Cell(f"  pod {self.log_options.pod}", "dim"))
+        return notes
+
+    def on_mount(self) -> None:
+        """Show the first tab."""
+        self.texts["Logs"].follows = True
+        self.show(self.tab)
+
+    def show(self, tab: str) -> None:
+        """Bring a tab to the front and fetch it if it was not."""
+        self.tab = tab
+        for name, widget in (*self.texts.items(), ("Pods", self.pods)):
+            widget.display = name == tab
+        cells: list[Cell] = []
+        for name in TABS:
+            cells += [
+                Cell(" "),
+                Cell(
+                    f"[{name}]" if name == tab else f" {name} ", "strong" if name == tab else "dim"
+                ),
+            ]
+        self.tabs.set_cells(cells)
+        self.part.focus()
+        if tab not in self._asked:
+            self._asked.add(tab)
+            self.fetch(tab)
+        self.update_frame()
+
+    def fetch(self, tab: str) -> None:
+        """Fetch a part in a worker of its own."""
+        work = self._stream() if tab == "Logs" else self._fetch(tab)
+        self.run_worker(work, group=f"part-{tab}", exclusive=True, exit_on_error=False)
+
+    def _say_in(self, tab: str, text: str, *, error: bool = False) -> None:
+        if tab == "Pods":
+            self.pods_model.note = (text,)
+            self.pods.sync()
+        else:
+            self.texts[tab].set_lines([(Cell(text, "error" if error else "dim"),)])
+
+    async def _fetch(self, tab: str) -> None:
+        waiting = self.set_timer(SLOW, lambda: self._say_in(tab, f"asking for {tab.lower()}"))
+        try:
+            async with asyncio.timeout(DEADLINE):
+                await self._fill(tab)
+        except McpTuiError as error:
+            waiting.stop()
+            self._say_in(tab, error.line(), error=True)
+        except TimeoutError:
+            self._say_in(tab, f"no answer in {DEADLINE:.0f} s; r asks again", error=True)
+        finally:
+            waiting.stop()
+
+    async def _fill(self, tab: str) -> None:
+        details = self.console.backend.details
+        if tab == "Pods":
+            self.pods_model.put(await details.pods(self.key))
+            self.pods.sync()
+            return
+        if tab in {"YAML", "Describe"}:
+            ask = details.yaml if tab == "YAML" else details.describe
+            self.texts[tab].set_text(await ask(self.key))
+            return
+        fetches = {"Overview": details.overview, "Events": details.events, "Run": details.run}
+        lines: Sequence[Line] = await fetches[tab](self.key)
+        nothing: Sequence[Line] = ((Cell(f"no {tab.lower()}", "dim"),),)
+        self.texts[tab].set_lines(lines or nothing)
+
+    async def _stream(self) -> None:
+        view = self.texts["Logs"]
+        view.set_lines(())
+        waiting = self.set_timer(SLOW, lambda: self._say_in("Logs", "asking for the logs"))
+        first = True
+        try:
+            async for batch in self.console.backend.details.logs(self.key, self.log_options):
+                if first:
+                    waiting.stop()
+                    view.set_lines(())
+                    first = False
+                view.append(batch)
+                # A burst must not keep the keys waiting.
+                await asyncio.sleep(0)
+            if first:
+                self._say_in("Logs", "no log lines")
+        except McpTuiError as error:
+            view.append([(Cell(error.line(), "error"),)])
+        finally:
+            waiting.stop()
+
+    # -- keys -------------------------------------------------------------------------------
+
+    def action_tab(self, step: int) -> None:
+        """Next tab."""
+        self.show(TABS[(TABS.index(self.tab) + step) % len(TABS)])
+
+    def action_logs(self) -> None:
+        """The logs."""
+        self.show("Logs")
+
+    def action_yaml(self) -> None:
+        """The YAML."""
+        self.show("YAML")
+
+    def action_describe(self) -> None:
+        """The object in words."""
+        self.show("Describe")
+
+    def action_linked(self) -> None:
+        """The run."""
+        self.show("Run")
+
+    def action_refresh(self) -> None:
+        """Fetch this part again."""
+        self.fetch(self.tab)
+
+    def action_attempt(self, step: int) -> None:
+        """Logs of the attempt before or after."""
+        if self.tab != "Logs":
+            return
+        previous = max(0, self.log_options.previous + step)
+        self._set_logs(LogOptions(self.log_options.pod, self.log_options.container, previous))
+
+    def _set_logs(self, options: LogOptions) -> None:
+        if options != self.log_options:
+            self.log_options = options
+            self._asked.add("Logs")
+            self.fetch("Logs")
+        self.show("Logs")
+
+    def action_open(self) -> None:
+        """On the pods: the logs of the one under the cursor."""
+        if self.tab == "Pods" and self.pods_model.count:
+            line = self.pods_model.lines[self.pods.cursor]
+            self._set_logs(LogOptions(line.pod, line.container))
+
+    def action_move(self, rows: int) -> None:
+        """Scroll, or move on the pods."""
+        if self.tab == "Pods":
+            self.pods.move(rows)
+        else:
+            super().action_move(rows)
+
+    def action_edge(self, direction: int) -> None:
+        """To an end."""
+        if self.tab == "Pods":
+            self.pods.move_edge(direction)
+        else:
+            super().action_edge(direction)
+
+    def action_filter(self) -> None:
+        """Search the text; pods are few."""
+        if self.view is not None:
+            super().action_filter()
+        else:
+            self.say("nothing to search here")
+
+    def file_name(self) -> str:
+        """Named after the object and tab."""
+        ending = {"Logs": "log", "YAML": "yaml"}.get(self.tab, "txt")
+        return f"{self.name_shown.rpartition('/')[2]}.{ending}"
+
+    def _acts(self) -> bool:
+        if self.kind == "log":
+            self.say("writes are dead in logs: Tab leaves them")
+            return False
+        return True
+
+    def action_submit(self) -> None:
+        """Plan a new job."""
+        if self._acts():
+            self.console.submit()
+
+    def action_act(self, verb: str) -> None:
+        """Plan a verb on this job alone."""
+        if self._acts():
+            self.console.plan(Verb(verb), (self.key,), self.model)
+
+    def action_hold(self) -> None:
+        """Suspend or resume this job."""
+        at = self.model.index_of(self.key)
+        state = self.model.row(at).state if at is not None else ""
+        self.action_act("resume" if state == "suspended" else "suspend")

@@ -1,0 +1,207 @@
+"""Colour schemes and signs. A state is a sign, a word and a colour: any two may be lost."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from rich.style import Style
+from textual.theme import Theme
+
+
+@dataclass(frozen=True)
+class Signs:
+    """Signs of one cell each in every terminal, East Asian settings included."""
+
+    failed: str
+    attention: str
+    waiting: str
+    running: str
+    done: str
+    bar: str
+    corners: str
+    dash: str
+    pipe: str
+
+    def state(self, state: str) -> str:
+        """The sign of a state; a blank for one that is unknown."""
+        return str(getattr(self, STATE_TONES.get(state, ""), " "))
+
+
+UNICODE_SIGNS = Signs("\u2717", "!", "~", ">", "\u2713", "|", "┌┐└┘", "─", "│")
+ASCII_SIGNS = Signs("X", "!", "~", ">", ".", "|", "++++", "-", "|")
+
+STATE_TONES: Mapping[str, str] = {
+    "failed": "failed",
+    "stalled": "attention",
+    "attention": "attention",
+    "waiting": "waiting",
+    "suspended": "waiting",
+    "running": "running",
+    "done": "done",
+}
+"""The tone of a state, which is also the name of its sign."""
+
+TONES = ("failed", "attention", "waiting", "running", "done", "strong", "dim", "accent")
+ROLES = (*TONES, "", "heading", "cursor", "keys", "key", "error", "match", "prompt", "tab")
+TIERS = ("prod", "test", "dev")
+
+
+@dataclass(frozen=True)
+class Palette:
+    """A colour scheme: a style for every tone and role, one bar per tier, and a Textual theme."""
+
+    name: str
+    styles: Mapping[str, Style]
+    theme: Theme
+
+    def __getitem__(self, role: str) -> Style:
+        return self.styles.get(role) or Style.null()
+
+
+def _styles(spec: Mapping[str, str]) -> dict[str, Style]:
+    return {role: Style.parse(text) for role, text in spec.items()}
+
+
+def _theme(name: str, *, ansi: bool, **colours: str) -> Theme:
+    return Theme(name=name, ansi=ansi, dark=True, **colours)  # type: ignore[arg-type]  # colours are str
+
+
+_ANSI = {
+    "primary": "ansi_blue",
+    "secondary": "ansi_cyan",
+    "warning": "ansi_yellow",
+    "error": "ansi_red",
+    "success": "ansi_green",
+    "accent": "ansi_bright_blue",
+    "foreground": "ansi_default",
+    "background": "ansi_default",
+    "surface": "ansi_default",
+    "panel": "ansi_default",
+}
+
+DEFAULT = Palette(
+    "default",
+    _styles(
+        {
+            "failed": "bold #ff6b6b",
+            "attention": "bold #ffb454",
+            "waiting": "#d7c979",
+            "running": "#7cc4ff",
+            "done": "#86c98a",
+            "strong": "bold",
+            "dim": "#8a929c",
+            "accent": "#9fb8d8",
+            "": "#d4d8dd",
+            "heading": "bold #9aa4b0",
+            "cursor": "bold #ffffff on #2f4a6d",
+            "keys": "#9aa4b0",
+            "key": "bold #d4d8dd",
+            "error": "bold #ff6b6b",
+            "match": "#101418 on #ffd866",
+            "prompt": "#ffffff",
+            "tab": "bold #ffffff on #2f4a6d",
+            "bar-prod": "bold #ffffff on #a3142a",
+            "bar-test": "bold #14181d on #d2a13a",
+            "bar-dev": "bold #e6ebf0 on #2b4f41",
+        }
+    ),
+    _theme(
+        "mcp-default",
+        ansi=False,
+        primary="#2f4a6d",
+        foreground="#d4d8dd",
+        background="#101418",
+        surface="#161b21",
+        panel="#161b21",
+        error="#ff6b6b",
+        warning="#ffb454",
+        success="#86c98a",
+    ),
+)
+
+ANSI16 = Palette(
+    "ansi16",
+    _styles(
+        {
+            "failed": "bold red",
+            "attention": "bold yellow",
+            "waiting": "yellow",
+            "running": "cyan",
+            "done": "green",
+            "strong": "bold",
+            "dim": "bright_black",
+            "accent": "cyan",
+            "heading": "bold",
+            "cursor": "reverse",
+            "key": "bold",
+            "error": "bold red",
+            "match": "black on yellow",
+            "tab": "reverse",
+            "bar-prod": "bold bright_white on red",
+            "bar-test": "black on yellow",
+            "bar-dev": "black on green",
+        }
+    ),
+    _theme("mcp-ansi16", ansi=True, **_ANSI),
+)
+
+# Hues from the set of Okabe and Ito, told apart under the common colour vision deficiencies:
+# vermilion, orange, yellow, sky blue and bluish green differ in lightness as well.
+COLOURBLIND = Palette(
+    "colourblind",
+    {
+        **DEFAULT.styles,
+        **_styles(
+            {
+                "failed": "bold #ff8240",
+                "attention": "bold #f0e442",
+                "waiting": "#e69f00",
+                "running": "#56b4e9",
+                "done": "#b8c0c8",
+                "error": "bold #ff8240",
+                "bar-prod": "bold #000000 on #e8742a",
+                "bar-test": "bold #000000 on #f0e442",
+                "bar-dev": "bold #ffffff on #00507f",
+            }
+        ),
+    },
+    _theme(
+        "mcp-colourblind",
+        ansi=False,
+        primary="#00507f",
+        foreground="#d4d8dd",
+        background="#101418",
+        surface="#161b21",
+        panel="#161b21",
+        error="#ff8240",
+        warning="#e69f00",
+        success="#56b4e9",
+    ),
+)
+
+NONE = Palette(
+    "none",
+    _styles(
+        {
+            "failed": "bold",
+            "attention": "bold",
+            "strong": "bold",
+            "dim": "dim",
+            "heading": "underline",
+            "cursor": "reverse",
+            "key": "bold",
+            "error": "bold",
+            "match": "reverse",
+            "tab": "reverse",
+            "bar-prod": "reverse bold",
+            "bar-test": "reverse",
+            "bar-dev": "underline",
+        }
+    ),
+    _theme("mcp-none", ansi=True, **dict.fromkeys(_ANSI, "ansi_default")),
+)
+
+PALETTES: Mapping[str, Palette] = {p.name: p for p in (DEFAULT, ANSI16, COLOURBLIND, NONE)}
+
+TIER_WORDS: Mapping[str, str] = {"prod": "PRODUCTION", "test": "TEST", "dev": "DEV"}

@@ -1,0 +1,393 @@
+"""Lines of text of any number: logs that follow, YAML, events, help. Drawn by the line API.
+
+Only what is on screen is wrapped, cleaned and drawn, so that a burst of lines costs the appending
+of a list. The buffer keeps the newest lines and counts those it dropped.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from typing import ClassVar
+
+from rich.cells import cell_len
+from textual import events
+from textual.geometry import Region
+from textual.message import Message
+from textual.strip import Strip
+from textual.widget import Widget
+
+from mcp_tui.domain.text import clean
+from mcp_tui.tui.cells import fit, take
+from mcp_tui.tui.model import Cell, Line, LogLine
+from mcp_tui.tui.widgets.surface import compose_line, palette_of
+
+CAPACITY = 50_000
+"""Lines kept."""
+
+ERRORS = re.compile(
+    r"\b(error|exception|traceback|fatal|panic|killed|oom|fail(ed|ure)?|cannot|denied)\b", re.I
+)
+"""The built-in pattern that ``n`` and ``N`` look for when nothing was searched."""
+
+
+def plain(item: Line | LogLine) -> str:
+    """A line's text, tabs expanded, safe to show."""
+    text = item.text if isinstance(item, LogLine) else "".join(cell.text for cell in item)
+    return clean(text).replace("\n", " ").expandtabs(4)
+
+
+def wrap_cells(cells: Sequence[Cell], width: int, *, words: bool = False) -> list[list[Cell]]:
+    """Break pieces of text into rows of at most ``width`` cells, between words where asked."""
+    rows: list[list[Cell]] = [[]]
+    left = width
+    for cell in cells:
+        text = cell.text
+        while text:
+            part = take(text, left)
+            if words and len(part) < len(text) and text[len(part)] != " ":
+                blank = part.rfind(" ") + 1
+                part = part[:blank] if blank or left < width else part
+            if not part:
+                if left == width:
+                    part = text[:1]
+                else:
+                    rows.append([])
+                    left = width
+                    continue
+            rows[-1].append(Cell(part, cell.tone))
+            left -= cell_len(part)
+            text = text[len(part) :]
+            if left <= 0 and text:
+                rows.append([])
+                left = width
+    return rows
+
+
+class LogView(Widget):
+    """A viewer of lines.
+
+    Args:
+        follow: Stay at the newest line until scrolled away from it.
+        capacity: Lines kept; the oldest are dropped and counted.
+        id: The widget's id.
+    """
+
+    DEFAULT_CSS: ClassVar[str] = "LogView { height: 1fr; width: 1fr; }"
+    ALLOW_SELECT = False
+    can_focus = True
+
+    class Status(Message):
+        """Position, number of lines or the search changed."""
+
+        def can_replace(self, message: Message) -> bool:
+            """One is enough."""
+            return isinstance(message, LogView.Status)
+
+    def __init__(
+        self, *, follow: bool = False, capacity: int = CAPACITY, id: str | None = None
+    ) -> None:
+        super().__init__(id=id)
+        self.capacity = capacity
+        self.follows = follow
+        self.wraps = True
+        self.timestamps = False
+        self.faults = False
+        self.dropped = 0
+        self.unseen = 0
+        self.pattern: re.Pattern[str] | None = None
+        self.rows_drawn = 0
+        self._lines: list[Line | LogLine] = []
+        self._top = 0
+        self._sub = 0
+        self._rows: list[tuple[int, list[Cell]]] | None = None
+        self._shown: list[tuple[int, list[Cell]]] = []
+
+    # -- content ----------------------------------------------------------------------------
+
+    @property
+    def count(self) -> int:
+        """Lines in the buffer."""
+        return len(self._lines)
+
+    @property
+    def at_end(self) -> bool:
+        """Whether the newest line is on screen."""
+        rows = self._page_rows()
+        return not self._lines or (bool(rows) and rows[-1][0] >= len(self._lines) - 1)
+
+    @property
+    def text(self) -> str:
+        """All lines as plain text."""
+        return "\n".join(plain(item) for item in self._lines)
+
+    @property
+    def status(self) -> str:
+        """What the crumbs line says of the view."""
+        parts = [f"{self.count:,} lines"]
+        if self.dropped:
+            parts.append(f"{self.dropped:,} older dropped")
+        if self.unseen:
+            parts.append(f"{self.unseen:,} new lines, G follows")
+        elif self.follows:
+            parts.append("following")
+        if self.faults:
+            parts.append("faults only")
+        return "  ".join(parts)
+
+    def set_lines(self, lines: Iterable[Line | LogLine]) -> None:
+        """Show other lines, from their beginning (or their end when following)."""
+        self._lines = list(lines)
+        self.dropped = self.unseen = 0
+        self._top = self._sub = 0
+        self._changed()
+
+    def set_text(self, text: str) -> None:
+        """Show a text."""
+        self.set_lines((Cell(line),) for line in text.split("\n"))
+
+    def append(self, lines: Sequence[Line | LogLine]) -> None:
+        """Add the newest lines; one repaint however many they are."""
+        if not lines:
+            return
+        self._lines.extend(lines)
+        # Dropping in large steps keeps the cost of a line constant.
+        if len(self._lines) > self.capacity + self.capacity // 8:
+            gone = len(self._lines) - self.capacity
+            del self._lines[:gone]
+            self.dropped += gone
+            self._top = max(0, self._top - gone)
+        if not self.follows:
+            self.unseen += len(lines)
+        self._changed()
+
+    # -- rows -------------------------------------------------------------------------------
+
+    def _cells(self, item: Line | LogLine) -> list[Cell]:
+        """The pieces of a line, cleaned, with its time and source."""
+        if not isinstance(item, LogLine):
+            return [Cell(clean(c.text).replace("\n", " ").expandtabs(4), c.tone) for c in item]
+        cells: list[Cell] = []
+        if self.timestamps:
+            at = item.at
+            stamp = datetime.fromtimestamp(at, UTC).strftime("%H:%M:%S") if at else "--:--:--"
+            cells.append(Cell(f"{stamp} ", "dim"))
+        if item.source:
+            cells.append(Cell(f"{clean(item.source)} ", "accent"))
+        text = plain(item)
+        cells.append(Cell(text, "attention" if ERRORS.search(text) else ""))
+        return cells
+
+    def _line_rows(self, index: int) -> list[list[Cell]]:
+        width = max(1, self.size.width - 1)
+        cells = self._cells(self._lines[index])
+        if self.wraps:
+            return wrap_cells(cells, width, words=not isinstance(self._lines[index], LogLine))
+        text = "".join(cell.text for cell in cells)
+        if cell_len(text) <= width:
+            return [cells]
+        return [[Cell(fit(text, width), cells[-1].tone if cells else "")]]
+
+    def _passes(self, index: int) -> bool:
+        return not self.faults or ERRORS.search(plain(self._lines[index])) is not None
+
+    def _page_rows(self) -> list[tuple[int, list[Cell]]]:
+        if self._rows is None:
+            self._rows = self._rows_from_end() if self.follows else self._rows_from_top()
+        return self._rows
+
+    def _rows_from_top(self) -> list[tuple[int, list[Cell]]]:
+        height = self.size.height
+        rows: list[tuple[int, list[Cell]]] = []
+        index, skip = self._top, self._sub
+        while index < len(self._lines) and len(rows) < height:
+            if self._passes(index):
+                rows += [(index, row) for row in self._line_rows(index)[skip:]]
+            skip = 0
+            index += 1
+        return rows[:height]
+
+    def _rows_from_end(self) -> list[tuple[int, list[Cell]]]:
+        height = self.size.height
+        rows: list[tuple[int, list[Cell]]] = []
+        index = len(self._lines) - 1
+        sub = 0
+        while index >= 0 and len(rows) < height:
+            if self._passes(index):
+                line = [(index, row) for row in self._line_rows(index)]
+                sub = max(0, len(line) - (height - len(rows)))
+                rows = line[sub:] + rows
+                self._top, self._sub = index, sub
+            index -= 1
+        return rows
+
+    def _changed(self) -> None:
+        """Repaint the rows that differ."""
+        self._rows = None
+        if self.size.height and self.is_mounted:
+            rows = self._page_rows()
+            for y in range(self.size.height):
+                new = rows[y][1] if y < len(rows) else None
+                old = self._shown[y][1] if y < len(self._shown) else None
+                if new != old:
+                    self.refresh(Region(0, y, self.size.width, 1))
+            self._shown = rows
+        self.post_message(self.Status())
+
+    def render_line(self, y: int) -> Strip:
+        """The row at ``y``, matches marked."""
+        palette = palette_of(self.app)
+        width = self.size.width
+        rows = self._page_rows()
+        if y >= len(rows):
+            return compose_line((), width, palette)
+        self.rows_drawn += 1
+        cells: list[Cell | tuple[str, str]] = [(" ", ""), *self._marked(rows[y][1])]
+        return compose_line(cells, width, palette)
+
+    def _marked(self, cells: Sequence[Cell]) -> list[Cell | tuple[str, str]]:
+        if self.pattern is None:
+            return list(cells)
+        marked: list[Cell | tuple[str, str]] = []
+        for cell in cells:
+            at = 0
+            for found in self.pattern.finditer(cell.text):
+                if found.end() > found.start():
+                    marked.append((cell.text[at : found.start()], cell.tone))
+                    marked.append((found.group(), "match"))
+                    at = found.end()
+            marked.append((cell.text[at:], cell.tone))
+        return marked
+
+    # -- moving -----------------------------------------------------------------------------
+
+    def move(self, rows: int) -> None:
+        """Scroll by rows; upwards stops following, the end of a log follows again."""
+        if not self._lines:
+            return
+        was_log = self.follows or self.unseen > 0 or self._is_log()
+        self._page_rows()
+        if self.follows and rows > 0:
+            return
+        self.follows = False
+        step = 1 if rows > 0 else -1
+        for _ in range(abs(rows)):
+            if not self._step(step):
+                break
+        self._rows = None
+        if rows > 0 and self.at_end:
+            page = self._page_rows()
+            if was_log:
+                self.follows, self.unseen = True, 0
+            elif len(page) < self.size.height:
+                self._rows = self._rows_from_end()
+        self._changed()
+
+    def _is_log(self) -> bool:
+        return isinstance(self._lines[-1], LogLine)
+
+    def _step(self, step: int) -> bool:
+        """Move the first row shown by one row; False at an end."""
+        if step > 0:
+            if self._sub + 1 < len(self._line_rows(self._top)) and self._passes(self._top):
+                self._sub += 1
+                return True
+            following = self._next_passing(self._top + 1, 1)
+            if following is None:
+                return False
+            self._top, self._sub = following, 0
+            return True
+        if self._sub > 0:
+            self._sub -= 1
+            return True
+        before = self._next_passing(self._top - 1, -1)
+        if before is None:
+            return False
+        self._top, self._sub = before, len(self._line_rows(before)) - 1
+        return True
+
+    def _next_passing(self, index: int, step: int) -> int | None:
+        while 0 <= index < len(self._lines):
+            if self._passes(index):
+                return index
+            index += step
+        return None
+
+    def move_page(self, direction: int, *, half: bool = False) -> None:
+        """Scroll by a page or half of one."""
+        self.move(direction * max(1, self.size.height // 2 if half else self.size.height - 1))
+
+    def move_edge(self, direction: int) -> None:
+        """To the beginning (-1), or to the end (1), where a log follows."""
+        if direction < 0:
+            self.follows = False
+            self._top = self._sub = 0
+        else:
+            self.follows, self.unseen = True, 0
+            self._rows = None
+            self._page_rows()
+            self.follows = bool(self._lines) and self._is_log()
+        self._changed()
+
+    # -- searching --------------------------------------------------------------------------
+
+    def search(self, text: str) -> str:
+        """Look for a text (or ``/regex/``) from here on; returns an error in words, or nothing."""
+        if not text:
+            self.pattern = None
+            self._shown = []
+            self._changed()
+            return ""
+        try:
+            is_regex = len(text) > 2 and text.startswith("/") and text.endswith("/")
+            self.pattern = re.compile(text[1:-1] if is_regex else re.escape(text), re.I)
+        except re.error as error:
+            return f"not a regular expression: {error}"
+        self._shown = []
+        self.refresh()
+        return "" if self.find(1, here=True) else f"no match for {text}"
+
+    def find(self, direction: int, *, here: bool = False) -> bool:
+        """Go to the next (1) or previous (-1) match, round the end; False when there is none."""
+        pattern = self.pattern or ERRORS
+        count = len(self._lines)
+        if not count:
+            return False
+        self._page_rows()
+        start = self._top if here else self._top + direction
+        for offset in range(count):
+            index = (start + direction * offset) % count
+            if self._passes(index) and pattern.search(plain(self._lines[index])):
+                self.follows = False
+                self._top, self._sub = index, 0
+                self._changed()
+                return True
+        return False
+
+    def toggle(self, what: str) -> bool:
+        """Turn ``wraps``, ``timestamps`` or ``faults`` on or off; returns what it is now."""
+        now = not getattr(self, what)
+        setattr(self, what, now)
+        self._sub = 0
+        self._changed()
+        return now
+
+    # -- events -----------------------------------------------------------------------------
+
+    def on_resize(self, event: events.Resize) -> None:
+        """Wrap again."""
+        del event
+        self._rows = None
+        self._shown = []
+        self._sub = 0
+
+    def on_mouse_scroll_down(self, event: events.MouseScrollDown) -> None:
+        """Three rows down."""
+        event.stop()
+        self.move(3)
+
+    def on_mouse_scroll_up(self, event: events.MouseScrollUp) -> None:
+        """Three rows up."""
+        event.stop()
+        self.move(-3)

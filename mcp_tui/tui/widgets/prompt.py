@@ -1,0 +1,227 @@
+"""The one line of input: command, filter, search or a question, in place of the keys line."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from rich.cells import cell_len
+from rich.segment import Segment
+from rich.style import Style
+from textual import events
+from textual.message import Message
+from textual.strip import Strip
+from textual.widget import Widget
+
+from mcp_tui.domain.text import clean_line
+from mcp_tui.tui.cells import fit, take, take_end
+from mcp_tui.tui.widgets.surface import palette_of
+
+Completer = Callable[[str], Sequence[str]]
+"""Whole lines that could stand in place of the one typed."""
+
+
+@dataclass(frozen=True)
+class Ask:
+    """What is asked for.
+
+    Attributes:
+        mode: Told back with the answer: ``command``, ``filter``, ``search``, ``save``, ``leave``.
+        sign: Before the input: ``:`` or ``/``, or a question.
+        text: To begin with.
+        yes_no: No text is typed: ``y`` or Enter agrees, anything else does not.
+    """
+
+    mode: str
+    sign: str
+    text: str = ""
+    yes_no: bool = False
+
+
+class Prompt(Widget):
+    """A line editor with history and completion; keys never reach what is behind it."""
+
+    DEFAULT_CSS: ClassVar[str] = "Prompt { height: 1; width: 1fr; display: none; }"
+    ALLOW_SELECT = False
+    can_focus = True
+
+    class Answered(Message):
+        """Enter was pressed."""
+
+        def __init__(self, ask: Ask, text: str) -> None:
+            super().__init__()
+            self.ask = ask
+            self.text = text
+
+    class Changed(Message):
+        """The text changed."""
+
+        def __init__(self, ask: Ask, text: str) -> None:
+            super().__init__()
+            self.ask = ask
+            self.text = text
+
+    class Left(Message):
+        """Left with Esc, or without an answer."""
+
+        def __init__(self, ask: Ask) -> None:
+            super().__init__()
+            self.ask = ask
+
+    def __init__(self, *, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self.ask = Ask("", "")
+        self.value = ""
+        self.at = 0
+        self.error = ""
+        self.history: list[str] = []
+        self.completer: Completer | None = None
+        self._back = 0
+        self._draft = ""
+        self._offers: list[str] = []
+        self._offer = -1
+
+    def open(self, ask: Ask, *, completer: Completer | None, history: list[str]) -> None:
+        """Begin to ask."""
+        self.ask, self.value, self.at, self.error = ask, ask.text, len(ask.text), ""
+        self.completer, self.history, self._back = completer, history, 0
+        self._offers, self._offer = [], -1
+        self.display = True
+        self.focus()
+        self.refresh()
+
+    def close(self) -> None:
+        """Give the line back."""
+        self.display = False
+
+    def say(self, error: str) -> None:
+        """Show what is wrong beside the input, which stays."""
+        if error != self.error:
+            self.error = error
+            self.refresh()
+
+    def check_consume_key(self, key: str, character: str | None) -> bool:
+        """Every key is the prompt's own."""
+        del key, character
+        return True
+
+    async def on_key(self, event: events.Key) -> None:
+        """Edit the line."""
+        if event.key == "ctrl+c":
+            return
+        event.stop()
+        event.prevent_default()
+        if self.ask.yes_no:
+            agreed = event.key in {"enter", "y"}
+            self.post_message(self.Answered(self.ask, "y") if agreed else self.Left(self.ask))
+            return
+        if event.key not in {"tab", "shift+tab"}:
+            self._offers, self._offer = [], -1
+        before = self.value
+        if event.key == "enter":
+            if self.value.strip() and (not self.history or self.history[-1] != self.value):
+                self.history.append(self.value)
+            self.post_message(self.Answered(self.ask, self.value))
+            return
+        if event.key == "escape" or (event.key == "backspace" and not self.value):
+            self.post_message(self.Left(self.ask))
+            return
+        if event.is_printable and event.character is not None:
+            self._insert(event.character)
+        else:
+            self._edit(event.key)
+        if self.value != before:
+            self.error = ""
+            self.post_message(self.Changed(self.ask, self.value))
+        self.refresh()
+
+    def _insert(self, text: str) -> None:
+        self.value = self.value[: self.at] + text + self.value[self.at :]
+        self.at += len(text)
+
+    def _edit(self, key: str) -> None:
+        value, at = self.value, self.at
+        if key == "backspace":
+            self.value, self.at = value[: max(0, at - 1)] + value[at:], max(0, at - 1)
+        elif key == "delete":
+            self.value = value[:at] + value[at + 1 :]
+        elif key == "left":
+            self.at = max(0, at - 1)
+        elif key == "right":
+            self.at = min(len(value), at + 1)
+        elif key == "home":
+            self.at = 0
+        elif key in {"end", "ctrl+e"}:
+            self.at = len(value)
+        elif key == "ctrl+u":
+            self.value, self.at = value[at:], 0
+        elif key == "ctrl+k":
+            self.value = value[:at]
+        elif key == "ctrl+w":
+            head = value[:at].rstrip()
+            head = head[: head.rfind(" ") + 1]
+            self.value, self.at = head + value[at:], len(head)
+        elif key in {"up", "down"}:
+            self._recall(1 if key == "up" else -1)
+        elif key in {"tab", "shift+tab"}:
+            self._complete(1 if key == "tab" else -1)
+
+    def _recall(self, step: int) -> None:
+        if self._back == 0:
+            self._draft = self.value
+        self._back = max(0, min(len(self.history), self._back + step))
+        self.value = self.history[-self._back] if self._back else self._draft
+        self.at = len(self.value)
+
+    def _complete(self, step: int) -> None:
+        if self.completer is None:
+            return
+        if not self._offers:
+            self._offers = list(self.completer(self.value))
+            self._offer = -1 if step > 0 else 0
+        if self._offers:
+            self._offer = (self._offer + step) % len(self._offers)
+            self.value = self._offers[self._offer]
+            self.at = len(self.value)
+
+    def on_paste(self, event: events.Paste) -> None:
+        """Take the first line of a paste, as text; never into a question."""
+        event.stop()
+        if self.ask.yes_no:
+            return
+        lines = event.text.splitlines()
+        if lines:
+            self._insert(clean_line(lines[0], limit=2_000))
+            self.post_message(self.Changed(self.ask, self.value))
+            self.refresh()
+
+    def render_line(self, y: int) -> Strip:
+        """Sign, text with its cursor, then an error or what could be completed."""
+        width = self.size.width
+        palette = palette_of(self.app)
+        base = palette[""] + palette["prompt"]
+        sign = clean_line(self.ask.sign)
+        if y or not width:
+            return Strip.blank(width, base)
+        if self.ask.yes_no:
+            return Strip([Segment(fit(" " + sign, width), base + palette["strong"])], width)
+        room = max(4, width - cell_len(sign) - 3)
+        head = take_end(clean_line(self.value[: self.at]), room)
+        under = clean_line(self.value[self.at : self.at + 1]) or " "
+        tail = take(clean_line(self.value[self.at + 1 :]), max(0, room - cell_len(head)))
+        segments = [
+            Segment(" " + sign, base + palette["key"]),
+            Segment(head, base),
+            Segment(under, base + Style(reverse=True)),
+            Segment(tail, base),
+        ]
+        used = sum(cell_len(segment.text) for segment in segments)
+        aside, tone = "", "dim"
+        if self.error:
+            aside, tone = f"  {self.error}", "error"
+        elif self.completer is not None:
+            offers = self._offers or self.completer(self.value)
+            aside = "  " + "  ".join(clean_line(o) for o in offers[:8] if o != self.value)
+        segments.append(Segment(fit(aside, max(0, width - used)), base + palette[tone]))
+        return Strip(segments).adjust_cell_length(width, base)
