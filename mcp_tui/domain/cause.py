@@ -1,0 +1,278 @@
+"""The deepest cause of a job that failed or waits, joined from all that speaks of it.
+
+Deepest first: container and init-container statuses; a pod's eviction or disruption; its place in
+the scheduler; what a pod failure policy or an event recorded of pods that are gone; the Job's own
+condition; the JobSet's and the TrainJob's; Kueue's Workload. What is less deep becomes the chain.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+import msgspec
+
+from mcp_tui.domain import cause_messages as messages
+from mcp_tui.domain.cause_line import Cause, shorten
+from mcp_tui.domain.cause_pods import deepest, failures, holdups
+from mcp_tui.domain.cause_queue import ended, queued
+from mcp_tui.domain.kinds import AnyJob, Outline, outline
+from mcp_tui.domain.kube import Condition, Event, Pod, epoch
+from mcp_tui.domain.kube_custom import Workload
+from mcp_tui.domain.text import one_line
+
+__all__ = ["Cause", "cause_of", "keep"]
+
+# Reasons that only say that pods failed: the cause lies deeper, and may be gone.
+_SYMPTOMS: Final = frozenset(
+    {
+        "BackoffLimitExceeded",
+        "FailedIndexes",
+        "MaxFailedIndexesExceeded",
+        "PodFailurePolicy",
+        "FailedJobs",
+        "ReachedMaxRestarts",
+        "FailJobSetFailurePolicyAction",
+        "PyTorchJobFailed",
+        "AppFailed",
+        "Failed",
+        "JobFailed",
+    }
+)
+# Events of pods, by depth, with the reason that they stand for once the pod is gone.
+_POD_EVENTS: Final = {
+    "OOMKilling": (0, "OOMKilled"),
+    "Evicted": (1, "Evicted"),
+    "Preempted": (1, "PreemptionByScheduler"),
+    "TaintManagerEviction": (1, "DeletionByTaintManager"),
+    "NodeNotReady": (1, "NodeNotReady"),
+    "FailedMount": (2, "FailedMount"),
+    "FailedAttachVolume": (2, "FailedAttachVolume"),
+    "FailedCreatePodSandBox": (2, "FailedCreatePodSandBox"),
+    "InspectFailed": (2, "InvalidImageName"),
+    "Failed": (2, "Failed"),
+    "FailedScheduling": (3, "Unschedulable"),
+    "BackOff": (4, "BackOff"),
+}
+# Of those, what still lets a pod wait whose own status says nothing yet.
+_WAITING_EVENTS: Final = frozenset(
+    {"FailedMount", "FailedAttachVolume", "FailedCreatePodSandBox", "FailedScheduling"}
+)
+
+
+def cause_of(
+    job: AnyJob,
+    pods: Iterable[Pod] = (),
+    events: Iterable[Event] = (),
+    workload: Workload | None = None,
+    *,
+    children: Iterable[AnyJob] = (),
+    now: float = 0.0,
+) -> Cause | None:
+    """Why a job failed, or what holds it up; None for one that is done or has nothing to say.
+
+    Args:
+        job: The root object of a row.
+        pods: Its pods, as far as they are still there; of some of them the failed and waiting.
+        events: Of the job and of its pods.
+        workload: Kueue's, if the job has one.
+        children: Objects between the job and its pods: a TrainJob's JobSet and Jobs.
+        now: Epoch seconds; used only to word when Kueue tries again.
+    """
+    whole = outline(job)
+    if whole.done:
+        return None
+    name = one_line(whole.metadata.name)
+    pods, events = tuple(pods), tuple(events)
+    parts = [outline(child) for child in children]
+    if whole.failure is not None:
+        found = _failed(whole, parts, pods, events, name)
+    else:
+        found = _held(whole, parts, pods, events, name, workload, now)
+    return None if found is None else msgspec.structs.replace(found, job=name)
+
+
+def keep(before: Cause | None, now: Cause | None) -> Cause | None:
+    """The cause to go on with: what was once seen is kept when its evidence is gone.
+
+    A cause read from pods stays when the pods vanish and only the job's condition is left; that
+    condition becomes part of its chain.
+    """
+    if before is None or now is None or now.evidence or not before.evidence:
+        return now if now is not None else before
+    if before.waiting and now.reason not in ("DeadlineExceeded", *_SYMPTOMS):
+        return now
+    chain = _joined(before.reason, [*before.chain, now.reason, *now.chain])
+    return msgspec.structs.replace(before, chain=chain, waiting=False)
+
+
+def _failed(
+    whole: Outline,
+    parts: Sequence[Outline],
+    pods: Sequence[Pod],
+    events: Sequence[Event],
+    name: str,
+) -> Cause | None:
+    outer = _conditions(whole, parts)
+    reasons = [_reason(item) for item in outer]
+    found = deepest(failures(pods, name)) or _by_policy(outer, name)
+    if found is None and "DeadlineExceeded" in reasons:
+        # It ran out of time, and this is what the time went into.
+        found = deepest(holdups(pods, name))
+    if found is None:
+        found = _from_events(events, name, waiting=False) or _not_created(events)
+    if found is not None:
+        chain = _joined(found.reason, [*found.chain, *reasons])
+        return msgspec.structs.replace(found, chain=chain, waiting=False)
+    first = outer[0]
+    reason = _reason(first)
+    symptom = reason in _SYMPTOMS
+    message = messages.first_line(first.message)
+    if symptom:
+        message = f"{whole.failed} failed" if whole.failed and not whole.counts_jobs else ""
+        if whole.failed_indexes:
+            message = shorten(f"indexes {one_line(whole.failed_indexes)} failed", 80)
+    return Cause(
+        reason=reason,
+        message=message,
+        chain=_joined(reason, reasons[1:]),
+        evidence=not symptom,
+        at=epoch(first.last_transition_time),
+    )
+
+
+def _held(
+    whole: Outline,
+    parts: Sequence[Outline],
+    pods: Sequence[Pod],
+    events: Sequence[Event],
+    name: str,
+    workload: Workload | None,
+    now: float,
+) -> Cause | None:
+    if workload is not None:
+        found = ended(workload) or queued(workload, now=now)
+        if found is not None:
+            # Pods that were not ready in time say why, while they are there.
+            late = found.reason == "PodsReadyTimeout" or "PodsReadyTimeout" in found.chain
+            deeper = deepest(holdups(pods, name)) if late else None
+            if deeper is None:
+                return found
+            chain = _joined(deeper.reason, [*deeper.chain, found.reason, *found.chain])
+            return msgspec.structs.replace(deeper, chain=chain)
+    if whole.suspended:
+        return None
+    found = deepest(holdups(pods, name))
+    if found is not None:
+        return found
+    if not pods or all(pod.status.phase == "Pending" for pod in pods):
+        found = _from_events(events, name, waiting=True)
+    if found is None and not any(pod.status.phase in ("Running", "Pending") for pod in pods):
+        found = _not_created(events)
+    if found is None:
+        # Earlier attempts, while the job goes on.
+        found = deepest(failures(pods, name))
+    if found is None:
+        failed = [part.failure for part in parts if part.failure is not None]
+        if failed:
+            reason = _reason(failed[0])
+            found = Cause(reason=reason, evidence=reason not in _SYMPTOMS)
+    return found
+
+
+def _conditions(whole: Outline, parts: Sequence[Outline]) -> list[Condition]:
+    """The failures' conditions from the pods outward: child Jobs, the JobSet, the root.
+
+    Of several children of a kind the one that failed first, and of equal ones the one that says
+    most, is the deepest; the others follow from it.
+    """
+    order = {"Job": 0, "JobSet": 1}
+    firsts: dict[str, Condition] = {}
+    failed = [part for part in parts if part.failure is not None and part.kind != whole.kind]
+    failed.sort(key=lambda part: (order.get(part.kind, 2), _at(part.failure), part.metadata.name))
+    for part in failed:
+        if part.failure is not None:
+            firsts.setdefault(part.kind, part.failure)
+    found = list(firsts.values())
+    return [*found, whole.failure] if whole.failure is not None else found
+
+
+def _by_policy(outer: Sequence[Condition], name: str) -> Cause | None:
+    """What a pod failure policy's message kept of the pod that made it act."""
+    for item in outer:
+        match = messages.policy(item.message)
+        if match is not None:
+            return Cause(
+                reason=one_line(match.condition) or "Error",
+                pod=one_line(match.pod),
+                job=name,
+                container=one_line(match.container),
+                exit_code=match.exit_code,
+                at=epoch(item.last_transition_time),
+            )
+    return None
+
+
+def _from_events(events: Sequence[Event], name: str, *, waiting: bool) -> Cause | None:
+    """The deepest thing that events still say of pods; the newest of equals."""
+    known = [
+        event
+        for event in events
+        if event.involved_object.kind == "Pod"
+        and event.reason in (_WAITING_EVENTS if waiting else _POD_EVENTS)
+    ]
+    if not known:
+        return None
+    event = min(known, key=lambda item: (_POD_EVENTS[item.reason][0], -(item.last_seen or 0.0)))
+    reason = _POD_EVENTS[event.reason][1]
+    same = {e.involved_object.name for e in known if e.reason == event.reason}
+    text = event.message
+    if reason == "Unschedulable":
+        message = messages.scheduling(text, {})
+    elif reason == "Evicted":
+        message = messages.evicted(text)[0]
+    elif event.reason == "Failed" and "image" in text.lower():
+        reason, message = "ErrImagePull", messages.image(text, "")
+    elif event.reason == "BackOff" and "image" in text.lower():
+        reason, message = "ImagePullBackOff", messages.image(text, "")
+    elif event.reason == "BackOff":
+        reason, message = "CrashLoopBackOff", ""
+    else:
+        message = messages.runtime(text)
+    return Cause(
+        reason=reason,
+        message=message,
+        pod=one_line(event.involved_object.name),
+        job=name,
+        count=len(same),
+        waiting=waiting,
+        at=event.last_seen,
+    )
+
+
+def _not_created(events: Sequence[Event]) -> Cause | None:
+    """The newest of the controllers' failures to create pods, or what makes them."""
+    known = [
+        event
+        for event in events
+        if event.involved_object.kind != "Pod"
+        and event.reason in ("FailedCreate", "JobCreationFailed", "FailedCreatePod", "CreateFailed")
+    ]
+    if not known:
+        return None
+    event = max(known, key=lambda item: item.last_seen or 0.0)
+    reason, message = messages.creation(event.message)
+    return Cause(reason=reason, message=message, waiting=True, at=event.last_seen)
+
+
+def _reason(item: Condition) -> str:
+    return one_line(item.reason) or one_line(item.type) or "Failed"
+
+
+def _at(item: Condition | None) -> float:
+    return (epoch(item.last_transition_time) if item else None) or 0.0
+
+
+def _joined(reason: str, following: Iterable[str]) -> tuple[str, ...]:
+    """A chain without repetitions and without the reason itself."""
+    return tuple(item for item in dict.fromkeys(following) if item != reason)

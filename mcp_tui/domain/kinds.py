@@ -1,0 +1,313 @@
+"""What all kinds of training job have in common, read from each kind's own fields."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from decimal import Decimal
+from functools import singledispatch
+
+import msgspec
+
+from mcp_tui.domain import quantity
+from mcp_tui.domain.kube import (
+    Condition,
+    Container,
+    Job,
+    ObjectMeta,
+    PodSpec,
+    Resources,
+    condition,
+    epoch,
+)
+from mcp_tui.domain.kube_custom import JobSet, PyTorchJob, RayJob, ReplicaCount, TrainJob
+
+AnyJob = Job | TrainJob | PyTorchJob | JobSet | RayJob
+KINDS: tuple[type[AnyJob], ...] = (Job, TrainJob, PyTorchJob, JobSet, RayJob)
+
+
+class Outline(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """One job of any kind in the same words.
+
+    ``active``, ``ready``, ``succeeded`` and ``failed`` count pods, except for a TrainJob and a
+    JobSet, whose statuses count child Jobs (``counts_jobs``). Times are epoch seconds.
+    """
+
+    kind: str
+    metadata: ObjectMeta
+    suspended: bool = False
+    suspended_since: float | None = None
+    failure: Condition | None = None
+    failing: bool = False
+    """The failure is decided, its pods still being ended."""
+    done: bool = False
+    started: float | None = None
+    finished: float | None = None
+    active: int = 0
+    ready: int = 0
+    succeeded: int = 0
+    failed: int = 0
+    parallelism: int = 1
+    completions: int | None = None
+    counts_jobs: bool = False
+    indexed: bool = False
+    failed_indexes: str = ""
+    image: str = ""
+    requested: Mapping[str, Decimal] = msgspec.field(default_factory=dict)
+    restarts: int = 0
+    message: str = ""
+    """What the kind itself says of a job that goes on, such as a JobSet's restart."""
+    percent: float | None = None
+    remaining: float | None = None
+
+
+@singledispatch
+def outline(job: AnyJob) -> Outline:
+    """Read a job of any of :data:`KINDS`.
+
+    Raises:
+        TypeError: Another type.
+    """
+    raise TypeError(f"not a job: {type(job).__name__}")
+
+
+@outline.register
+def _job(job: Job) -> Outline:
+    status, spec = job.status, job.spec
+    failed = _true(status.conditions, "Failed")
+    failing = _true(status.conditions, "FailureTarget")
+    complete = _true(status.conditions, "Complete")
+    suspended = _true(status.conditions, "Suspended")
+    parallelism = 1 if spec.parallelism is None else spec.parallelism
+    return Outline(
+        kind="Job",
+        metadata=job.metadata,
+        suspended=spec.suspend,
+        suspended_since=_since(suspended) if spec.suspend else None,
+        failure=None if complete else failed or failing,
+        failing=failed is None and failing is not None and complete is None,
+        done=complete is not None,
+        started=epoch(status.start_time),
+        finished=epoch(status.completion_time) or _since(complete or failed),
+        active=status.active,
+        ready=status.ready,
+        succeeded=status.succeeded,
+        failed=status.failed,
+        parallelism=parallelism,
+        completions=spec.completions,
+        indexed=spec.completion_mode == "Indexed",
+        failed_indexes=status.failed_indexes,
+        image=_image(spec.template.spec),
+        requested=_times(pod_requests(spec.template.spec), _at_once(parallelism, spec.completions)),
+    )
+
+
+@outline.register
+def _train_job(job: TrainJob) -> Outline:
+    status, spec = job.status, job.spec
+    failed, complete = _true(status.conditions, "Failed"), _true(status.conditions, "Complete")
+    nodes = spec.trainer.num_nodes or 1
+    reported = status.trainer_status
+    total = _total(status.jobs_status)
+    return Outline(
+        kind="TrainJob",
+        metadata=job.metadata,
+        suspended=spec.suspend,
+        suspended_since=_since(_true(status.conditions, "Suspended")) if spec.suspend else None,
+        failure=None if complete else failed,
+        done=complete is not None,
+        finished=_since(complete or failed),
+        active=total.active,
+        ready=total.ready,
+        succeeded=total.succeeded,
+        failed=total.failed,
+        counts_jobs=True,
+        parallelism=nodes,
+        image=spec.trainer.image,
+        requested=_times(_container_requests(spec.trainer.resources_per_node), nodes),
+        percent=reported.progress_percentage if reported else None,
+        remaining=reported.estimated_remaining_seconds if reported else None,
+    )
+
+
+@outline.register
+def _pytorch_job(job: PyTorchJob) -> Outline:
+    status, spec = job.status, job.spec
+    failed, complete = _true(status.conditions, "Failed"), _true(status.conditions, "Succeeded")
+    restarting = _true(status.conditions, "Restarting")
+    suspend = spec.run_policy.suspend
+    requested: dict[str, Decimal] = {}
+    replicas = 0
+    for replica in spec.pytorch_replica_specs.values():
+        count = 1 if replica.replicas is None else replica.replicas
+        replicas += count
+        quantity.add(requested, pod_requests(replica.template.spec), count)
+    counts = status.replica_statuses.values()
+    active = sum(item.active for item in counts)
+    return Outline(
+        kind="PyTorchJob",
+        metadata=job.metadata,
+        suspended=suspend,
+        suspended_since=_since(_true(status.conditions, "Suspended")) if suspend else None,
+        failure=None if complete else failed,
+        done=complete is not None,
+        started=epoch(status.start_time),
+        finished=epoch(status.completion_time) or _since(complete or failed),
+        active=active,
+        # The operator counts a pod as active once it runs.
+        ready=active,
+        succeeded=sum(item.succeeded for item in counts),
+        failed=sum(item.failed for item in counts),
+        parallelism=replicas,
+        image=next((_image(r.template.spec) for r in spec.pytorch_replica_specs.values()), ""),
+        requested=requested,
+        message=restarting.message if restarting else "",
+    )
+
+
+@outline.register
+def _job_set(job: JobSet) -> Outline:
+    status, spec = job.status, job.spec
+    failed, complete = _true(status.conditions, "Failed"), _true(status.conditions, "Completed")
+    requested: dict[str, Decimal] = {}
+    pods = 0
+    for replicated in spec.replicated_jobs:
+        each = replicated.template.spec
+        parallel = 1 if each.parallelism is None else each.parallelism
+        pods += parallel * replicated.replicas
+        needs = _times(pod_requests(each.template.spec), _at_once(parallel, each.completions))
+        quantity.add(requested, needs, replicated.replicas)
+    total = _total(status.replicated_jobs_status)
+    first = spec.replicated_jobs[0].template.spec.template.spec if spec.replicated_jobs else None
+    return Outline(
+        kind="JobSet",
+        metadata=job.metadata,
+        suspended=spec.suspend,
+        suspended_since=_since(_true(status.conditions, "Suspended")) if spec.suspend else None,
+        failure=None if complete else failed,
+        done=complete is not None,
+        finished=_since(complete or failed),
+        active=total.active,
+        ready=total.ready,
+        succeeded=total.succeeded,
+        failed=total.failed,
+        counts_jobs=True,
+        parallelism=pods,
+        image=_image(first) if first else "",
+        requested=requested,
+        restarts=status.restarts,
+    )
+
+
+# RayJob's jobDeploymentStatus; a job that Ray stopped has not done its work.
+_RAY_ENDED = {"SUCCEEDED": "done", "FAILED": "failed", "STOPPED": "failed"}
+
+
+@outline.register
+def _ray_job(job: RayJob) -> Outline:
+    status, spec = job.status, job.spec
+    ended = _RAY_ENDED.get(status.job_status, "")
+    if status.job_deployment_status == "Failed":
+        ended = "failed"
+    elif status.job_deployment_status not in ("Complete", "Failed"):
+        ended = ""
+    finished = epoch(status.end_time)
+    failure = None
+    if ended == "failed":
+        reason = status.reason or (status.job_status.capitalize() if status.job_status else "")
+        failure = Condition(
+            type="Failed",
+            status="True",
+            reason=reason or "Failed",
+            message=status.message,
+            last_transition_time=status.end_time,
+        )
+    groups = [(spec.ray_cluster_spec.head_group_spec, 1)]
+    groups += [
+        (group, 1 if group.replicas is None else group.replicas)
+        for group in spec.ray_cluster_spec.worker_group_specs
+    ]
+    requested: dict[str, Decimal] = {}
+    for group, count in groups:
+        quantity.add(requested, pod_requests(group.template.spec), count)
+    running = status.job_status == "RUNNING"
+    return Outline(
+        kind="RayJob",
+        metadata=job.metadata,
+        suspended=spec.suspend,
+        failure=failure,
+        done=ended == "done",
+        started=epoch(status.start_time),
+        finished=finished if ended else None,
+        active=1 if running else 0,
+        ready=1 if running else 0,
+        failed=status.failed,
+        succeeded=status.succeeded,
+        parallelism=sum(count for _, count in groups),
+        counts_jobs=True,
+        image=_image(groups[0][0].template.spec),
+        requested=requested,
+        message="" if ended or running else status.job_deployment_status,
+    )
+
+
+def pod_requests(spec: PodSpec) -> dict[str, Decimal]:
+    """What one pod asks for, as the scheduler counts it.
+
+    Init containers run one after another before the others, so that the largest counts where it
+    is larger than all others together; those that restart always are sidecars and run beside.
+    A limit without a request is a request.
+    """
+    beside: dict[str, Decimal] = {}
+    largest: dict[str, Decimal] = {}
+    for init in spec.init_containers:
+        needs = _container_requests(init.resources)
+        if init.restart_policy == "Always":
+            quantity.add(beside, needs)
+            needs = {}
+        for name in needs.keys() | beside.keys():
+            value = needs.get(name, quantity.ZERO) + beside.get(name, quantity.ZERO)
+            largest[name] = max(largest.get(name, quantity.ZERO), value)
+    for container in spec.containers:
+        quantity.add(beside, _container_requests(container.resources))
+    return {
+        name: max(beside.get(name, quantity.ZERO), largest.get(name, quantity.ZERO))
+        for name in beside.keys() | largest.keys()
+    }
+
+
+def _container_requests(resources: Resources) -> dict[str, Decimal]:
+    merged = {**resources.limits, **resources.requests}
+    parsed = ((name, quantity.parse(value)) for name, value in merged.items())
+    return {name: value for name, value in parsed if value is not None}
+
+
+def _times(resources: Mapping[str, Decimal], count: int) -> dict[str, Decimal]:
+    return {name: value * count for name, value in resources.items()}
+
+
+def _at_once(parallelism: int, completions: int | None) -> int:
+    return parallelism if completions is None else min(parallelism, completions)
+
+
+def _total(counts: Iterable[ReplicaCount]) -> ReplicaCount:
+    counts = tuple(counts)
+    return ReplicaCount(
+        active=sum(item.active for item in counts),
+        ready=sum(item.ready for item in counts),
+        succeeded=sum(item.succeeded for item in counts),
+        failed=sum(item.failed for item in counts),
+    )
+
+
+def _true(conditions: tuple[Condition, ...], type_: str) -> Condition | None:
+    found = condition(conditions, type_)
+    return found if found is not None and found.is_true else None
+
+
+def _since(found: Condition | None) -> float | None:
+    return epoch(found.last_transition_time) if found else None
+
+
+def _image(spec: PodSpec) -> str:
+    containers: tuple[Container, ...] = spec.containers
+    return containers[0].image if containers else ""
