@@ -222,6 +222,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         level=logging.INFO if given.verbose else logging.WARNING,
         format="%(asctime)s %(levelname)s %(name)s: %(message)s",
     )
+    logging.getLogger("httpx").setLevel(logging.WARNING)
     options = NodeOptions(
         name=given.name,
         directory=given.dir,

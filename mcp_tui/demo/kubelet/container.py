@@ -283,7 +283,7 @@ class Container:
         self.command = command
         self._message_path().write_bytes(b"")
         self.record.container_id = f"process://{uuid.uuid4().hex}{uuid.uuid4().hex}"
-        self._event("Normal", "Created", f"Container created: {self.name}")
+        self._event("Normal", "Created", "Container created")
         log = LogWriter(self.log_path())
         self._forget_old_logs()
         self._oom = False
@@ -301,7 +301,7 @@ class Container:
         self.record.probed_ready = self._probes.ready
         self.record.probed_started = self._probes.started
         self.record.run(self.record.container_id, began)
-        self._event("Normal", "Started", f"Container started: {self.name}")
+        self._event("Normal", "Started", "Container started")
         self._probes.start()
         if self.record.probed_started:
             self.started.set()
@@ -329,9 +329,8 @@ class Container:
 
     def _message(self, code: int) -> str:
         text = b""
-        with suppress(OSError):
-            with self._message_path().open("rb") as stream:
-                text = stream.read(_MESSAGE)
+        with suppress(OSError), self._message_path().open("rb") as stream:
+            text = stream.read(_MESSAGE)
         if (
             not text
             and code

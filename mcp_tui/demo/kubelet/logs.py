@@ -202,7 +202,7 @@ async def read_log(
     for index, (file, offset) in enumerate(parts):
         follow = query.follow and index == len(parts) - 1
         while follow and not file.exists() and not ended():
-            await asyncio.sleep(poll)
+            await asyncio.sleep(poll)  # noqa: ASYNC110 - another program may make the file
         if not file.exists():
             continue
         cursor = _Cursor(file, offset)

@@ -324,9 +324,7 @@ class PodWorker:
             fault = await asyncio.to_thread(storage_fault, self.spec, self.directory)
             if fault is not None:
                 self.runtime.events.pod(self.pod, "Warning", "Evicted", fault)
-                await asyncio.shield(
-                    self.terminate(1.0, Verdict("Evicted", fault, disruption=True))
-                )
+                await asyncio.shield(self.terminate(1.0, Verdict("Evicted", fault)))
                 return
 
     # -- the end of a pod -------------------------------------------------------------------
@@ -354,8 +352,10 @@ class PodWorker:
         if not all(r.succeeded or r.sidecar for r in self.view.init):
             return
         for record in self.view.main:
-            if record.terminated is None and self.view.sandbox:
-                record.waiting = None
+            if record.terminated is None and record.last is not None:
+                # It was waiting to be restarted: how it last ended is how it ended.
+                record.waiting, record.terminated, record.last = None, record.last, None
+            elif record.terminated is None and self.view.sandbox:
                 record.end(137, "ContainerStatusUnknown", time.time(), UNKNOWN_MESSAGE)
 
     def _delete(self) -> None:

@@ -109,6 +109,8 @@ class Registration:
             "capacity": options.capacity,
             "allocatable": options.capacity,
             "conditions": self._conditions(ready=ready),
+            # So that API servers pass exec on as the WebSocket that it came by.
+            "declaredFeatures": ["ExtendWebSocketsToKubelet"],
             "daemonEndpoints": {"kubeletEndpoint": {"Port": self._port}},
             "nodeInfo": {
                 "architecture": _ARCHITECTURES.get(platform.machine(), platform.machine()),
