@@ -7,7 +7,8 @@ import sys
 import time
 from pathlib import Path
 
-from tests.cluster.build import BuildError, ensure_all
+from tests.cluster.build import ensure_all
+from tests.cluster.cache import BuildError
 from tests.cluster.ground import CONTEXTS, Ground, alive, kubectl, read_state, stop
 from tests.cluster.process import GroundError, start_time
 from tests.cluster.supervisor import serve
@@ -43,14 +44,14 @@ def _usage(ground: Ground) -> str:
     )
 
 
-def _up(directory: Path, clusters: int) -> int:
+def _up(directory: Path, clusters: int, kubeflow: bool) -> int:
     state = read_state(directory)
     if state is not None and alive(state) and state["ready"]:
         print(_usage(Ground.attach(directory)))
         print(f"\nIt was running already in {_shown(directory)}.")
         return 0
     started = time.monotonic()
-    ground = Ground.start(directory, contexts=CONTEXTS[clusters])
+    ground = Ground.start(directory, contexts=CONTEXTS[clusters], kubeflow=kubeflow)
     print(_usage(ground))
     print(f"\nStarted in {time.monotonic() - started:.1f} s.")
     return 0
@@ -90,20 +91,30 @@ def main() -> int:
         command.add_argument("--dir", type=Path, default=Path(".cluster"))
         if name == "up":
             command.add_argument("--clusters", type=int, choices=sorted(CONTEXTS), default=3)
+        if name in ("up", "serve"):
+            command.add_argument("--with", dest="extras", choices=["kubeflow"], action="append")
         if name == "serve":
             command.add_argument("--contexts", required=True)
             command.add_argument("--owner", type=int)
             command.add_argument("--base", type=Path)
-    commands.add_parser("build")
+    build = commands.add_parser("build")
+    build.add_argument("--with", dest="extras", choices=["kubeflow"], action="append")
     args = parser.parse_args()
+    kubeflow = "kubeflow" in (getattr(args, "extras", None) or ())
     if args.command == "build":
-        ensure_all()
+        ensure_all(kubeflow=kubeflow)
         return 0
     directory: Path = args.dir.resolve()
     if args.command == "serve":
-        return serve(directory, args.contexts.split(","), args.owner, args.base)
+        return serve(
+            directory,
+            args.contexts.split(","),
+            owner=args.owner,
+            base=args.base,
+            with_kubeflow=kubeflow,
+        )
     if args.command == "up":
-        return _up(directory, args.clusters)
+        return _up(directory, args.clusters, kubeflow)
     return _down(directory) if args.command == "down" else _status(directory)
 
 

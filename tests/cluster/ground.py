@@ -22,10 +22,11 @@ from typing import Any
 
 import httpx
 
-from tests.cluster.build import KUBERNETES, cache_root, ensure_all
+from tests.cluster.build import KUBERNETES, ensure_all
+from tests.cluster.cache import cache_root
 from tests.cluster.plane import REPO
 from tests.cluster.process import GroundError, end_marked, marked, start_time
-from tests.cluster.supervisor import STATE
+from tests.cluster.supervisor import STATE, TIERS
 
 CONTEXTS = {1: ("dev",), 3: ("dev", "test", "prod")}
 
@@ -155,6 +156,7 @@ class Ground:
         contexts: Sequence[str] = CONTEXTS[1],
         owner: int | None = None,
         base: Path | None = None,
+        kubeflow: bool = False,
         deadline: float = 180.0,
     ) -> Ground:
         """Build what is missing, start a ground and wait until it is ready.
@@ -164,6 +166,7 @@ class Ground:
             contexts: Names (and tiers) of its clusters.
             owner: Process id with which the ground ends; None: it runs until :meth:`stop`.
             base: A running ground whose clusters, MLflow and Prometheus are part of this one.
+            kubeflow: With the controllers of JobSet, TrainJob and PyTorchJob.
             deadline: Seconds for the start, the build not counted.
 
         Raises:
@@ -171,14 +174,14 @@ class Ground:
             BuildError: a server could not be built.
         """
         directory = directory.resolve()
-        ensure_all()
+        ensure_all(kubeflow=kubeflow)
         state = read_state(directory)
         if state is not None:
             if alive(state):
                 raise GroundError(f"a ground is running in {directory} already")
             end_marked(state["mark"])
         _clean(directory)
-        process = _spawn(directory, contexts, owner, base)
+        process = _spawn(directory, contexts, owner, base, kubeflow)
         until = time.monotonic() + deadline
         while True:
             state = read_state(directory)
@@ -204,7 +207,11 @@ def kubectl() -> Path:
 
 
 def _spawn(
-    directory: Path, contexts: Sequence[str], owner: int | None, base: Path | None
+    directory: Path,
+    contexts: Sequence[str],
+    owner: int | None,
+    base: Path | None,
+    kubeflow: bool,
 ) -> subprocess.Popen[bytes]:
     argv = [sys.executable, "-m", "tests.cluster", "serve", "--dir", str(directory)]
     argv += ["--contexts", ",".join(contexts)]
@@ -212,6 +219,8 @@ def _spawn(
         argv += ["--owner", str(owner)]
     if base is not None:
         argv += ["--base", str(base)]
+    if kubeflow:
+        argv += ["--with", "kubeflow"]
     with (directory / "supervisor.log").open("wb") as log:
         return subprocess.Popen(
             argv,
@@ -233,7 +242,7 @@ def _clean(directory: Path) -> None:
 
     directory.mkdir(parents=True, exist_ok=True)
     directory.chmod(0o700)
-    for name in (*_OWN, *CONTEXTS[3]):
+    for name in (*_OWN, *CONTEXTS[3], *TIERS):
         path = directory / name
         if path.is_dir():
             shutil.rmtree(path)

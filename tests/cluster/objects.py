@@ -127,7 +127,7 @@ def fake_node(name: str, *, cpu: str = "64", memory: str = "512Gi", gpus: int = 
     }
 
 
-def read_manifests(directory: Path) -> Iterator[Manifest]:
-    """Every object in the YAML files of a directory, in order of file name."""
-    for file in sorted(directory.glob("*.yaml")):
+def read_manifests(directory: Path, pattern: str = "*.yaml") -> Iterator[Manifest]:
+    """Every object in the matching YAML files of a directory, in order of file name."""
+    for file in sorted(directory.glob(pattern)):
         yield from (found for found in yaml.safe_load_all(file.read_text()) if found)

@@ -24,12 +24,18 @@ CRDS = Path(__file__).with_name("crds")
 FAKE_NODES = ("kwok-0", "kwok-1", "kwok-2")
 PROCESS_NODE = "node-1"
 REPO = Path(__file__).resolve().parents[2]
-HAS_PROCESS_NODE = (REPO / "mcp_tui" / "demo" / "node.py").exists()
 
 _KINDS = {
     "ClusterRole": "/apis/rbac.authorization.k8s.io/v1/clusterroles",
     "ClusterRoleBinding": "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings",
     "CustomResourceDefinition": "/apis/apiextensions.k8s.io/v1/customresourcedefinitions",
+    "ClusterTrainingRuntime": "/apis/trainer.kubeflow.org/v1alpha1/clustertrainingruntimes",
+    "MutatingWebhookConfiguration": (
+        "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations"
+    ),
+    "ValidatingWebhookConfiguration": (
+        "/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations"
+    ),
     "Namespace": "/api/v1/namespaces",
     "Node": "/api/v1/nodes",
     "ConfigMap": "/api/v1/namespaces/{namespace}/configmaps",
@@ -93,7 +99,10 @@ class ControlPlane:
             objects.CERT_USER, common_name=objects.CERT_USER, group="system:masters"
         )
         self._signing = authority.signing_key()
-        self._authority = authority
+        # Who the API server is when it passes a request on to an aggregated one.
+        self._front = Authority(directory / "pki" / "front-proxy")
+        self._front_client = self._front.issue("client", common_name="front-proxy-client")
+        self.authority = authority
         ports = free_ports(7)
         (self._etcd, self._etcd_peer, self._api, self._manager, self._scheduler) = ports[:5]
         self._kwok, self._node = ports[5:]
@@ -148,7 +157,7 @@ class ControlPlane:
             # Who can write to etcd can run pods: only the API server's certificate may.
             f"--cert-file={self._etcd_pair.cert}",
             f"--key-file={self._etcd_pair.key}",
-            f"--trusted-ca-file={self._authority.cert}",
+            f"--trusted-ca-file={self.authority.cert}",
             "--client-cert-auth",
             "--unsafe-no-fsync",  # nothing here has to survive a power cut
             "--log-level=warn",
@@ -158,7 +167,7 @@ class ControlPlane:
         self._start(
             "kube-apiserver",
             f"--etcd-servers=https://127.0.0.1:{self._etcd}",
-            f"--etcd-cafile={self._authority.cert}",
+            f"--etcd-cafile={self.authority.cert}",
             f"--etcd-certfile={self._etcd_pair.cert}",
             f"--etcd-keyfile={self._etcd_pair.key}",
             f"--secure-port={self._api}",
@@ -168,10 +177,17 @@ class ControlPlane:
             "--endpoint-reconciler-type=none",
             f"--tls-cert-file={self._server_pair.cert}",
             f"--tls-private-key-file={self._server_pair.key}",
-            f"--client-ca-file={self._authority.cert}",
+            f"--client-ca-file={self.authority.cert}",
             f"--kubelet-client-certificate={self._kubelet_client.cert}",
             f"--kubelet-client-key={self._kubelet_client.key}",
             "--kubelet-preferred-address-types=InternalIP",
+            f"--requestheader-client-ca-file={self._front.cert}",
+            "--requestheader-allowed-names=front-proxy-client",
+            "--requestheader-username-headers=X-Remote-User",
+            "--requestheader-group-headers=X-Remote-Group",
+            "--requestheader-extra-headers-prefix=X-Remote-Extra-",
+            f"--proxy-client-cert-file={self._front_client.cert}",
+            f"--proxy-client-key-file={self._front_client.key}",
             f"--service-account-key-file={self._signing.cert}",
             f"--service-account-signing-key-file={self._signing.key}",
             "--service-account-issuer=https://kubernetes.default.svc",
@@ -222,7 +238,7 @@ class ControlPlane:
         stages = [
             f"--config={file}"
             for stage in ("node/fast", "pod/fast")
-            for file in sorted((self.binaries["stages"] / stage).glob("*.yaml"))
+            for file in sorted((self.binaries["stage"] / stage).glob("*.yaml"))
         ]
         self._start(
             "kwok",
@@ -239,8 +255,6 @@ class ControlPlane:
         self._start_process_node()
 
     def _start_process_node(self) -> None:
-        if not HAS_PROCESS_NODE:
-            return
         self.processes.start(
             f"node-{self.name}",
             [
@@ -255,6 +269,7 @@ class ControlPlane:
 
     def seed(self) -> None:
         """Create roles, custom resources, simulated nodes and the namespace ``ml``."""
+        self.create(objects.read_manifests(self.binaries["crds"]))
         self.create(objects.read_manifests(CRDS))
         self.create(objects.rbac())
         self.create(objects.fake_node(name) for name in FAKE_NODES)
@@ -277,10 +292,9 @@ class ControlPlane:
         self.processes.wait(
             f"kwok-{self.name}", lambda: self._ready_nodes() >= set(FAKE_NODES), deadline
         )
-        if HAS_PROCESS_NODE:
-            self.processes.wait(
-                f"node-{self.name}", lambda: PROCESS_NODE in self._ready_nodes(), deadline
-            )
+        self.processes.wait(
+            f"node-{self.name}", lambda: PROCESS_NODE in self._ready_nodes(), deadline
+        )
         until = time.monotonic() + deadline
         while not self._crds_established():
             if time.monotonic() > until:

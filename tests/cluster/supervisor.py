@@ -8,11 +8,14 @@ that happens; its servers end with it even if it is killed.
 from __future__ import annotations
 
 import contextlib
+import importlib.metadata
 import json
 import os
 import secrets
 import select
+import shutil
 import signal
+import sqlite3
 import sys
 import time
 import traceback
@@ -21,22 +24,25 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-import httpx
 import yaml
 
-from tests.cluster import objects
+from tests.cluster import kubeflow, objects
 from tests.cluster.build import Binaries, ensure_all
+from tests.cluster.cache import cache_root
 from tests.cluster.plane import ControlPlane
 from tests.cluster.process import (
     MARK,
     GroundError,
     Processes,
     adopt_orphans,
+    answers,
     free_ports,
     start_time,
 )
 
 STATE = "state.json"
+TIERS = {"kubeflow": "dev"}
+"""The tier of a context that is not called as its tier is."""
 
 
 class _Stop(Exception):
@@ -55,20 +61,39 @@ def write_atomic(path: Path, text: str) -> None:
     temp.replace(path)
 
 
-def _answers(url: str) -> bool:
-    try:
-        return httpx.get(url, timeout=2.0, trust_env=False).status_code == 200
-    except httpx.HTTPError:
-        return False
+def template() -> Path:
+    """An empty MLflow database of the installed version, as the server itself made it.
+
+    Its dozens of schema migrations take longer than the rest of a start.
+    """
+    return cache_root() / f"mlflow-{importlib.metadata.version('mlflow')}" / "mlflow.db"
+
+
+def keep_template(database: Path) -> None:
+    """Keep a database on which nothing was done yet for the next start."""
+    target = template()
+    if target.exists():
+        return
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temp = target.with_suffix(f".{os.getpid()}.tmp")
+    with (
+        contextlib.closing(sqlite3.connect(database)) as source,
+        contextlib.closing(sqlite3.connect(temp)) as copy,
+    ):
+        source.backup(copy)
+    temp.replace(target)
 
 
 class Supervisor:
     """Starts and owns the servers of one ground in ``directory``."""
 
-    def __init__(self, directory: Path, contexts: list[str], base: Path | None) -> None:
+    def __init__(
+        self, directory: Path, contexts: list[str], base: Path | None, kubeflow: bool
+    ) -> None:
         self.directory = directory
         self.base: dict[str, Any] = json.loads((base / STATE).read_text()) if base else {}
         self.contexts = contexts
+        self.kubeflow = kubeflow
         self.mark = secrets.token_hex(8)
         self.processes = Processes(self.mark, directory / "logs")
         self.mlflow = self.base.get("mlflow", "")
@@ -95,18 +120,24 @@ class Supervisor:
             plane.seed()
         for plane in self.planes:
             plane.wait_nodes()
+            if self.kubeflow:
+                kubeflow.launch(plane)
         for name, url in (
             ("mlflow", f"{self.mlflow}/health"),
             ("prometheus", f"{self.prometheus}/-/ready"),
         ):
             if name in self.processes.running:
-                self.processes.wait(name, partial(_answers, url), deadline=120)
+                self.processes.wait(name, partial(answers, url), deadline=120)
+        if "mlflow" in self.processes.running:
+            keep_template(self.directory / "mlflow" / "mlflow.db")
         self._write_config()
         self._write_state(ready=True)
 
     def _start_mlflow(self) -> None:
         home = self.directory / "mlflow"
         home.mkdir()
+        if template().exists():
+            shutil.copyfile(template(), home / "mlflow.db")
         (port,) = free_ports(1)
         self.mlflow = f"http://127.0.0.1:{port}"
         self.processes.start(
@@ -217,7 +248,7 @@ class Supervisor:
                 config += [
                     "",
                     f"[contexts.{context}]",
-                    f'tier = "{name}"',
+                    f'tier = "{TIERS.get(name, name)}"',
                     f'mlflow = "{self.mlflow}"',
                     f'prometheus = "{self.prometheus}"',
                 ]
@@ -270,17 +301,24 @@ class Supervisor:
         self.processes.end()
 
 
-def serve(directory: Path, contexts: list[str], owner: int | None, base: Path | None) -> int:
+def serve(
+    directory: Path,
+    contexts: list[str],
+    *,
+    owner: int | None = None,
+    base: Path | None = None,
+    with_kubeflow: bool = False,
+) -> int:
     """Run a ground until a signal, or the end of ``owner``; returns an exit status."""
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, _on_signal)
     adopt_orphans()
     os.environ.pop(MARK, None)
-    supervisor = Supervisor(directory, contexts, base)
+    supervisor = Supervisor(directory, contexts, base, with_kubeflow)
     status = 0
     try:
         started = time.monotonic()
-        supervisor.start(ensure_all())
+        supervisor.start(ensure_all(kubeflow=with_kubeflow))
         sys.stderr.write(f"ready in {time.monotonic() - started:.1f} s\n")
         sys.stderr.flush()
         supervisor.watch(owner)
