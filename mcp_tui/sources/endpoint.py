@@ -1,0 +1,427 @@
+"""How MLflow and Prometheus are reached: by their URL, or as a Service behind the API server.
+
+Both ways pass the gate, have one wall-clock deadline around a call, follow no redirect, and never
+repeat a write. Credentials come from the environment or from files and appear in no message.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import contextlib
+import json
+import re
+import ssl
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final, NoReturn, Protocol
+from urllib.parse import urlsplit
+
+import mcp_tui
+from mcp_tui.config import Endpoint
+from mcp_tui.domain.text import clean_line, one_line
+from mcp_tui.errors import (
+    ApiError,
+    McpTuiError,
+    RefusedError,
+    UnknownOutcomeError,
+    UnreachableError,
+    UsageError,
+)
+from mcp_tui.sources.gate import Gate, Source
+from mcp_tui.sources.http import load_httpx
+from mcp_tui.sources.kubernetes import failures
+from mcp_tui.sources.kubernetes.proxyenv import proxy_for
+from mcp_tui.sources.kubernetes.transport import KubeClient, Reply
+
+Params = Sequence[tuple[str, str]]
+
+MAX_BYTES: Final = 64 * 1024 * 1024
+MAX_ERROR_BYTES: Final = 64 * 1024
+_MAX_SECRET_BYTES: Final = 16 * 1024
+_TITLES: Final[dict[Source, str]] = {"mlflow": "MLflow", "prometheus": "Prometheus"}
+
+
+class Caller(Protocol):
+    """One endpoint; paths are relative to its base."""
+
+    where: str
+    """How the endpoint is called in messages: ``MLflow at http://...``."""
+
+    async def call(
+        self,
+        method: str,
+        path: str,
+        *,
+        params: Params = (),
+        body: bytes | None = None,
+        content_type: str = "application/json",
+        deadline: float = 10.0,
+    ) -> Reply:
+        """Send one call.
+
+        Raises:
+            RefusedError: The gate lets it not pass.
+            ApiError: The server answered, but not with success.
+            UnknownOutcomeError: A write that may have left got no answer.
+            UnreachableError: Anything else that kept an answer from coming.
+        """
+        ...
+
+    async def aclose(self) -> None:
+        """Close its connections; a shared Kubernetes client stays open."""
+        ...
+
+
+def connect(
+    source: Source,
+    endpoint: Endpoint,
+    *,
+    gate: Gate,
+    env: Mapping[str, str],
+    kube: KubeClient | None = None,
+) -> Caller:
+    """The caller of a configured endpoint.
+
+    Args:
+        source: ``mlflow`` or ``prometheus``.
+        endpoint: A URL, or a Service.
+        gate: Every call passes it; the same as the Kubernetes client's for a Service.
+        env: For credentials and proxies.
+        kube: The client whose API server leads to the Service.
+
+    Raises:
+        UsageError: A Service without a Kubernetes client, or an endpoint without an address.
+    """
+    if endpoint.url:
+        return DirectCaller(source, endpoint, gate=gate, env=env)
+    if not endpoint.service or kube is None:
+        raise UsageError(
+            f"{_TITLES[source]} has no address", hint="give a url or a service in the configuration"
+        )
+    return ServiceCaller(source, endpoint.service, kube=kube)
+
+
+class DirectCaller:
+    """An endpoint with a URL of its own."""
+
+    def __init__(
+        self, source: Source, endpoint: Endpoint, *, gate: Gate, env: Mapping[str, str]
+    ) -> None:
+        self._source = source
+        self._base = endpoint.url.rstrip("/")
+        self._endpoint = endpoint
+        self._gate = gate
+        self._env = env
+        self._client: Any = None
+        parts = urlsplit(self._base)
+        shown = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+        self.where = f"{_TITLES[source]} at {clean_line(shown, limit=200)}"
+        if "@" in parts.netloc:
+            raise UsageError("a URL must not carry credentials", where=self.where)
+
+    def __repr__(self) -> str:
+        return f"DirectCaller({self.where!r})"
+
+    async def call(
+        self,
+        method: str,
+        path: str,
+        *,
+        params: Params = (),
+        body: bytes | None = None,
+        content_type: str = "application/json",
+        deadline: float = 10.0,
+    ) -> Reply:
+        """As :meth:`Caller.call`; a read on a kept connection that was closed is sent again."""
+        self._gate.check(self._source, method, path, params)
+        writes = method != "GET" and not self._gate.reads(self._source, method, path)
+        call = _Call(self, method, path, params, body, content_type, writes)
+        try:
+            async with asyncio.timeout(deadline):
+                return await self._exchange(call)
+        except TimeoutError:
+            call.fail(f"no answer within {deadline:g} s", "check the network, or give it longer")
+
+    async def _exchange(self, call: _Call) -> Reply:
+        httpx = load_httpx()
+        for last in (False, True):
+            try:
+                return await self._once(call)
+            except (httpx.RemoteProtocolError, httpx.ReadError, httpx.WriteError) as error:
+                if last or call.writes or not call.reused:
+                    self._raise(call, error)
+            except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
+                self._raise(call, error)
+        raise AssertionError("unreachable")
+
+    async def _once(self, call: _Call) -> Reply:
+        client = self._client
+        if client is None:
+            client = self._client = await asyncio.to_thread(self._make)
+        headers = {"Accept": "application/json", "User-Agent": f"mcp-tui/{mcp_tui.__version__}"}
+        headers |= await asyncio.to_thread(authorization, self._endpoint, self._env)
+        if call.body is not None:
+            headers["Content-Type"] = call.content_type
+        request = client.build_request(
+            call.method,
+            self._base + call.path,
+            params=list(call.params) or None,
+            content=call.body,
+            headers=headers,
+            extensions={"trace": call.trace},
+        )
+        response = await client.send(request, stream=True)
+        head = {key.lower(): value for key, value in response.headers.items()}
+        try:
+            body = await self._read(response, call)
+        finally:
+            await response.aclose()
+        reply = Reply(response.status_code, head, body)
+        if not response.is_success:
+            raise self._error(call, reply)
+        return reply
+
+    async def _read(self, response: Any, call: _Call) -> bytes:
+        """The body; an error's only in part, and as far as it came."""
+        httpx = load_httpx()
+        limit = MAX_BYTES if response.is_success else MAX_ERROR_BYTES
+        body = bytearray()
+        try:
+            async for chunk in response.aiter_bytes():
+                body += chunk
+                if len(body) > limit:
+                    break
+        except httpx.HTTPError:
+            if response.is_success:
+                raise
+        if response.is_success and len(body) > limit:
+            call.fail(f"the answer is larger than {limit // 1024 // 1024} MiB", "")
+        return bytes(body)
+
+    def _make(self) -> Any:
+        """The client; in a thread, since loading certificates takes 20 ms."""
+        httpx = load_httpx()
+        tls: ssl.SSLContext | bool = False
+        if self._base.startswith("https:"):
+            tls = ssl.create_default_context()
+            if not tls.get_ca_certs():
+                import certifi
+
+                tls.load_verify_locations(certifi.where())
+            if self._endpoint.ca_file:
+                try:
+                    tls.load_verify_locations(self._endpoint.ca_file)
+                except (OSError, ssl.SSLError) as error:
+                    raise UsageError(
+                        f"ca_file cannot be used: {one_line(str(error))}",
+                        where=clean_line(self._endpoint.ca_file),
+                    ) from None
+        return httpx.AsyncClient(
+            verify=tls,
+            trust_env=False,
+            follow_redirects=False,
+            proxy=proxy_for(self._base, "", self._env) or None,
+            timeout=None,
+            limits=httpx.Limits(max_connections=8, keepalive_expiry=30.0),
+        )
+
+    def _error(self, call: _Call, reply: Reply) -> McpTuiError:
+        error = api_error(self._source, reply, where=call.where)
+        if call.writes and reply.status in (408, 502, 504):
+            return UnknownOutcomeError(
+                f"{error.what}; it may or may not have been done", where=call.where
+            )
+        return error
+
+    def _raise(self, call: _Call, error: BaseException) -> NoReturn:
+        what, hint = failures.explain(error, server=self._base)
+        if hint == "is the cluster running?":
+            hint = f"is {_TITLES[self._source]} running?"
+        call.fail(what, hint)
+
+    async def aclose(self) -> None:
+        """Close the connections."""
+        client, self._client = self._client, None
+        if client is not None:
+            await client.aclose()
+
+
+class _Call:
+    """One call on its way; ``sent`` turns true when its first byte may have left."""
+
+    def __init__(
+        self,
+        caller: DirectCaller,
+        method: str,
+        path: str,
+        params: Params,
+        body: bytes | None,
+        content_type: str,
+        writes: bool,
+    ) -> None:
+        self.method, self.path, self.params = method, path, params
+        self.body, self.content_type, self.writes = body, content_type, writes
+        self.where = f"{caller.where} {method} {path}"
+        self.sent = False
+        self.reused = True
+
+    async def trace(self, event: str, _info: object) -> None:
+        """httpcore's trace hook: the only one who knows whether the request has left."""
+        if event.endswith("send_request_headers.started"):
+            self.sent = True
+        elif event == "connection.connect_tcp.started":
+            self.reused = False
+
+    def fail(self, what: str, hint: str) -> NoReturn:
+        """Say that no answer came: of a write that may have left, nothing is known."""
+        if self.writes and self.sent:
+            raise UnknownOutcomeError(
+                f"{what}; it may or may not have been done",
+                where=self.where,
+                hint="look for what it made before trying again",
+            ) from None
+        raise UnreachableError(what, where=self.where, hint=hint) from None
+
+
+class ServiceCaller:
+    """An endpoint behind the API server's service proxy: a kubeconfig alone is enough.
+
+    The API server uses the Authorization header for itself, so such an endpoint gets none.
+    """
+
+    def __init__(self, source: Source, service: str, *, kube: KubeClient) -> None:
+        namespace, _, rest = service.partition("/")
+        name, _, port = rest.partition(":")
+        self._source = source
+        self._kube = kube
+        self._prefix = kube.gate.allow_service(source, namespace, name, port)
+        self.where = f"{_TITLES[source]} at service {clean_line(service, limit=200)}"
+
+    def __repr__(self) -> str:
+        return f"ServiceCaller({self.where!r})"
+
+    async def call(
+        self,
+        method: str,
+        path: str,
+        *,
+        params: Params = (),
+        body: bytes | None = None,
+        content_type: str = "application/json",
+        deadline: float = 10.0,
+    ) -> Reply:
+        """As :meth:`Caller.call`."""
+        where = f"{self.where} {method} {path}"
+        try:
+            return await self._kube.request(
+                method,
+                self._prefix + path,
+                params=params,
+                body=body,
+                content_type=content_type,
+                deadline=deadline,
+                max_bytes=MAX_BYTES,
+            )
+        except ApiError as error:
+            hint = error.hint
+            if self._lost(method, path, error):
+                raise UnknownOutcomeError(
+                    f"{error.what}; it may or may not have been done", where=where
+                ) from None
+            if error.status == 503:
+                hint = "does the Service have a ready pod?"
+            elif _HOST_REFUSED.search(error.what):
+                hint = _HOST_HINT
+            raise ApiError(
+                error.what,
+                status=error.status,
+                reason=error.reason,
+                retry_after=error.retry_after,
+                where=where,
+                hint=hint,
+            ) from None
+
+    def _lost(self, method: str, path: str, error: ApiError) -> bool:
+        """Whether the API server lost the answer to a write that it had passed on.
+
+        It says 503 both when it could not connect, and when the answer never came.
+        """
+        writes = method != "GET" and not self._kube.gate.reads(
+            "kubernetes", method, self._prefix + path
+        )
+        said = error.what.lower()
+        never = ("refused", "no endpoints", "no such host", "no route")
+        return writes and "trying to reach service" in said and not any(w in said for w in never)
+
+    async def aclose(self) -> None:
+        """Nothing: the connections are the Kubernetes client's."""
+
+
+_HOST_REFUSED: Final = re.compile(r"invalid host header", re.IGNORECASE)
+_HOST_HINT: Final = "start MLflow with --allowed-hosts naming the host it is called by here"
+
+
+def api_error(source: Source, reply: Reply, *, where: str) -> ApiError:
+    """The error for an answer that is no success, in the server's own words."""
+    error = failures.api_error(reply.status, dict(reply.headers), reply.body, where=where)
+    what, reason, hint = error.what, error.reason, error.hint
+    if source == "prometheus":
+        with contextlib.suppress(ValueError, RecursionError):
+            answer = json.loads(reply.body)
+            if isinstance(answer, dict) and isinstance(answer.get("error"), str):
+                what = one_line(answer["error"])
+                reason = one_line(str(answer.get("errorType", "")))
+    if _HOST_REFUSED.search(what):
+        hint = _HOST_HINT
+    elif reply.status in (401, 403) and not hint.startswith("redirects"):
+        hint = f"check the credentials configured for {_TITLES[source]}"
+    elif reply.status == 404 and not reason:
+        what = f"{_TITLES[source]} is not there: {what}"
+        hint = "check the URL, and its path prefix"
+    return ApiError(
+        what,
+        status=reply.status,
+        reason=reason,
+        retry_after=error.retry_after,
+        where=where,
+        hint=hint,
+    )
+
+
+def authorization(endpoint: Endpoint, env: Mapping[str, str]) -> dict[str, str]:
+    """The Authorization header of an endpoint; read each time, since token files are renewed.
+
+    Raises:
+        RefusedError: A credential that is configured is not there.
+    """
+    if endpoint.username:
+        password = _secret(endpoint.password_env, endpoint.password_file, env, "password")
+        pair = f"{endpoint.username}:{password}".encode()
+        return {"Authorization": f"Basic {base64.b64encode(pair).decode()}"}
+    if endpoint.token_env or endpoint.token_file:
+        token = _secret(endpoint.token_env, endpoint.token_file, env, "token")
+        return {"Authorization": f"Bearer {token}"}
+    return {}
+
+
+def _secret(variable: str, file: str, env: Mapping[str, str], what: str) -> str:
+    if variable:
+        value = env.get(variable, "")
+        where = f"environment variable {clean_line(variable)}"
+    elif file:
+        where = clean_line(file)
+        try:
+            with Path(file).expanduser().open("rb") as stream:
+                value = stream.read(_MAX_SECRET_BYTES).decode("utf-8", "replace").strip()
+        except OSError as error:
+            raise RefusedError(
+                f"the {what} cannot be read: {one_line(error.strerror or str(error))}", where=where
+            ) from None
+    else:
+        return ""
+    if not value:
+        raise RefusedError(f"the {what} is empty", where=where, hint="set it, or remove the name")
+    if not value.isascii() or not value.isprintable():
+        raise RefusedError(f"the {what} holds characters that no header may hold", where=where)
+    return value
