@@ -21,7 +21,7 @@ from mcp_tui.domain.kube import Condition, Event, Pod, epoch
 from mcp_tui.domain.kube_custom import Workload
 from mcp_tui.domain.text import one_line
 
-__all__ = ["Cause", "cause_of", "keep"]
+__all__ = ["Cause", "cause_in", "cause_of", "keep"]
 
 # Reasons that only say that pods failed: the cause lies deeper, and may be gone.
 _SYMPTOMS: Final = frozenset(
@@ -79,12 +79,24 @@ def cause_of(
         children: Objects between the job and its pods: a TrainJob's JobSet and Jobs.
         now: Epoch seconds; used only to word when Kueue tries again.
     """
-    whole = outline(job)
+    parts = [outline(child) for child in children]
+    return cause_in(outline(job), parts, pods, events, workload, now=now)
+
+
+def cause_in(
+    whole: Outline,
+    parts: Sequence[Outline],
+    pods: Iterable[Pod],
+    events: Iterable[Event],
+    workload: Workload | None,
+    *,
+    now: float,
+) -> Cause | None:
+    """:func:`cause_of` for outlines that the caller has already."""
     if whole.done:
         return None
     name = one_line(whole.metadata.name)
     pods, events = tuple(pods), tuple(events)
-    parts = [outline(child) for child in children]
     if whole.failure is not None:
         found = _failed(whole, parts, pods, events, name)
     else:

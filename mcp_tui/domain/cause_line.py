@@ -67,6 +67,17 @@ _ADVICE: Final = {
 }
 
 
+# What a line gives up first where room is short: length, words, the chain, the message, the pod.
+_NARROWER: Final[tuple[dict[str, int], ...]] = (
+    {"message_limit": 80},
+    {"message_limit": 80, "words": False},
+    {"message_limit": 40, "words": False, "short": True},
+    {"message_limit": 40, "words": False, "short": True, "chain": False},
+    {"message_limit": 0, "words": False, "short": True, "chain": False},
+    {"message_limit": 0, "words": False, "short": True, "chain": False, "pod": False},
+)
+
+
 class Cause(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """The deepest known reason, and what it led to.
 
@@ -100,18 +111,14 @@ class Cause(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=Fa
 
     def line(self, width: int | None = None) -> str:
         """One line; with a width, the longest wording that fits, or else the shortest."""
-        forms = (
-            self._form(),
-            self._form(message_limit=80),
-            self._form(message_limit=80, words=False),
-            self._form(message_limit=40, words=False, short=True),
-            self._form(message_limit=40, words=False, short=True, chain=False),
-            self._form(message_limit=0, words=False, short=True, chain=False),
-            self._form(message_limit=0, words=False, short=True, chain=False, pod=False),
-        )
-        if width is None:
-            return forms[0]
-        return next((form for form in forms if len(form) <= width), forms[-1])
+        text = self._form()
+        if width is None or len(text) <= width:
+            return text
+        for change in _NARROWER:
+            text = self._form(**change)
+            if len(text) <= width:
+                break
+        return text
 
     @property
     def where(self) -> str:
@@ -198,15 +205,15 @@ class Cause(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=Fa
         self,
         *,
         message_limit: int = MESSAGE_LIMIT,
-        words: bool = True,
-        short: bool = False,
-        chain: bool = True,
-        pod: bool = True,
+        words: int = True,
+        short: int = False,
+        chain: int = True,
+        pod: int = True,
     ) -> str:
         text = self.reason
         if self.pod and pod:
             text += f" {self.where if short else self.place}"
-        details = self._details(words)
+        details = self._details(bool(words))
         if details:
             text += f" ({', '.join(details)})"
         if self.count > 1:

@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 import msgspec
 
 from mcp_tui.domain import keys, quantity
-from mcp_tui.domain.cause import cause_of, keep
+from mcp_tui.domain.cause import cause_in, keep
 from mcp_tui.domain.cause_line import Cause
 from mcp_tui.domain.jobview import JobKey, JobState, JobView, Used
 from mcp_tui.domain.kinds import AnyJob, Outline, outline
@@ -97,12 +97,11 @@ def view_job(
         queue_position: From Kueue's visibility API, counted from 1.
         used: What its pods use now.
     """
-    children = tuple(children)
     parts = [outline(child) for child in children]
     whole = _with_children(outline(job), parts)
     if kept is None and run is not None and run.cause:
         kept = Cause.from_text(run.cause)
-    cause = cause_of(job, pods, events, workload, children=children, now=now)
+    cause = cause_in(whole, parts, pods, events, workload, now=now)
     if whole.failure is not None:
         cause = keep(kept, cause)
     active, ready = max(0, whole.active), max(0, min(whole.ready, whole.active))
@@ -111,7 +110,8 @@ def view_job(
     since = _since(facts, state)
     meta = whole.metadata
     key = JobKey(context, whole.kind, one_line(meta.namespace), one_line(meta.name), meta.uid)
-    devices = {n: v for n, v in whole.requested.items() if quantity.is_accelerator(n) and v}
+    requested = whole.requested
+    devices = {n: v for n, v in requested.items() if v and quantity.is_accelerator(n)}
     return JobView(
         key=key,
         state=state,
@@ -125,9 +125,9 @@ def view_job(
         owner=_owner(whole),
         queue=_queue(whole, workload),
         queue_position=queue_position if state is JobState.WAITING else None,
-        cpu=_number(whole.requested.get("cpu")),
-        memory=_number(whole.requested.get("memory")),
-        accelerators=_number(sum(devices.values(), quantity.ZERO)),
+        cpu=_number(requested.get("cpu")),
+        memory=_number(requested.get("memory")),
+        accelerators=_number(sum(devices.values(), quantity.ZERO)) if devices else 0.0,
         accelerator_kinds=tuple(sorted(devices)),
         used=used,
         image=one_line(whole.image),

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
+from functools import lru_cache
 from typing import Final
 
 ZERO: Final = Decimal(0)
@@ -24,6 +25,8 @@ _BINARY: Final = {f"{name}i": Decimal(1024) ** n for n, name in enumerate("KMGTP
 _FACTORS: Final = _DECIMAL | _BINARY
 
 
+# The same few quantities stand in thousands of manifests.
+@lru_cache(maxsize=4096)
 def parse(quantity: str | int | float) -> Decimal | None:
     """The value in base units (cores, bytes, devices); None for what is no quantity."""
     found = _GRAMMAR.fullmatch(str(quantity))
@@ -47,6 +50,7 @@ def add(into: dict[str, Decimal], more: Mapping[str, Decimal], times: int = 1) -
         into[name] = into.get(name, ZERO) + value * times
 
 
+@lru_cache(maxsize=1024)
 def is_accelerator(resource: str) -> bool:
     """Whether a resource is a device: any name with a domain outside Kubernetes' own.
 
