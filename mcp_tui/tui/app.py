@@ -222,7 +222,8 @@ class Console(App[int], inherit_bindings=False):
             self.say(error.what + "; " + error.hint, "error")
             return
         for screen in self.screen_stack:
-            screen.refresh()
+            for widget in screen.walk_children():
+                widget.refresh()
             if isinstance(screen, FrameScreen):
                 screen.sync()
 

@@ -75,7 +75,9 @@ KEYS: tuple[Key, ...] = (
     Key("sort-left", "<", "sort(-1)", "table", "look", "sort", "sort by the column to the left"),
     Key("sort-right", ">", "sort(1)", "table", "look", "sort", "sort by the column to the right"),
     Key("sort-turn", "!", "turn", "table", "look", "reverse", "turn the order round"),
-    Key("faults", "f", "faults", "table", "look", "faults", "only what failed or stalls"),
+    Key(
+        "faults", "f", "faults", "move", "look", "faults", "only what failed, stalls or is an error"
+    ),
     Key("all-namespaces", "0", "all_namespaces", "table", "look", "all", "all namespaces"),
     Key("pane-2", "2", "pane('jobs')", "all", "look", "Jobs", "the Jobs pane"),
     Key("tab", "tab", "tab(1)", "detail", "look", "tabs", "next tab", 10),
@@ -185,7 +187,8 @@ class KeyMap:
 
     def _check(self) -> None:
         taken: list[tuple[str, Key]] = []
-        for key in self.keys:
+        # Those that a user moved come last, so that the clash is laid at their door.
+        for key in sorted(self.keys, key=lambda key: key.id in self.overrides):
             names = normalise(key.keys)
             if not names:
                 raise UsageError("no key given", where=f"keys.{key.id}")

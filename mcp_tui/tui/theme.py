@@ -64,7 +64,14 @@ def _styles(spec: Mapping[str, str]) -> dict[str, Style]:
 
 
 def _theme(name: str, *, ansi: bool, **colours: str) -> Theme:
-    return Theme(name=name, ansi=ansi, dark=True, **colours)  # type: ignore[arg-type]  # colours are str
+    # Textual's own style sheets need these two where a theme speaks the terminal's colours.
+    variables = {"ansi-background": "ansi_default", "ansi-foreground": "ansi_default"}
+    return Theme(
+        name=name,
+        ansi=ansi,
+        variables=variables if ansi else {},
+        **colours,  # type: ignore[arg-type]  # colours are str
+    )
 
 
 _ANSI = {

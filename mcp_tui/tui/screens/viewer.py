@@ -98,6 +98,11 @@ class ViewKeys(FrameScreen, inherit_bindings=False):
         if self.view is not None:
             self.view.toggle("timestamps")
 
+    def action_faults(self) -> None:
+        """Only lines that look like errors, or all again."""
+        if self.view is not None:
+            self.view.toggle("faults")
+
     def action_save(self) -> None:
         """Save the text."""
         if self.view is not None:
