@@ -201,8 +201,8 @@ async def read_log(
         parts = [(path, 0)]
     for index, (file, offset) in enumerate(parts):
         follow = query.follow and index == len(parts) - 1
-        while follow and not file.exists() and not ended():
-            await asyncio.sleep(poll)  # noqa: ASYNC110 - another program may make the file
+        while follow and not file.exists() and not ended():  # noqa: ASYNC110 - made by another task
+            await asyncio.sleep(poll)
         if not file.exists():
             continue
         cursor = _Cursor(file, offset)

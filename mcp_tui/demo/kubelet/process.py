@@ -15,7 +15,6 @@ from typing import Final
 
 from mcp_tui.demo.kubelet import guardian
 
-_CHUNK: Final = 64 * 1024
 # A descendant that left the group may hold the pipes open: the log is closed after this long.
 _DRAIN: Final = 2.0
 
@@ -104,17 +103,46 @@ def find_program(command: Command) -> str:
     return found
 
 
+class _Output(asyncio.SubprocessProtocol):
+    """Hands on what a process writes, and tells its end from that of its pipes.
+
+    ``Process.wait()`` of some Python versions returns only when the pipes are closed too, which a
+    stray descendant may hold open for ever.
+    """
+
+    def __init__(self, output: Callable[[str, bytes], None]) -> None:
+        self._output = output
+        self.exited = asyncio.Event()
+        self.drained = asyncio.Event()
+        self._open = {1, 2}
+
+    def pipe_data_received(self, fd: int, data: bytes) -> None:
+        self._output("stderr" if fd == 2 else "stdout", data)
+
+    def pipe_connection_lost(self, fd: int, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's
+        self._open.discard(fd)
+        if not self._open:
+            self.drained.set()
+
+    def process_exited(self) -> None:
+        self.exited.set()
+
+
 class Running:
     """One started process group; :meth:`wait` gives the exit code as a kubelet reports it."""
 
     def __init__(
-        self, process: asyncio.subprocess.Process, command: Command, keeper: Guardian
+        self,
+        transport: asyncio.SubprocessTransport,
+        protocol: _Output,
+        command: Command,
+        keeper: Guardian,
     ) -> None:
-        self.pid = process.pid
-        self._process = process
+        self.pid = transport.get_pid()
+        self._transport = transport
+        self._protocol = protocol
         self._marker = command.marker
         self._keeper = keeper
-        self._readers: list[asyncio.Task[None]] = []
 
     @classmethod
     async def start(
@@ -132,19 +160,17 @@ class Running:
         """
         program = find_program(command)
         try:
-            process = await asyncio.create_subprocess_exec(
-                *command.argv, executable=program, env=dict(command.env), cwd=command.cwd,
-                stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE,
-                stderr=asyncio.subprocess.PIPE, start_new_session=True,
+            transport, protocol = await asyncio.get_running_loop().subprocess_exec(
+                lambda: _Output(output), *command.argv, executable=program,
+                env=dict(command.env), cwd=command.cwd, stdin=asyncio.subprocess.DEVNULL,
+                stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+                start_new_session=True,
             )  # fmt: skip
         except (OSError, ValueError) as error:
             reason = getattr(error, "strerror", None) or str(error)
             raise StartError(f'exec: "{command.argv[0]}": {reason.lower()}') from error
-        keeper.add(process.pid)
-        running = cls(process, command, keeper)
-        for name, stream in (("stdout", process.stdout), ("stderr", process.stderr)):
-            assert stream is not None  # both were asked for
-            running._readers.append(asyncio.create_task(_pump(name, stream, output)))
+        running = cls(transport, protocol, command, keeper)
+        keeper.add(running.pid)
         return running
 
     async def wait(self) -> int:
@@ -152,27 +178,23 @@ class Running:
 
         A process ended by signal N has exit code 128 + N.
         """
-        code = await self._process.wait()
-        await self._sweep()
-        _, pending = await asyncio.wait(self._readers, timeout=_DRAIN)
-        for task in pending:
-            task.cancel()
-        await asyncio.gather(*self._readers, return_exceptions=True)
-        # Only now: the transport would keep its end of pipes that a stranger still holds.
-        with suppress(AttributeError):
-            self._process._transport.close()  # type: ignore[attr-defined]  # no public way
-        self._keeper.remove(self.pid)
-        return 128 - code if code < 0 else code
-
-    async def _sweep(self) -> None:
-        """As the end of a container's first process ends all: group, and strays by their mark."""
+        await self._protocol.exited.wait()
+        # As in a container, the end of the first process is that of all: the group, and those
+        # that left it, by their mark.
         guardian.kill_group(self.pid)
         if self._marker and sys.platform == "linux":
             await asyncio.to_thread(guardian.kill_marked, self._marker)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_DRAIN):
+                await self._protocol.drained.wait()
+        self._transport.close()
+        self._keeper.remove(self.pid)
+        code = self._transport.get_returncode() or 0
+        return 128 - code if code < 0 else code
 
     def signal(self, number: int) -> None:
         """Send a signal to the whole group."""
-        if self._process.returncode is None:
+        if not self._protocol.exited.is_set():
             with suppress(ProcessLookupError, PermissionError):
                 os.killpg(self.pid, number)
 
@@ -182,18 +204,9 @@ class Running:
             self.signal(signal.SIGTERM)
             with suppress(TimeoutError):
                 async with asyncio.timeout(grace):
-                    await self._process.wait()
+                    await self._protocol.exited.wait()
         self.signal(signal.SIGKILL)
-        await self._process.wait()
-
-
-async def _pump(
-    name: str, stream: asyncio.StreamReader, output: Callable[[str, bytes], None]
-) -> None:
-    while chunk := await stream.read(_CHUNK):
-        output(name, chunk)
-        # A program that writes without end must not keep the others of this loop waiting.
-        await asyncio.sleep(0)
+        await self._protocol.exited.wait()
 
 
 def resident_by_group(groups: set[int]) -> dict[int, int]:

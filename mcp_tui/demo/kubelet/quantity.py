@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from decimal import Decimal, InvalidOperation
+import re
+from decimal import Decimal
 from typing import Final
 
+_QUANTITY: Final = re.compile(r"([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d{1,3})?)([A-Za-z]*)")
 _SUFFIXES: Final = {
     "n": Decimal("1e-9"), "u": Decimal("1e-6"), "m": Decimal("1e-3"), "": Decimal(1),
     "k": Decimal(10**3), "M": Decimal(10**6), "G": Decimal(10**9), "T": Decimal(10**12),
@@ -20,13 +22,10 @@ def parse_quantity(text: object) -> Decimal:
     Raises:
         ValueError: If it is not a quantity.
     """
-    string = str(text).strip()
-    number = string.rstrip("numkKMGTPEi") if string[-1:].isalpha() else string
-    suffix = string[len(number) :]
-    try:
-        return Decimal(number) * _SUFFIXES[suffix]
-    except (InvalidOperation, KeyError) as error:
-        raise ValueError(f"not a quantity: {string!r}") from error
+    match = _QUANTITY.fullmatch(str(text))
+    if match is None or match[2] not in _SUFFIXES:
+        raise ValueError(f"not a quantity: {str(text)!r}")
+    return Decimal(match[1]) * _SUFFIXES[match[2]]
 
 
 def limit_bytes(resources: object, name: str, kind: str = "limits") -> int | None:

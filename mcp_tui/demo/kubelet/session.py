@@ -26,17 +26,37 @@ _TAKE_TERMINAL: Final = (
 )
 
 
+class _Streams(asyncio.subprocess.SubprocessStreamProtocol):
+    """Tells the end of the process from that of its pipes, which others may hold open."""
+
+    def __init__(self) -> None:
+        super().__init__(limit=65_536, loop=asyncio.get_running_loop())
+        self.exited = asyncio.Event()
+
+    def process_exited(self) -> None:
+        super().process_exited()
+        self.exited.set()
+
+
 class Session:
     """One such command; made by :meth:`start`."""
 
     stdout: asyncio.StreamReader
     stderr: asyncio.StreamReader | None
 
-    def __init__(self, process: asyncio.subprocess.Process, keeper: Guardian, master: int) -> None:
-        self._process = process
+    def __init__(
+        self,
+        transport: asyncio.SubprocessTransport,
+        protocol: _Streams,
+        keeper: Guardian,
+        master: int,
+    ) -> None:
+        self.pid = transport.get_pid()
+        self._transport = transport
+        self._protocol = protocol
         self._keeper = keeper
         self._master = master
-        self._transport: asyncio.ReadTransport | None = None
+        self._terminal: asyncio.ReadTransport | None = None
 
     @classmethod
     async def start(cls, command: Command, keeper: Guardian, *, terminal: bool) -> Session:
@@ -47,31 +67,31 @@ class Session:
         """
         program = find_program(command)
         if not terminal:
-            process = await _spawn(program, command.argv, command, asyncio.subprocess.PIPE)
-            assert process.stdout is not None  # asked for
-            session = cls(process, keeper, -1)
-            session.stdout, session.stderr = process.stdout, process.stderr
+            pipe = asyncio.subprocess.PIPE
+            transport, protocol = await _spawn(program, command.argv, command, pipe)
+            assert protocol.stdout is not None  # a pipe was asked for
+            session = cls(transport, protocol, keeper, -1)
+            session.stdout, session.stderr = protocol.stdout, protocol.stderr
         else:
             master, slave = pty.openpty()
             try:
                 argv = [sys.executable, "-I", "-S", "-c", _TAKE_TERMINAL, program, *command.argv]
-                process = await _spawn(sys.executable, argv, command, slave)
+                transport, protocol = await _spawn(sys.executable, argv, command, slave)
             except BaseException:
                 os.close(master)
                 raise
             finally:
                 os.close(slave)
-            session = cls(process, keeper, master)
+            session = cls(transport, protocol, keeper, master)
             await session._read_terminal()
-        keeper.add(process.pid)
+        keeper.add(session.pid)
         return session
 
     async def _read_terminal(self) -> None:
         os.set_blocking(self._master, False)
         self.stdout, self.stderr = asyncio.StreamReader(), None
         protocol = asyncio.StreamReaderProtocol(self.stdout)
-        loop = asyncio.get_running_loop()
-        self._transport, _ = await loop.connect_read_pipe(
+        self._terminal, _ = await asyncio.get_running_loop().connect_read_pipe(
             lambda: protocol, os.fdopen(os.dup(self._master), "rb", 0)
         )
 
@@ -79,11 +99,11 @@ class Session:
         """Type, or write to the command's input."""
         with suppress(OSError):
             if self._master < 0:
-                if self._process.stdin is not None:
-                    self._process.stdin.write(data)
-                    await self._process.stdin.drain()
+                if self._protocol.stdin is not None:
+                    self._protocol.stdin.write(data)
+                    await self._protocol.stdin.drain()
                 return
-            while data and self._process.returncode is None:
+            while data and not self._protocol.exited.is_set():
                 try:
                     data = data[os.write(self._master, data) :]
                 except BlockingIOError:
@@ -98,30 +118,32 @@ class Session:
 
     def close_input(self) -> None:
         """End of input; on a terminal, as ^D does."""
-        if self._master < 0 and self._process.stdin is not None:
-            self._process.stdin.close()
+        if self._master < 0 and self._protocol.stdin is not None:
+            self._protocol.stdin.close()
         elif self._master >= 0:
             with suppress(OSError):
                 os.write(self._master, b"\x04")
 
     async def wait(self) -> int:
         """The exit code, 128 + N for a signal."""
-        code = await self._process.wait()
+        await self._protocol.exited.wait()
+        code = self._transport.get_returncode() or 0
         return 128 - code if code < 0 else code
 
     async def stop(self) -> None:
         """End whatever of it still runs and let go of the terminal."""
-        if self._process.returncode is None:
+        if not self._protocol.exited.is_set():
             with suppress(ProcessLookupError, PermissionError):
-                os.killpg(self._process.pid, signal.SIGHUP)
+                os.killpg(self.pid, signal.SIGHUP)
             with suppress(TimeoutError):
                 async with asyncio.timeout(1):
-                    await self._process.wait()
-        kill_group(self._process.pid)
-        await self._process.wait()
-        self._keeper.remove(self._process.pid)
-        if self._transport is not None:
-            self._transport.close()
+                    await self._protocol.exited.wait()
+        kill_group(self.pid)
+        await self._protocol.exited.wait()
+        self._keeper.remove(self.pid)
+        self._transport.close()
+        if self._terminal is not None:
+            self._terminal.close()
         if self._master >= 0:
             os.close(self._master)
             self._master = -1
@@ -129,10 +151,10 @@ class Session:
 
 async def _spawn(
     program: str, argv: Sequence[str], command: Command, stream: int
-) -> asyncio.subprocess.Process:
+) -> tuple[asyncio.SubprocessTransport, _Streams]:
     try:
-        return await asyncio.create_subprocess_exec(
-            *argv, executable=program, env=dict(command.env), cwd=command.cwd,
+        return await asyncio.get_running_loop().subprocess_exec(
+            _Streams, *argv, executable=program, env=dict(command.env), cwd=command.cwd,
             stdin=stream, stdout=stream, stderr=stream, start_new_session=True,
         )  # fmt: skip
     except (OSError, ValueError) as error:
