@@ -26,7 +26,12 @@ T = TypeVar("T")
 MAX_POINTS: Final = 11_000
 """The server's own bound on (end - start) / step."""
 
-_Pair = tuple[float, str]
+
+class _Pair(msgspec.Struct, frozen=True, array_like=True):
+    """A sample on the wire: ``[epoch seconds, "value"]``."""
+
+    at: float = 0.0
+    value: str = ""
 
 
 class Sample(msgspec.Struct, frozen=True, kw_only=True):
@@ -69,10 +74,11 @@ class RangeAnswer(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class BuildInfo(msgspec.Struct, frozen=True, kw_only=True):
-    """Version of the server."""
+    """Version of the server; empty in one that somebody built by hand."""
 
     version: str = ""
     revision: str = ""
+    go_version: str = msgspec.field(default="", name="goVersion")
 
 
 class _WireSeries(msgspec.Struct, frozen=True, kw_only=True):
@@ -154,16 +160,15 @@ class PrometheusClient:
         if result.data.result_type == "vector":
             series = self._part(result, tuple[_WireSeries, ...])
             samples = tuple(
-                Sample(labels=s.metric, at=s.value[0], value=number(s.value[1]))
+                Sample(labels=s.metric, at=s.value.at, value=number(s.value.value))
                 for s in series
                 if s.value is not None
             )
             return Answer(samples=samples, warnings=warnings)
         if result.data.result_type == "scalar":
-            when, text = self._part(result, _Pair)
-            return Answer(
-                samples=(Sample(labels={}, at=when, value=number(text)),), warnings=warnings
-            )
+            pair = self._part(result, _Pair)
+            sample = Sample(labels={}, at=pair.at, value=number(pair.value))
+            return Answer(samples=(sample,), warnings=warnings)
         raise UsageError(
             f"the expression gives a {clean_line(result.data.result_type, limit=40)}",
             where=self.where,
@@ -191,7 +196,7 @@ class PrometheusClient:
         ]
         result = self._decode(await self._get("/api/v1/query_range", params), _Result)
         series = tuple(
-            Series(labels=s.metric, points=tuple((when, number(text)) for when, text in s.values))
+            Series(labels=s.metric, points=tuple((p.at, number(p.value)) for p in s.values))
             for s in self._part(result, tuple[_WireSeries, ...])
         )
         return RangeAnswer(series=series, warnings=result.warnings)
