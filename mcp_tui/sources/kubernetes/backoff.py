@@ -29,6 +29,7 @@ class Timing:
         denied: Wait after a refusal or where the kind is absent, and between tries to watch again.
         page_deadline: For one page of a list.
         full_deadline: For a whole list in one answer.
+        connect_deadline: Until a watch answers at all.
     """
 
     watch_least: int = 300
@@ -48,6 +49,7 @@ class Timing:
     denied: float = 60.0
     page_deadline: float = 30.0
     full_deadline: float = 120.0
+    connect_deadline: float = 15.0
 
 
 class Backoff:

@@ -227,7 +227,12 @@ class Reflector(Generic[T]):
             params.append(("resourceVersion", self._version))
         started = self._clock()
         silence = timeout + self._timing.slack
-        async with self.client.stream(self._path, params=params, read_timeout=silence) as chunks:
+        async with self.client.stream(
+            self._path,
+            params=params,
+            read_timeout=silence,
+            connect_deadline=self._timing.connect_deadline,
+        ) as chunks:
             self._watch_denied_until = None
             self._spoke()
             if not self._fast_ends:

@@ -1,0 +1,1 @@
+"""The fault proxy, and the tests of what it does to us."""
