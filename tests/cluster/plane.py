@@ -263,6 +263,9 @@ class ControlPlane:
                 "--context", self.name,
                 "--name", PROCESS_NODE,
                 "--dir", self.directory / "node",
+                # Only the API server may ask the node to run something.
+                "--client-ca", self.authority.cert,
+                "--client-name", "kube-apiserver-kubelet-client",
             ],
             env={"PYTHONPATH": str(REPO)},
         )  # fmt: skip
