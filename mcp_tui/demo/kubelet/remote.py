@@ -115,7 +115,8 @@ async def _exec(socket: WebSocket, container: Container, request: Request) -> No
         return
     # Tells the client that the streams are there.
     await socket.send(bytes([_STDOUT]))
-    if not request.flag("stdin"):
+    # The API server calls it so; its own parameter is called stdin.
+    if not request.flag("input"):
         session.close_input()
     reading = asyncio.create_task(_input(socket, session))
     sending = [
