@@ -1,0 +1,330 @@
+"""Typed decode: fast and slow ways agree, nothing unsafe comes through, odd fields hide nothing."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mcp_tui.domain import decode as decoding
+from mcp_tui.domain.kube import (
+    DecodeError,
+    Event,
+    Job,
+    ObjectList,
+    Pod,
+    Status,
+    decode,
+    decode_watch,
+    epoch,
+)
+from mcp_tui.domain.kube_custom import (
+    JobSet,
+    PendingWorkloads,
+    PyTorchJob,
+    RayJob,
+    TrainJob,
+    Workload,
+)
+from mcp_tui.domain.text import clean
+from tests.unit.test_text import unsafe
+
+TYPES = [
+    Job,
+    Pod,
+    Event,
+    TrainJob,
+    PyTorchJob,
+    JobSet,
+    RayJob,
+    Workload,
+    Status,
+    ObjectList[Job],
+    ObjectList[Pod],
+    PendingWorkloads,
+]
+HOSTILE = st.text(
+    alphabet=st.one_of(
+        st.characters(), st.sampled_from('\x1b\x9b\x7f\u202e\u200b\x00\r\n\t[m<>&\\"')
+    ),
+    max_size=30,
+)
+
+
+def strings(value: Any) -> list[str]:
+    """Every string anywhere in a decoded value, dict keys included."""
+    if isinstance(value, str):
+        return [value]
+    if isinstance(value, msgspec.Struct):
+        return [s for name in value.__struct_fields__ for s in strings(getattr(value, name))]
+    if isinstance(value, dict):
+        return [s for pair in value.items() for part in pair for s in strings(part)]
+    if isinstance(value, list | tuple):
+        return [s for item in value for s in strings(item)]
+    return []
+
+
+def job_with(text: str) -> dict[str, Any]:
+    return {
+        "metadata": {
+            "name": text,
+            "uid": text,
+            "labels": {text: text},
+            "annotations": {"mcp-tui.io/git-branch": text},
+        },
+        "spec": {"template": {"spec": {"containers": [{"name": text, "image": text}]}}},
+        "status": {"conditions": [{"type": "Failed", "status": "True", "message": text}]},
+    }
+
+
+def go_json(value: Any, *, ascii_only: bool = False) -> bytes:
+    """As the API server's encoder writes: <, > and & escaped."""
+    text = json.dumps(value, ensure_ascii=ascii_only, separators=(",", ":"))
+    for sign in "<>&":
+        text = text.replace(sign, f"\\u{ord(sign):04x}")
+    return text.encode("utf-8", "surrogatepass")
+
+
+@given(HOSTILE, st.booleans())
+def test_no_unsafe_character_survives(text: str, ascii_only: bool) -> None:
+    found = decode(Job, go_json(job_with(text), ascii_only=ascii_only))
+    assert not [s for s in strings(found) if any(unsafe(c) for c in s)]
+    kept = clean(text.encode("utf-8", "replace").decode()) if not text.isascii() else clean(text)
+    if not any("\ud800" <= c <= "\udfff" for c in text):
+        assert found.metadata.name == kept
+        assert found.metadata.labels == {kept: kept}
+        assert found.status.conditions[0].message == kept
+
+
+@given(HOSTILE)
+def test_bytes_that_are_not_suspicious_hold_nothing_unsafe(text: str) -> None:
+    for ascii_only in (True, False):
+        raw = go_json({"a": text}, ascii_only=ascii_only)
+        if not decoding.suspicious(raw):
+            assert clean(text) == text
+
+
+def test_the_byte_search_knows_every_character_that_text_calls_unsafe() -> None:
+    everything = [chr(c) for c in range(0x80, 0x110000) if not 0xD800 <= c <= 0xDFFF]
+    kept = set(clean("\n".join(everything), limit=0x400000))
+    dropped = [c for c in everything if c not in kept]
+    assert len(dropped) > 4_000
+    missed = [hex(ord(c)) for c in dropped if not decoding.suspicious(f'"x{c}y"'.encode())]
+    assert missed == []
+
+
+def test_usual_text_takes_the_fast_way() -> None:
+    usual = 'a "quoted" line\nand\ttabs, a \\ slash, <b>&</b>, Größe 日本語 ✗ 😀'
+    assert not decoding.suspicious(go_json(job_with(usual)))
+    assert decode(Job, go_json(job_with(usual))).status.conditions[0].message == usual
+
+
+JSON = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | HOSTILE,
+    lambda inner: (
+        st.lists(inner, max_size=4)
+        | st.dictionaries(
+            st.sampled_from(
+                [
+                    "metadata",
+                    "spec",
+                    "status",
+                    "items",
+                    "kind",
+                    "name",
+                    "labels",
+                    "annotations",
+                    "conditions",
+                    "template",
+                    "containers",
+                    "ownerReferences",
+                    "containerStatuses",
+                    "state",
+                    "terminated",
+                    "exitCode",
+                    "type",
+                    "parallelism",
+                    "resources",
+                    "limits",
+                    "mcp-tui.io/git-url",
+                ]
+            )
+            | HOSTILE,
+            inner,
+            max_size=5,
+        )
+    ),
+    max_leaves=25,
+)
+
+
+@settings(max_examples=150)
+@given(JSON, st.sampled_from(TYPES))
+def test_any_json_decodes_or_is_refused_in_words(value: Any, type_: Any) -> None:
+    raw = go_json(value)
+    try:
+        found = decode(type_, raw)
+    except DecodeError as error:
+        assert not isinstance(value, dict), error.line()
+        assert "\n" not in error.line()
+        return
+    assert not [s for s in strings(found) if any(unsafe(c) for c in s)]
+
+
+@given(st.binary(max_size=200), st.sampled_from(TYPES))
+def test_any_bytes_decode_or_are_refused_in_words(raw: bytes, type_: Any) -> None:
+    for data in (
+        raw,
+        b'{"metadata":{"name":"' + raw + b'"}}',
+        b'{"items":[{"metadata":{"name":"' + raw + b'"}}]}',
+    ):
+        try:
+            found = decode(type_, data)
+        except DecodeError as error:
+            assert not any(unsafe(c) or c == "\n" for c in error.line())
+            continue
+        assert not [s for s in strings(found) if any(unsafe(c) for c in s)]
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"",
+        b"[",
+        b"[]",
+        b"3",
+        b"null",
+        b'{"a":' * 5_000,
+        b"{}x",
+        b"<html>",
+        b'{"metadata":' + b"9" * 6_000 + b"}",
+    ],
+)
+def test_junk_is_one_line_of_error(raw: bytes) -> None:
+    with pytest.raises(DecodeError) as caught:
+        decode(Job, raw)
+    assert "\n" not in caught.value.line()
+    assert caught.value.exit_code == 4
+
+
+def test_deep_nesting_in_a_field_nobody_reads_is_refused_not_fatal() -> None:
+    with pytest.raises(DecodeError):
+        decode(Job, b'{"z":' + b"[" * 100_000 + b"]" * 100_000 + b"}")
+
+
+def test_nulls_are_absent_fields() -> None:
+    raw = go_json(
+        {
+            "metadata": {"name": "a", "labels": None, "ownerReferences": None},
+            "spec": {
+                "parallelism": None,
+                "template": {"spec": {"containers": None, "initContainers": None}},
+            },
+            "status": None,
+        }
+    )
+    found = decode(Job, raw)
+    assert (found.metadata.name, found.metadata.labels, found.metadata.owner_references) == (
+        "a",
+        {},
+        (),
+    )
+    assert found.spec.template.spec.containers == ()
+    assert decode(ObjectList[Job], b'{"items":null}').items == []
+    event = decode(
+        Event,
+        b'{"firstTimestamp":null,"lastTimestamp":null,"eventTime":"2026-11-23T03:02:11.123456Z","series":null}',
+    )
+    assert event.last_seen == epoch("2026-11-23T03:02:11.123456Z")
+
+
+def test_a_field_of_another_type_is_left_out_and_nothing_else() -> None:
+    raw = json.dumps(
+        {
+            "metadata": {
+                "name": "a",
+                "uid": {},
+                "labels": {"x": 1, "y": "z"},
+                "annotations": {"mcp-tui.io/git-url": [], "mcp-tui.io/git-branch": "b"},
+            },
+            "spec": {"parallelism": "3", "suspend": "true", "completions": {}},
+            "status": {"active": 2.0, "failed": "many", "conditions": [{"type": "Failed"}, 7]},
+        }
+    ).encode()
+    found = decode(Job, raw)
+    assert found.metadata.name == "a"
+    assert found.metadata.annotations.git_branch == "b"
+    assert found.metadata.annotations.get("mcp-tui.io/git-url") == ""
+    assert (found.spec.parallelism, found.spec.suspend, found.spec.completions) == (3, True, None)
+    assert (found.status.active, found.status.failed, found.status.conditions) == (2, 0, ())
+
+
+def test_one_odd_item_does_not_hide_the_others() -> None:
+    items = [{"metadata": {"name": f"j{n}"}} for n in range(3)]
+    items[1]["metadata"]["uid"] = 7  # type: ignore[assignment]  # on purpose
+    raw = json.dumps(
+        {"metadata": {"resourceVersion": "9", "continue": "abc"}, "items": [*items, 3, None]}
+    ).encode()
+    page = decode(ObjectList[Job], raw)
+    assert [job.metadata.name for job in page.items] == ["j0", "j1", "j2"]
+    assert (page.metadata.resource_version, page.metadata.continue_) == ("9", "abc")
+
+
+def test_bad_utf_8_and_raw_controls_spoil_one_string_only() -> None:
+    names = (b"a\xff\x01\x1b[31mb", b"\\ud800ok", b"c")
+    raw = b'{"items":[' + b",".join(b'{"metadata":{"name":"%s"}}' % name for name in names) + b"]}"
+    assert [job.metadata.name for job in decode(ObjectList[Job], raw).items] == [
+        "a\ufffdb",
+        "ok",
+        "c",
+    ]
+
+
+def test_watch_lines() -> None:
+    kind, job = decode_watch(
+        Job, b'{"type":"ADDED","object":{"metadata":{"name":"a\\u001b[0m"}}}\n'
+    )
+    assert (kind, job.metadata.name) == ("ADDED", "a")  # type: ignore[union-attr]  # it is a Job
+    kind, mark = decode_watch(
+        Job,
+        b'{"type":"BOOKMARK","object":{"kind":"Job","metadata":{"resourceVersion":"12","creationTimestamp":null}}}',
+    )
+    assert (kind, mark.metadata.resource_version) == ("BOOKMARK", "12")  # type: ignore[union-attr]  # it is a Job
+    status = {"kind": "Status", "status": "Failure", "reason": "Expired", "code": 410}
+    gone = go_json({"type": "ERROR", "object": status})
+    for type_ in (Job, Pod, Event):
+        kind, said = decode_watch(type_, gone)
+        assert isinstance(said, Status)
+        assert (kind, said.code, said.reason) == ("ERROR", 410, "Expired")
+    with pytest.raises(DecodeError):
+        decode_watch(Job, b'{"type":"ADDED","object":{"metadata":')
+
+
+def test_very_long_strings_are_bounded_where_they_are_cleaned() -> None:
+    raw = go_json(job_with("\x1b" + "x" * 200_000), ascii_only=True)
+    assert len(decode(Job, raw).status.conditions[0].message) < 70_000
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("1970-01-01T00:00:10Z", 10.0),
+        ("1970-01-01T00:00:10.5Z", 10.5),
+        ("1970-01-01T01:00:00+01:00", 0.0),
+        (None, None),
+        ("", None),
+        ("yesterday", None),
+        ("1970-01-01T00:00:10", None),
+        ("0000-00-00T00:00:00Z", None),
+    ],
+)
+def test_epoch(text: str | None, seconds: float | None) -> None:
+    assert epoch(text) == seconds
