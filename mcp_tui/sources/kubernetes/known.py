@@ -66,36 +66,49 @@ class Known:
         if entry is not None and self._names.get(entry[1]) == uid:
             del self._names[entry[1]]
 
-    def keep_only(self, seen: set[str]) -> list[str]:
-        """Drop every object that was not seen; returns their uids."""
-        gone = [uid for uid in self._objects if uid not in seen]
-        for uid in gone:
-            self.forget(uid)
-        return gone
+    def __contains__(self, uid: object) -> bool:
+        return uid in self._objects
+
+    def unseen(self, seen: set[str]) -> list[str]:
+        """The uids of all objects but those seen."""
+        return [uid for uid in self._objects if uid not in seen]
 
 
 class Batch(Generic[T]):
-    """Changes of one moment, at most one for each object: the newest."""
+    """Changes of one moment, at most one for each object: the newest.
+
+    An object that came and went within the batch is not in it.
+    """
 
     def __init__(self, known: Known) -> None:
         self._known = known
         self._upserts: dict[str, T] = {}
         self._removes: dict[str, None] = {}
+        self._new: set[str] = set()
 
     def upsert(self, item: T) -> None:
         """An object is new or newer."""
         uid = uid_of(item)
+        if uid not in self._known and uid not in self._removes:
+            self._new.add(uid)
         replaced = self._known.remember(item)
         if replaced:
-            self.remove(replaced)
+            self._drop(replaced)
         self._removes.pop(uid, None)
         self._upserts[uid] = item
 
     def remove(self, uid: str) -> None:
-        """An object is gone."""
-        self._known.forget(uid)
+        """An object is gone; nothing is said of one that was never told."""
+        if uid in self._known:
+            self._known.forget(uid)
+            self._drop(uid)
+
+    def _drop(self, uid: str) -> None:
         self._upserts.pop(uid, None)
-        self._removes[uid] = None
+        if uid in self._new:
+            self._new.discard(uid)
+        else:
+            self._removes[uid] = None
 
     def delta(self, *, replace: bool = False, synced: bool = False) -> Delta[T] | None:
         """The changes, or None when there is nothing to tell."""

@@ -176,7 +176,7 @@ class Reflector(Generic[T]):
             done = not token
             batch = self._take_page(page.items, seen)
             if done:
-                for uid in self._known.keep_only(seen):
+                for uid in self._known.unseen(seen):
                     batch.remove(uid)
             first = done and not self.synced
             self._tell(batch.delta(replace=first and alone, synced=first))
