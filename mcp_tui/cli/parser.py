@@ -161,7 +161,7 @@ def _job_commands(commands: Any, add: Callable[..., argparse.ArgumentParser]) ->
     ls.add_argument("-l", "--selector", default="", metavar="LABELS", help="label selector")
     ls.add_argument("--filter", default="", help="as / in the console")
     ls.add_argument("-w", "--watch", action="store_true", help="go on, a line a change")
-    ls.add_argument("--timeout", type=_seconds, default=30.0, metavar="DURATION")
+    ls.add_argument("--timeout", type=_seconds, default=10.0, metavar="DURATION")
 
     show = add(verbs, "show", _late("jobs", "show"), "show one job", words="job show")
     show.add_argument("name", help="NAME, or KIND/NAME")

@@ -1,0 +1,59 @@
+"""What is kept of a job in its run: the cause of a failure, and how it ended.
+
+Pods vanish with their job and events within the hour; the run's tags stay.
+"""
+
+from __future__ import annotations
+
+from mcp_tui.domain import keys
+from mcp_tui.domain.job import JobState, JobView
+from mcp_tui.domain.runfacts import RunFacts
+from mcp_tui.errors import McpTuiError, RefusedError
+from mcp_tui.sources.mlflow import MlflowClient
+
+_OPEN = ("RUNNING", "SCHEDULED")
+
+
+async def keep_cause(mlflow: MlflowClient, view: JobView, run: RunFacts | None) -> str:
+    """Write a failed job's cause into its run's tags, once.
+
+    Only a cause with evidence is written, and never over one that is there.
+
+    Args:
+        view: The failed job.
+        run: Its run as last seen; nothing is written before it was seen.
+
+    Returns:
+        Why it could not be written; empty when it was, or there was nothing to write.
+    """
+    cause = view.cause
+    if view.state is not JobState.FAILED or cause is None or not cause.evidence:
+        return ""
+    if run is None or run.cause:
+        return ""
+    try:
+        await mlflow.set_tag(view.run_id, keys.TAG_CAUSE, cause.to_json())
+    except RefusedError:
+        return ""  # Read-only: somebody else's console keeps it.
+    except McpTuiError as error:
+        return error.line()
+    return ""
+
+
+async def end_run(mlflow: MlflowClient, view: JobView, run: RunFacts | None, *, now: float) -> str:
+    """Mark the run of a job that failed FAILED, when its program could not.
+
+    Args:
+        now: Unix time in seconds.
+
+    Returns:
+        Why it could not be marked; empty when it was or need not be.
+    """
+    if view.state is not JobState.FAILED or run is None or run.status not in _OPEN:
+        return ""
+    try:
+        ended = int((view.finished or now) * 1000)
+        await mlflow.update_run(view.run_id, status="FAILED", end_time_ms=ended)
+    except McpTuiError as error:
+        return error.line()
+    return ""
