@@ -41,6 +41,7 @@ from tests.cluster.process import (
 )
 
 STATE = "state.json"
+LEASH = Path(__file__).with_name("leash.py")
 TIERS = {"kubeflow": "dev"}
 """The tier of a context that is not called as its tier is."""
 
@@ -143,12 +144,17 @@ class Supervisor:
         self.processes.start(
             "mlflow",
             [
-                sys.executable, "-m", "mlflow", "server",
+                sys.executable, LEASH, sys.executable, "-m", "mlflow", "server",
                 "--host", "127.0.0.1", "--port", str(port), "--workers", "1",
                 "--backend-store-uri", f"sqlite:///{home / 'mlflow.db'}",
                 "--artifacts-destination", str(home / "artifacts"),
             ],
-            env={"MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true"},
+            env={
+                "MLFLOW_DISABLE_TELEMETRY": "true",
+                "DO_NOT_TRACK": "true",
+                # Background jobs for traces: a second process that nothing here needs.
+                "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+            },
         )  # fmt: skip
 
     def _start_prometheus(self, binaries: Binaries) -> None:
