@@ -22,7 +22,6 @@ from mcp_tui.domain.trainfields import (
     SecretRef,
     Toleration,
     TrainConfig,
-    has_credentials,
 )
 from mcp_tui.domain.yamlmarks import ConfigError
 
@@ -36,7 +35,6 @@ __all__ = [
     "Toleration",
     "TrainConfig",
     "dump",
-    "has_credentials",
     "json_schema",
     "param_env",
     "parse_train_config",

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
-from mcp_tui.domain import yamlmarks as ym
+from mcp_tui.domain.giturl import DataSource, GitUrl
 from mcp_tui.domain.keys import TOTAL_STEPS
 from mcp_tui.domain.shapes import (
-    BAD,
     Amount,
     Choice,
     Either,
@@ -128,71 +127,10 @@ _IMAGE = r"[A-Za-z0-9][A-Za-z0-9_.:/@-]*"
 _MEMORY = r"[1-9][0-9]{0,11}(\.[0-9]{1,3})?(Ki|Mi|Gi|Ti|Pi|k|M|G|T|P)"
 _CPU = r"[0-9]{1,6}(\.[0-9]{1,18})?|[1-9][0-9]{0,8}m"
 _DURATION = r"(?=[0-9])([0-9]{1,5}d)?([0-9]{1,6}h)?([0-9]{1,7}m)?([0-9]{1,8}s)?"
-_HOST = r"[A-Za-z0-9\[][^\s/?#@\\]*"
-# No user in http: it would be a token or carry one. In ssh a user name is an address, not a secret.
-GIT_URL: Final = (
-    rf"(https?|git)://{_HOST}/[^\s?#\\]+"
-    rf"|ssh://([A-Za-z0-9_][A-Za-z0-9_.-]*@)?{_HOST}/[^\s?#\\]+"
-    r"|file:///[^\s?#\\]+"
-    r"|([A-Za-z0-9_][A-Za-z0-9_.-]*@)?[A-Za-z0-9][A-Za-z0-9.-]*:(?!//)[A-Za-z0-9_~./][^\s?#\\:]*"
-)
 
 
 def _exact(pattern: str) -> str:
     return f"^({pattern})$"
-
-
-class _GitUrl(Text):
-    """A Git URL; it is never repeated in a message, since it may hold a credential."""
-
-    def __init__(self) -> None:
-        super().__init__(
-            "text that is a Git URL (https://, ssh://, git://, file:///, or user@host:path)",
-            pattern=_exact(GIT_URL),
-            hint="no user name, password, query or fragment may stand in it",
-            limit=512,
-            echo=False,
-        )
-
-    def read(self, node: ym.Node, path: str, report: Any) -> Any:
-        if isinstance(node, ym.Scalar) and has_credentials(node.text):
-            report(
-                node.mark,
-                f"`{path}` has a credential in it (not shown)",
-                "take it out, revoke it if it was shared, and name a Secret in `code.secret`",
-            )
-            return BAD
-        return super().read(node, path, report)
-
-
-class _Source(Text):
-    """Where data is; no credential may stand in it."""
-
-    def read(self, node: ym.Node, path: str, report: Any) -> Any:
-        if isinstance(node, ym.Scalar) and "://" in node.text:
-            authority = node.text.partition("://")[2].partition("/")[0]
-            if "@" in authority:
-                report(node.mark, f"`{path}` has a credential in it (not shown)", "take it out")
-                return BAD
-        return super().read(node, path, report)
-
-    def schema(self) -> dict[str, Any]:
-        return {**super().schema(), "not": {"pattern": "^[^/]*://[^/]*@"}}
-
-
-def has_credentials(url: str) -> bool:
-    """Whether a Git URL carries a user in http(s), a password, or a query that may be a token."""
-    scheme, _, rest = url.partition("://")
-    if not rest:
-        user, at, _ = url.partition("@")
-        return bool(at) and ":" in user
-    authority, _, path = rest.partition("/")
-    user, at, _ = authority.rpartition("@")
-    if not at and "@" in path and ":" in authority and not authority.rpartition(":")[2].isdigit():
-        return True  # A password with an unescaped slash in it: user:pa/ss@host
-    if at and (":" in user or scheme.lower() != "ssh"):
-        return True
-    return "?" in path
 
 
 _DNS_TEXT = "text of lower-case letters, digits and `-`"
@@ -232,7 +170,7 @@ _CODE: Final = Record(
     (
         Field(
             "url",
-            _GitUrl(),
+            GitUrl(),
             "Git repository: https, ssh, git, file, or user@host:path. No credentials",
             required=True,
         ),
@@ -298,7 +236,7 @@ _DATA: Final = Record(
     (
         Field("name", Text(limit=500), "Name of the data set", required=True),
         Field("digest", Text(limit=36), "Version of the data: a hash, 36 characters at most"),
-        Field("source", _Source(limit=1_024, echo=False), "Where it is; no credentials"),
+        Field("source", DataSource(limit=1_024, echo=False), "Where it is; no credentials"),
     ),
 )
 

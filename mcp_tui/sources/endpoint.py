@@ -7,13 +7,8 @@ repeat a write. Credentials come from the environment or from files and appear i
 from __future__ import annotations
 
 import asyncio
-import base64
-import contextlib
-import json
-import re
 import ssl
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any, Final, NoReturn, Protocol
 from urllib.parse import urlsplit
 
@@ -23,10 +18,16 @@ from mcp_tui.domain.text import clean_line, one_line
 from mcp_tui.errors import (
     ApiError,
     McpTuiError,
-    RefusedError,
     UnknownOutcomeError,
     UnreachableError,
     UsageError,
+)
+from mcp_tui.sources.endpoint_auth import (
+    HOST_HINT,
+    HOST_REFUSED,
+    TITLES,
+    api_error,
+    authorization,
 )
 from mcp_tui.sources.gate import Gate, Source
 from mcp_tui.sources.http import load_httpx
@@ -38,8 +39,6 @@ Params = Sequence[tuple[str, str]]
 
 MAX_BYTES: Final = 64 * 1024 * 1024
 MAX_ERROR_BYTES: Final = 64 * 1024
-_MAX_SECRET_BYTES: Final = 16 * 1024
-_TITLES: Final[dict[Source, str]] = {"mlflow": "MLflow", "prometheus": "Prometheus"}
 
 
 class Caller(Protocol):
@@ -97,7 +96,7 @@ def connect(
         return DirectCaller(source, endpoint, gate=gate, env=env)
     if not endpoint.service or kube is None:
         raise UsageError(
-            f"{_TITLES[source]} has no address", hint="give a url or a service in the configuration"
+            f"{TITLES[source]} has no address", hint="give a url or a service in the configuration"
         )
     return ServiceCaller(source, endpoint.service, kube=kube)
 
@@ -116,7 +115,7 @@ class DirectCaller:
         self._client: Any = None
         parts = urlsplit(self._base)
         shown = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
-        self.where = f"{_TITLES[source]} at {clean_line(shown, limit=200)}"
+        self.where = f"{TITLES[source]} at {clean_line(shown, limit=200)}"
         if "@" in parts.netloc:
             raise UsageError("a URL must not carry credentials", where=self.where)
 
@@ -237,7 +236,7 @@ class DirectCaller:
     def _raise(self, call: _Call, error: BaseException) -> NoReturn:
         what, hint = failures.explain(error, server=self._base)
         if hint == "is the cluster running?":
-            hint = f"is {_TITLES[self._source]} running?"
+            hint = f"is {TITLES[self._source]} running?"
         call.fail(what, hint)
 
     async def aclose(self) -> None:
@@ -296,7 +295,7 @@ class ServiceCaller:
         self._source = source
         self._kube = kube
         self._prefix = kube.gate.allow_service(source, namespace, name, port)
-        self.where = f"{_TITLES[source]} at service {clean_line(service, limit=200)}"
+        self.where = f"{TITLES[source]} at service {clean_line(service, limit=200)}"
 
     def __repr__(self) -> str:
         return f"ServiceCaller({self.where!r})"
@@ -331,8 +330,8 @@ class ServiceCaller:
                 ) from None
             if error.status == 503:
                 hint = "does the Service have a ready pod?"
-            elif _HOST_REFUSED.search(error.what):
-                hint = _HOST_HINT
+            elif HOST_REFUSED.search(error.what):
+                hint = HOST_HINT
             raise ApiError(
                 error.what,
                 status=error.status,
@@ -356,72 +355,3 @@ class ServiceCaller:
 
     async def aclose(self) -> None:
         """Nothing: the connections are the Kubernetes client's."""
-
-
-_HOST_REFUSED: Final = re.compile(r"invalid host header", re.IGNORECASE)
-_HOST_HINT: Final = "start MLflow with --allowed-hosts naming the host it is called by here"
-
-
-def api_error(source: Source, reply: Reply, *, where: str) -> ApiError:
-    """The error for an answer that is no success, in the server's own words."""
-    error = failures.api_error(reply.status, dict(reply.headers), reply.body, where=where)
-    what, reason, hint = error.what, error.reason, error.hint
-    if source == "prometheus":
-        with contextlib.suppress(ValueError, RecursionError):
-            answer = json.loads(reply.body)
-            if isinstance(answer, dict) and isinstance(answer.get("error"), str):
-                what = one_line(answer["error"])
-                reason = one_line(str(answer.get("errorType", "")))
-    if _HOST_REFUSED.search(what):
-        hint = _HOST_HINT
-    elif reply.status in (401, 403) and not hint.startswith("redirects"):
-        hint = f"check the credentials configured for {_TITLES[source]}"
-    elif reply.status == 404 and not reason:
-        what = f"{_TITLES[source]} is not there: {what}"
-        hint = "check the URL, and its path prefix"
-    return ApiError(
-        what,
-        status=reply.status,
-        reason=reason,
-        retry_after=error.retry_after,
-        where=where,
-        hint=hint,
-    )
-
-
-def authorization(endpoint: Endpoint, env: Mapping[str, str]) -> dict[str, str]:
-    """The Authorization header of an endpoint; read each time, since token files are renewed.
-
-    Raises:
-        RefusedError: A credential that is configured is not there.
-    """
-    if endpoint.username:
-        password = _secret(endpoint.password_env, endpoint.password_file, env, "password")
-        pair = f"{endpoint.username}:{password}".encode()
-        return {"Authorization": f"Basic {base64.b64encode(pair).decode()}"}
-    if endpoint.token_env or endpoint.token_file:
-        token = _secret(endpoint.token_env, endpoint.token_file, env, "token")
-        return {"Authorization": f"Bearer {token}"}
-    return {}
-
-
-def _secret(variable: str, file: str, env: Mapping[str, str], what: str) -> str:
-    if variable:
-        value = env.get(variable, "")
-        where = f"environment variable {clean_line(variable)}"
-    elif file:
-        where = clean_line(file)
-        try:
-            with Path(file).expanduser().open("rb") as stream:
-                value = stream.read(_MAX_SECRET_BYTES).decode("utf-8", "replace").strip()
-        except OSError as error:
-            raise RefusedError(
-                f"the {what} cannot be read: {one_line(error.strerror or str(error))}", where=where
-            ) from None
-    else:
-        return ""
-    if not value:
-        raise RefusedError(f"the {what} is empty", where=where, hint="set it, or remove the name")
-    if not value.isascii() or not value.isprintable():
-        raise RefusedError(f"the {what} holds characters that no header may hold", where=where)
-    return value

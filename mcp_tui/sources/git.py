@@ -17,16 +17,12 @@ from typing import Final
 
 import msgspec
 
+from mcp_tui.domain.giturl import has_credentials, strip_credentials
 from mcp_tui.domain.text import clean, clean_line, one_line
-from mcp_tui.domain.trainconfig import has_credentials
 from mcp_tui.errors import RefusedError, UnreachableError, UsageError
 
 _MAX_OUTPUT: Final = 64 * 1024 * 1024
 """A hundred thousand refs are about 7 MB."""
-
-_URL_CREDENTIALS: Final = re.compile(r"(?<=://)[^\s'\"]*@")
-_QUERY: Final = re.compile(r"(?<=[^\s])\?[^\s'\"]*")
-_SCP_PASSWORD: Final = re.compile(r"(?<![^\s'\"])([A-Za-z0-9._-]+):(?!//)[^\s'\"]+@")
 
 
 class ResolvedRef(msgspec.Struct, frozen=True, kw_only=True):
@@ -47,22 +43,6 @@ class ResolvedRef(msgspec.Struct, frozen=True, kw_only=True):
     commit: str
     full_ref: str = ""
     note: str = ""
-
-
-def strip_credentials(text: str) -> str:
-    """Text in which no URL carries a user with a password, a token or a query.
-
-    ``git@`` of an ssh address is no secret and stays.
-    """
-    text = _URL_CREDENTIALS.sub(
-        lambda m: m.group() if m.group() == "git@" and _is_ssh(text, m.start()) else "", text
-    )
-    text = _SCP_PASSWORD.sub(r"\1@", text)
-    return _QUERY.sub("", text) if "://" in text else text
-
-
-def _is_ssh(text: str, end: int) -> bool:
-    return text[:end].lower().endswith(("ssh://", "git+ssh://"))
 
 
 async def resolve(

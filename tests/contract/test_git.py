@@ -12,8 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from mcp_tui.domain.giturl import strip_credentials
 from mcp_tui.errors import McpTuiError, RefusedError, UnreachableError, UsageError
-from mcp_tui.sources.git import resolve, strip_credentials
+from mcp_tui.sources.git import resolve
 
 ENV = {
     "GIT_AUTHOR_NAME": "a",

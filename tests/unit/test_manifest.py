@@ -12,7 +12,8 @@ import msgspec
 import pytest
 
 from mcp_tui.domain import keys, manifest
-from mcp_tui.domain.manifest import CLONE_SCRIPT, TRAINJOB_SCRIPT, Submission
+from mcp_tui.domain.clonescript import CLONE_SCRIPT, TRAINJOB_SCRIPT
+from mcp_tui.domain.manifest import Submission
 from mcp_tui.domain.trainconfig import EXAMPLE, TrainConfig, parse_train_config
 from mcp_tui.errors import UsageError
 

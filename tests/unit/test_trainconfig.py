@@ -6,12 +6,12 @@ import time
 
 import pytest
 
+from mcp_tui.domain.giturl import has_credentials
 from mcp_tui.domain.trainconfig import (
     EXAMPLE,
     ConfigError,
     TrainConfig,
     dump,
-    has_credentials,
     parse_train_config,
     seconds,
 )

@@ -138,6 +138,32 @@ def test_the_pinned_commit_really_runs(ground: Ground, namespace: str, tmp_path:
     assert f"at {first}" in code
 
 
+def test_several_nodes_know_their_rank(ground: Ground, namespace: str, tmp_path: Path) -> None:
+    if not _has_process_node(ground):
+        pytest.fail("the ground has no process node")
+    _git(tmp_path, "init", "-q", "-b", "main")
+    _git(tmp_path, "commit", "-q", "--allow-empty", "-m", "one")
+    text = (
+        f"image: sh\ncode: {{url: 'file://{tmp_path}'}}\nnodes: 3\n"
+        "command: echo $RANK/$WORLD_SIZE $PET_NODE_RANK $MASTER_ADDR:$MASTER_PORT\n"
+    )
+    config = parse_train_config(text)
+    commit = _git(tmp_path, "rev-parse", "HEAD")
+    sub = submission(namespace, "ranks-abc123", commit=commit, git_url=config.code.url)
+    built = manifest.build_job(config, sub)
+    made = ground.api("POST", path_of(built), built).ok()
+    service = manifest.build_service(config, sub, uid=made["metadata"]["uid"])
+    assert service is not None
+    ground.api("POST", path_of(service), service).ok()
+    assert _finished(ground, f"{path_of(built)}/ranks-abc123").get("succeeded") == 3
+    selector = "job-name=ranks-abc123"
+    logs = ground.kubectl("-n", namespace, "logs", "-l", selector, "-c", "trainer").stdout
+    assert sorted(logs.split("\n")) == [
+        "",
+        *(f"{rank}/3 {rank} ranks-abc123-0.ranks-abc123:29500" for rank in range(3)),
+    ]
+
+
 def _finished(ground: Ground, path: str) -> dict[str, Any]:
     end = time.monotonic() + 60
     while True:
