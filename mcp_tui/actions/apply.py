@@ -77,7 +77,7 @@ async def apply_writes(plan: Plan, wire: Wire, *, progress: Progress) -> Applied
         target = targets[write.target]
         if write.target in failed:
             continue
-        progress(write.summary)
+        progress(fill(write.summary, values))
         try:
             answer = await _send_once(plan, write, wire, values)
         except McpTuiError as error:
