@@ -28,7 +28,7 @@ $(VENV)/.stamp: pyproject.toml .constraints.txt
 	@touch $@
 
 quick: venv ## the tests that need no server, in under 40 s
-	$(PYTEST) -q -n $(WORKERS) -m 'not real' tests/unit tests/store tests/tui
+	$(PYTEST) -q -n $(WORKERS) -m 'not real' tests/unit tests/tui
 
 test: venv system ## every test, on the real control plane (built on first use, about 10 minutes)
 	$(PYTEST) -n $(WORKERS) --dist worksteal tests
@@ -36,7 +36,7 @@ test: venv system ## every test, on the real control plane (built on first use, 
 lint: venv ## ruff, formatting, types, and the one-way rule of imports
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy
+	$(BIN)/mypy -p mcp_tui -p tests.cluster
 	$(BIN)/lint-imports
 
 format: venv ## put the code in order

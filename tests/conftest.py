@@ -27,15 +27,15 @@ import httpx
 import pytest
 
 from tests.cluster import Ground, GroundError
-from tests.cluster.build import locked
+from tests.cluster.cache import locked
 from tests.cluster.ground import CONTEXTS, read_state, stop
 from tests.cluster.plane import REPO
 from tests.cluster.process import MARK, end_marked
 
 _RUN = "MCP_TUI_TEST_RUN"
 _OWNER = "MCP_TUI_TEST_OWNER"
-_GROUNDS = ("ground", "ground3")
-_REAL_FIXTURES = {"ground", "ground3", "namespace"}
+_GROUNDS = ("ground", "ground3", "kubeflow")
+_REAL_FIXTURES = {*_GROUNDS, "namespace"}
 
 # A test that hangs must not eat the time of the whole run; both limits are far above any need.
 _TEST_LIMIT = float(os.environ.get("MCP_TUI_TEST_LIMIT", "300"))
@@ -129,7 +129,9 @@ def pytest_runtest_makereport(
 # --- the real ground
 
 
-def _shared(name: str, contexts: tuple[str, ...], base: Path | None = None) -> Ground:
+def _shared(
+    name: str, contexts: tuple[str, ...], base: Path | None = None, *, kubeflow: bool = False
+) -> Ground:
     """The ground ``name`` of this run, started by whichever worker comes first."""
     run = Path(os.environ[_RUN])
     failed = run / f"{name}.failed"
@@ -140,7 +142,11 @@ def _shared(name: str, contexts: tuple[str, ...], base: Path | None = None) -> G
             return Ground.attach(run / name)
         try:
             return Ground.start(
-                run / name, contexts=contexts, owner=int(os.environ[_OWNER]), base=base
+                run / name,
+                contexts=contexts,
+                owner=int(os.environ[_OWNER]),
+                base=base,
+                kubeflow=kubeflow,
             )
         except Exception as error:  # every other worker is to fail at once, with the same words
             failed.write_text(str(error))
@@ -163,6 +169,16 @@ def ground3(ground: Ground) -> Ground:
         return ground
     others = tuple(name for name in CONTEXTS[3] if name not in ground.clusters)
     return _shared("ground3", others, base=ground.directory)
+
+
+@pytest.fixture(scope="session")
+def kubeflow(ground: Ground) -> Ground:
+    """``ground`` and one more cluster, ``kubeflow``, where JobSet, TrainJob and PyTorchJob live.
+
+    Their real controllers run there and only there: elsewhere tests may write the statuses of
+    such objects without being overruled.
+    """
+    return _shared("kubeflow", ("kubeflow",), base=ground.directory, kubeflow=True)
 
 
 @pytest.fixture
