@@ -7,7 +7,7 @@ condition; the JobSet's and the TrainJob's; Kueue's Workload. What is less deep 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence, Set
 from typing import Final
 
 import msgspec
@@ -41,7 +41,6 @@ _SYMPTOMS: Final = frozenset(
 )
 # Events of pods, by depth, with the reason that they stand for once the pod is gone.
 _POD_EVENTS: Final = {
-    "OOMKilling": (0, "OOMKilled"),
     "Evicted": (1, "Evicted"),
     "Preempted": (1, "PreemptionByScheduler"),
     "TaintManagerEviction": (1, "DeletionByTaintManager"),
@@ -51,13 +50,15 @@ _POD_EVENTS: Final = {
     "FailedCreatePodSandBox": (2, "FailedCreatePodSandBox"),
     "InspectFailed": (2, "InvalidImageName"),
     "Failed": (2, "Failed"),
-    "FailedScheduling": (3, "Unschedulable"),
-    "BackOff": (4, "BackOff"),
+    "BackOff": (3, "BackOff"),
+    "FailedScheduling": (4, "Unschedulable"),
 }
-# Of those, what still lets a pod wait whose own status says nothing yet.
+# What let a pod wait, which it may have got over before it failed.
 _WAITING_EVENTS: Final = frozenset(
     {"FailedMount", "FailedAttachVolume", "FailedCreatePodSandBox", "FailedScheduling"}
 )
+_IMAGE_EVENTS: Final = frozenset({"InspectFailed", "Failed"})
+_ENDING_EVENTS: Final = frozenset(_POD_EVENTS) - _WAITING_EVENTS - _IMAGE_EVENTS
 
 
 def cause_of(
@@ -128,11 +129,15 @@ def _failed(
     outer = _conditions(whole, parts)
     reasons = [_reason(item) for item in outer]
     found = deepest(failures(pods, name)) or _by_policy(outer, name)
-    if found is None and "DeadlineExceeded" in reasons:
+    late = "DeadlineExceeded" in reasons
+    if found is None and late:
         # It ran out of time, and this is what the time went into.
         found = deepest(holdups(pods, name))
     if found is None:
-        found = _from_events(events, name, waiting=False) or _not_created(events)
+        # A job that failed for another reason had got over what it once waited for.
+        found = _from_events(events, name, _POD_EVENTS.keys() if late else _ENDING_EVENTS)
+    if found is None and late:
+        found = _not_created(events)
     if found is not None:
         chain = _joined(found.reason, [*found.chain, *reasons])
         return msgspec.structs.replace(found, chain=chain, waiting=False)
@@ -178,7 +183,7 @@ def _held(
     if found is not None:
         return found
     if not pods or all(pod.status.phase == "Pending" for pod in pods):
-        found = _from_events(events, name, waiting=True)
+        found = _from_events(events, name, _WAITING_EVENTS)
     if found is None and not any(pod.status.phase in ("Running", "Pending") for pod in pods):
         found = _not_created(events)
     if found is None:
@@ -225,13 +230,10 @@ def _by_policy(outer: Sequence[Condition], name: str) -> Cause | None:
     return None
 
 
-def _from_events(events: Sequence[Event], name: str, *, waiting: bool) -> Cause | None:
+def _from_events(events: Sequence[Event], name: str, reasons: Set[str]) -> Cause | None:
     """The deepest thing that events still say of pods; the newest of equals."""
     known = [
-        event
-        for event in events
-        if event.involved_object.kind == "Pod"
-        and event.reason in (_WAITING_EVENTS if waiting else _POD_EVENTS)
+        event for event in events if event.involved_object.kind == "Pod" and event.reason in reasons
     ]
     if not known:
         return None
@@ -257,7 +259,7 @@ def _from_events(events: Sequence[Event], name: str, *, waiting: bool) -> Cause 
         pod=one_line(event.involved_object.name),
         job=name,
         count=len(same),
-        waiting=waiting,
+        waiting=True,
         at=event.last_seen,
     )
 
