@@ -5,7 +5,8 @@ containers in scratch directories, and reports what a kubelet would. It knows no
 namespaces and no cgroups; what it cannot do it refuses the way a kubelet reports it.
 
 In a program: ``await ProcessNode(NodeOptions(...), read_access(kubeconfig, context)).run()``.
-As a command: ``python -m mcp_tui.demo.node --kubeconfig F --context C --name node-1 --dir D``.
+As a command: ``python -m mcp_tui.demo.node --kubeconfig F --context C --name node-1 --dir D``;
+it also ends when a pipe on its standard input does.
 """
 
 from __future__ import annotations
@@ -13,8 +14,10 @@ from __future__ import annotations
 import argparse
 import asyncio
 import logging
+import os
 import shutil
 import signal
+import stat
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
@@ -32,7 +35,7 @@ from mcp_tui.demo.kubelet.registration import Registration
 from mcp_tui.demo.kubelet.runtime import MemoryMonitor, NodeOptions, Runtime
 from mcp_tui.demo.kubelet.server import KubeletServer
 from mcp_tui.demo.kubelet.status import Verdict
-from mcp_tui.errors import McpTuiError, UsageError
+from mcp_tui.errors import ApiError, McpTuiError, UsageError
 
 __all__ = ["Access", "NodeOptions", "ProcessNode", "main", "read_access"]
 
@@ -110,6 +113,8 @@ class ProcessNode:
                 await registration.register()
                 break
             except McpTuiError as error:
+                if isinstance(error, ApiError) and error.status == 422:
+                    raise UsageError(error.what, where=f"node {self.options.name}") from error
                 _LOG.warning("node %s: not registered: %s", self.options.name, error)
                 await asyncio.sleep(retry.step() or retry.step())
         self._runtime.events.node("Normal", "Starting", "Starting kubelet.")
@@ -212,7 +217,28 @@ async def _main(options: NodeOptions, access: Access) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         loop.add_signal_handler(number, node.stop)
-    await node.run()
+    parent = asyncio.create_task(_until_parent_ends(node))
+    try:
+        await node.run()
+    finally:
+        parent.cancel()
+
+
+async def _until_parent_ends(node: ProcessNode) -> None:
+    """Stop the node with whoever holds the other end of its standard input, if that is a pipe.
+
+    A terminal or /dev/null says nothing about who started it.
+    """
+    mode = os.fstat(0).st_mode
+    if not (stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode)):
+        return
+    reader = asyncio.StreamReader()
+    await asyncio.get_running_loop().connect_read_pipe(
+        lambda: asyncio.StreamReaderProtocol(reader), sys.stdin
+    )
+    while await reader.read(4096):
+        pass
+    node.stop()
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -186,6 +186,7 @@ class PodWorker:
     def terminate(self, grace: float, verdict: Verdict | None = None) -> asyncio.Task[None]:
         """End every container; the first call decides why."""
         if self._ending is None:
+            self.view.ending = not self.over
             self._ending = self.spawn(self._end(grace, verdict))
         return self._ending
 
@@ -330,7 +331,7 @@ class PodWorker:
     # -- the end of a pod -------------------------------------------------------------------
 
     async def _end(self, grace: float, verdict: Verdict | None) -> None:
-        over = self.over
+        over = not self.view.ending
         if self._life is not None:
             self._life.cancel()
         ordinary = [c for c in (*self.main, *self.init) if not c.record.sidecar]

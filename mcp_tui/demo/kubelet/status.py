@@ -144,13 +144,24 @@ class PodView:
     host_ip: str
     started: float
     sandbox: bool = False
+    ending: bool = False
     ended: bool = False
     verdict: Verdict | None = None
     conditions_since: dict[str, tuple[str, str]] = field(default_factory=dict)
 
 
 def phase_of(view: PodView) -> str:
-    """The phase, by the rules of the kubelet."""
+    """The phase, by the rules of the kubelet.
+
+    While the node itself is ending a pod its phase is not final: the reason has to come with it.
+    """
+    phase = _phase_of(view)
+    if view.ending and not view.ended and phase in ("Succeeded", "Failed"):
+        return "Running"
+    return phase
+
+
+def _phase_of(view: PodView) -> str:
     policy = (view.pod.get("spec") or {}).get("restartPolicy", "Always")
     if view.verdict is not None:
         return "Failed"
