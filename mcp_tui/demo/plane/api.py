@@ -14,6 +14,7 @@ from mcp_tui.demo.plane.discovery import REVIEWS, Discovery, version
 from mcp_tui.demo.plane.http import (
     YAML,
     Answer,
+    BodyError,
     DisconnectError,
     Message,
     Receive,
@@ -27,7 +28,7 @@ from mcp_tui.demo.plane.http import (
     json_answer,
 )
 from mcp_tui.demo.plane.kubelet import KubeletProxy
-from mcp_tui.demo.plane.model import NAMESPACES, PODS, Kind, Obj
+from mcp_tui.demo.plane.model import NAMESPACES, PODS, Kind, Obj, rfc3339
 from mcp_tui.demo.plane.reading import Form, Reader, read_options
 from mcp_tui.demo.plane.registry import Registry
 from mcp_tui.demo.plane.status import (
@@ -95,8 +96,7 @@ class Api:
             answer = error_answer(error)
         except DisconnectError:
             return
-        except Exception as error:
-            # The last line of defence: a defect here is a 500, never a hung client.
+        except Exception as error:  # noqa: BLE001 - a defect is a 500, never a hung client
             _LOG.exception("%s %s", request.method, request.path)
             answer = error_answer(internal(type(error).__name__))
         await send(head(answer))
@@ -191,8 +191,11 @@ class Api:
         if request.method != "POST":
             raise method_not_allowed()
         authz.check(identity, authz.Attributes("create", group, resource))
-        review = await request.decoded()
         kind = REVIEWS[group, resource]
+        try:
+            review = await request.decoded()
+        except BodyError as error:
+            raise bad_request(f"the object provided is unrecognized: {error}") from None
         if not isinstance(review, dict) or review.get("kind", kind) != kind:
             raise bad_request(f"the object provided is unrecognized (must be of type {kind})")
         spec = review.get("spec") or {}
@@ -200,12 +203,14 @@ class Api:
         if resource == "selfsubjectaccessreviews":
             status = authz.access_review(identity, spec)
         elif resource == "selfsubjectrulesreviews":
-            status = authz.rules_review(identity, spec)
+            status = authz.rules_review(identity)
         else:
             status = {"userInfo": {"username": identity.name, "groups": list(identity.groups)}}
         made: Obj = {"kind": kind, "apiVersion": f"{group}/v1", "metadata": {}}
-        if resource != "selfsubjectreviews":
-            made["spec"] = spec
+        if resource == "selfsubjectreviews":
+            made["metadata"]["creationTimestamp"] = rfc3339(self.registry.clock())
+        else:
+            made["spec"] = {} if resource == "selfsubjectrulesreviews" else spec
         return json_answer({**made, "status": status}, 201)
 
     # --- objects
@@ -280,7 +285,7 @@ class Api:
         kind, namespace = target.kind, target.namespace
         if kind.namespaced and namespace is None:
             raise method_not_allowed()
-        dry_run = check_dry_run(request.query)
+        dry_run = check_dry_run(request.query, verb)
         place = (kind, namespace or "", target.name)
         if verb == "delete":
             return await self.writer.delete(request, *place, dry_run=dry_run)
@@ -364,7 +369,7 @@ def _verb(request: Request, target: Target) -> str:
     """Raises StatusError 405 for a method that is no verb."""
     watching = request.query.get("watch", "").lower() in ("1", "true")
     if request.method in ("GET", "HEAD"):
-        if watching and not target.subresource:
+        if watching and not target.name:
             return "watch"
         return "get" if target.name else "list"
     verb = _VERBS.get(request.method)

@@ -63,7 +63,7 @@ class EventTtl:
     def observe(self, event: Event) -> None:
         """Nothing: it goes by the clock."""
 
-    def work(self, now: float, most: int) -> bool:
+    def work(self, now: float, most: int) -> bool:  # noqa: ARG002 - the protocol's
         """Takes away what is too old, every half minute."""
         if now < self._next:
             return False
@@ -129,8 +129,7 @@ class Controllers:
     def _step(self, controller: Controller) -> bool:
         try:
             return controller.work(self._registry.clock(), _BATCH)
-        except Exception:
-            # One object that a controller cannot handle must not end all of them.
+        except Exception:  # noqa: BLE001 - one bad object must not end all controllers
             _LOG.exception("%s failed", type(controller).__name__)
             return False
 

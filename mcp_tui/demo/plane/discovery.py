@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import platform
+import sys
 from collections.abc import Iterable, Sequence
 
 from mcp_tui.demo.plane.model import Kind, Obj
@@ -24,11 +26,11 @@ def version() -> Obj:
         "minor": "36",
         "gitVersion": f"{GIT_VERSION}+mcp-tui-embedded",
         "gitCommit": "",
-        "gitTreeState": "",
+        "gitTreeState": "clean",
         "buildDate": "1970-01-01T00:00:00Z",
-        "goVersion": "",
-        "compiler": "",
-        "platform": "",
+        "goVersion": "none",
+        "compiler": sys.implementation.name,
+        "platform": f"{platform.system()}/{platform.machine()}".lower(),
     }
 
 

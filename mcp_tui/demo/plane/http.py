@@ -35,6 +35,10 @@ class DisconnectError(Exception):
     """The client went away."""
 
 
+class BodyError(Exception):
+    """A body that is neither JSON nor YAML."""
+
+
 class Request:
     """One request; its body is read on demand."""
 
@@ -44,7 +48,7 @@ class Request:
         self.raw_query: bytes = scope.get("query_string", b"")
         self.pairs = parse_qsl(self.raw_query.decode("latin-1"), keep_blank_values=True)
         self.query: Mapping[str, str] = dict(reversed(self.pairs))
-        self.headers = {
+        self.headers: dict[str, str] = {
             name.decode("latin-1").lower(): value.decode("latin-1")
             for name, value in scope["headers"]
         }
@@ -70,10 +74,10 @@ class Request:
     @property
     def content_type(self) -> str:
         """The media type of the body, without parameters."""
-        return self.headers.get("content-type", "").partition(";")[0].strip().lower()
+        return str(self.headers.get("content-type", "").partition(";")[0].strip().lower())
 
     async def decoded(self) -> Any:
-        """The body as JSON or YAML. Raises StatusError 400, 413, 415."""
+        """The body as JSON or YAML. Raises StatusError 413, 415, and BodyError."""
         raw = await self.body()
         kind = self.content_type or JSON
         if kind not in (JSON, YAML):
@@ -81,9 +85,9 @@ class Request:
         try:
             return decode(raw) if kind == JSON else yaml.safe_load(raw)
         except (msgspec.DecodeError, yaml.YAMLError, UnicodeDecodeError) as error:
-            raise bad_request(f"couldn't get version/kind; json parse error: {error}") from None
+            raise BodyError(str(error)) from None
         except RecursionError:
-            raise bad_request("couldn't get version/kind; the body is nested too deep") from None
+            raise BodyError("nested too deep") from None
 
 
 def accepted(accept: str, *, forms: bool = True) -> tuple[str, Mapping[str, str]]:
@@ -154,7 +158,7 @@ def json_answer(value: Any, code: int = 200, warnings: list[str] | None = None) 
 
 def error_answer(error: StatusError) -> Answer:
     """The Status of an error."""
-    answer = json_answer(error.body(), error.code)
+    answer = json_answer(error.body(), error.code, error.warnings)
     if error.retry_after is not None:
         answer.headers["retry-after"] = str(error.retry_after)
     if error.code == 401:

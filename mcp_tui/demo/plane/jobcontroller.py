@@ -373,8 +373,8 @@ class JobController:
                     self._jobs.add_at(key, due)
                 elif len(indexes) < count:
                     indexes.append(index)
-        for index in indexes[:_MOST_AT_ONCE]:
-            if not self._make_one(sync, index):
+        for chosen in indexes[:_MOST_AT_ONCE]:
+            if not self._make_one(sync, chosen):
                 return
         if len(indexes) > _MOST_AT_ONCE:
             self._jobs.add_at(key, sync.now)

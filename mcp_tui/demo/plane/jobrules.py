@@ -97,7 +97,7 @@ def back_off(failures: int, first: float) -> float:
     """Seconds to wait after the last of so many failures in a row: doubling, capped."""
     if failures <= 0:
         return 0.0
-    return first * min(2 ** min(failures - 1, 16), BACK_OFF_CAP)
+    return first * min(1 << min(failures - 1, 16), BACK_OFF_CAP)
 
 
 @dataclass(frozen=True)
@@ -210,7 +210,7 @@ def wanted_pods(job: Obj, *, succeeded: int, failed_indexes: set[int], active_po
     completions = spec.get("completions")
     if completions is None:
         return active_pods if succeeded > 0 else parallelism
-    return max(0, min(parallelism, completions - succeeded - len(failed_indexes)))
+    return max(0, min(parallelism, int(completions) - succeeded - len(failed_indexes)))
 
 
 def set_condition(

@@ -29,6 +29,7 @@ def default_job(job: Obj) -> None:
     spec.setdefault("backoffLimit", MAX_INT32 if "backoffLimitPerIndex" in spec else 6)
     spec.setdefault("completionMode", "NonIndexed")
     spec.setdefault("suspend", False)
+    spec.setdefault("manualSelector", False)
     policy = spec.get("podFailurePolicy")
     spec.setdefault("podReplacementPolicy", "Failed" if policy else "TerminatingOrFailed")
     for rule in (policy or {}).get("rules") or ():
@@ -49,12 +50,13 @@ def own_pods(job: Obj) -> None:
         return
     own = {
         CONTROLLER_UID: metadata["uid"],
-        JOB_NAME: metadata["name"],
+        JOB_NAME: metadata.get("name", ""),
         "controller-uid": metadata["uid"],
-        "job-name": metadata["name"],
+        "job-name": metadata.get("name", ""),
     }
     labels = dict(spec["template"]["metadata"].get("labels") or {})
-    shared = metadata.get("labels") == labels and bool(labels)
+    # A generated name makes upstream copy the object, which parts the two maps.
+    shared = metadata.get("labels") == labels and bool(labels) and "generateName" not in metadata
     labels.update(own)
     spec["template"]["metadata"]["labels"] = labels
     if shared:
@@ -86,7 +88,7 @@ def job_faults(job: Obj) -> list[Fault]:
     indexed = spec["completionMode"] == "Indexed"
     if spec["completionMode"] not in ("NonIndexed", "Indexed"):
         found.append(
-            unsupported("spec.completionMode", spec["completionMode"], ("Indexed", "NonIndexed"))
+            unsupported("spec.completionMode", spec["completionMode"], ("NonIndexed", "Indexed"))
         )
     if indexed:
         found += _indexed_faults(job)
@@ -114,11 +116,11 @@ def _indexed_faults(job: Obj) -> list[Fault]:
     if (spec.get("parallelism") or 0) > MAX_INDEXED:
         why = f"must be less than or equal to {MAX_INDEXED} when completion mode is Indexed"
         return [invalid_value("spec.parallelism", spec["parallelism"], why)]
-    last = f"{job['metadata']['name']}-{max(0, spec['completions'] - 1)}"
+    last = f"{job['metadata'].get('name', '')}-{max(0, spec['completions'] - 1)}"
     return [
         invalid_value(
             "metadata.name",
-            job["metadata"]["name"],
+            job["metadata"].get("name", ""),
             f"will not able to create pod with invalid DNS label: {why}",
         )
         for why in dns_label_faults(last)
@@ -153,6 +155,8 @@ def _failure_policy_faults(spec: Obj) -> list[Fault]:
 
 
 _IMMUTABLE = (
+    "selector",
+    "template",
     "completionMode",
     "podFailurePolicy",
     "backoffLimitPerIndex",
@@ -172,20 +176,16 @@ def job_update_faults(new: Obj, old: Obj) -> list[Fault]:
             and spec.get("completions") == spec.get("parallelism")
         )
         if not elastic:
-            if spec["completionMode"] == "Indexed" and spec.get("completions") is not None:
+            indexed = spec["completionMode"] == "Indexed" and spec.get("completions") is not None
+            why = "field is immutable"
+            if indexed:
                 why = "can only be modified in tandem with spec.parallelism"
-            else:
-                why = "field is immutable"
             found.append(invalid_value("spec.completions", spec.get("completions"), why))
-    for name in ("selector", "template"):
-        if spec.get(name) != before.get(name) and not (
-            name == "template" and _only_scheduling(new, old)
-        ):
-            found.append(invalid_value(f"spec.{name}", spec.get(name), "field is immutable"))
     found += [
         invalid_value(f"spec.{name}", spec.get(name), "field is immutable")
         for name in _IMMUTABLE
         if spec.get(name) != before.get(name)
+        and not (name == "template" and _only_scheduling(new, old))
     ]
     return found
 

@@ -17,6 +17,7 @@ from mcp_tui.demo.plane.status import (
     forbidden_value,
     internal,
     invalid,
+    invalid_value,
     not_found,
 )
 from mcp_tui.demo.plane.store import Store
@@ -81,10 +82,10 @@ class KubeletProxy:
 
     async def log(self, request: Request, pod: Obj) -> Answer:
         """Streams a container's log. Raises StatusError."""
-        query = _log_query(request)
+        query = _log_query(request, pod["metadata"]["name"])
         container = _container(pod, request.query.get("container", ""))
         if not dig(pod, "spec", "nodeName"):
-            return Answer(content_type="text/plain")
+            return Answer(204)
         metadata = pod["metadata"]
         path = f"containerLogs/{metadata['namespace']}/{metadata['name']}/{container}"
         url = f"https://{self._address(pod)}/{path}"
@@ -154,7 +155,7 @@ class KubeletProxy:
             kubelet = await connect(
                 url,
                 ssl=self._tls(),
-                subprotocols=offered,  # type: ignore[arg-type]  # NewType over str
+                subprotocols=offered,
                 compression=None,
                 proxy=None,
                 open_timeout=10,
@@ -218,7 +219,7 @@ async def _chunks(response: httpx.Response) -> AsyncIterator[bytes]:
         await response.aclose()
 
 
-def _log_query(request: Request) -> dict[str, str]:
+def _log_query(request: Request, pod: str) -> dict[str, str]:
     """The kubelet's parameters. Raises StatusError 400, 422."""
     given = request.query
     query: dict[str, str] = {}
@@ -233,21 +234,19 @@ def _log_query(request: Request) -> dict[str, str]:
             raise bad_request(f'strconv.ParseInt: parsing "{text}": invalid syntax')
         least = 0 if name == "tailLines" else 1
         if int(text) < least:
-            from mcp_tui.demo.plane.status import invalid_value
-
             why = (
                 f"must be greater than or equal to {least}"
                 if not least
                 else "must be greater than 0"
             )
-            raise invalid("PodLogOptions", "", [invalid_value(name, int(text), why)])
+            raise invalid("PodLogOptions", pod, [invalid_value(name, int(text), why)])
         query[name] = text
     if given.get("sinceTime"):
         if "sinceSeconds" in given:
             fault = forbidden_value(
                 "", "at most one of `sinceTime` or `sinceSeconds` may be specified"
             )
-            raise invalid("PodLogOptions", "", [fault])
+            raise invalid("PodLogOptions", pod, [fault])
         query["sinceTime"] = given["sinceTime"]
     return query
 

@@ -109,6 +109,11 @@ class Kind:
         return f"{self.kind}.{self.group}" if self.group else self.kind
 
     @property
+    def head(self) -> bytes:
+        """How every encoded object of the kind begins."""
+        return f'{{"kind":"{self.kind}","apiVersion":"{self.api_version}",'.encode()
+
+    @property
     def singular(self) -> str:
         """The lower-case kind."""
         return self.kind.lower()

@@ -22,7 +22,8 @@ class NodeController:
     def observe(self, event: Event) -> None:
         """Notes changed nodes and leases."""
         new = event.new
-        if (new.kind is NODES and event.type != "DELETED") or (new.kind is LEASES and new.key[0] == "kube-node-lease"):
+        lease = new.kind is LEASES and new.key[0] == "kube-node-lease"
+        if lease or (new.kind is NODES and event.type != "DELETED"):
             self._queue.add(new.key[1])
 
     def next_due(self) -> float | None:

@@ -14,7 +14,10 @@ MAX_OPERATIONS = 10_000
 
 def _rejected() -> StatusError:
     return StatusError(
-        422, "Invalid", "the server rejected our request due to an error in our request"
+        422,
+        "Invalid",
+        "the server rejected our request due to an error in our request",
+        generic=True,
     )
 
 
@@ -98,21 +101,20 @@ def _replace(document: Any, pointer: str, value: Any) -> Any:
     if pointer == "":
         return value
     holder, last = _holder(document, pointer)
-    _child(holder, last)
     if isinstance(holder, dict):
+        # Upstream's library adds a member that is not there, against the RFC.
         holder[last] = value
     else:
+        _child(holder, last)
         holder[int(last)] = value
     return document
 
 
 def _test(document: Any, pointer: str, value: Any) -> None:
-    try:
-        found = _look(document, pointer)
-    except StatusError:
-        if value is None:
-            return  # an absent member equals null, as the API server's library has it
-        raise
+    holder, last = _holder(document, pointer) if pointer else ({"": document}, "")
+    if isinstance(holder, dict) and last not in holder and value is None:
+        return  # an absent member equals null, as upstream's library has it
+    found = _child(holder, last)
     if found != value or isinstance(found, bool) is not isinstance(value, bool):
         raise _rejected()
 

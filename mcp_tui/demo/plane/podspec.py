@@ -220,7 +220,10 @@ def _env_faults(variables: Any, field: str) -> list[Fault]:
             why = "may not be specified when `value` is not empty"
             found.append(invalid_value(f"{where}.valueFrom", "", why))
         if len(source) != 1:
-            why = "must specify one of: `fieldRef`, `resourceFieldRef`, `configMapKeyRef` or `secretKeyRef`"
+            why = (
+                "must specify one of: `fieldRef`, `resourceFieldRef`, `configMapKeyRef` or "
+                "`secretKeyRef`"
+            )
             found.append(invalid_value(f"{where}.valueFrom", "", why))
     return found
 

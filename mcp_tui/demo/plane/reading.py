@@ -12,7 +12,19 @@ from dataclasses import dataclass
 
 import msgspec
 
-from mcp_tui.demo.plane.model import Clock, Kind, Obj, decode, encode
+from mcp_tui.demo.plane.model import (
+    EVENTS,
+    JOBS,
+    LEASES,
+    NAMESPACES,
+    NODES,
+    PODS,
+    Clock,
+    Kind,
+    Obj,
+    decode,
+    encode,
+)
 from mcp_tui.demo.plane.selectors import Selector, selector
 from mcp_tui.demo.plane.status import (
     Fault,
@@ -21,7 +33,6 @@ from mcp_tui.demo.plane.status import (
     expired,
     forbidden_value,
     invalid,
-    invalid_value,
     unsupported,
 )
 from mcp_tui.demo.plane.store import Bucket, CompactedError, Entry, Event, Store, watch_line
@@ -92,8 +103,10 @@ def read_options(kind: Kind, query: Mapping[str, str], *, name: str = "") -> Lis
     if faults:
         raise invalid(_OPTIONS, "", faults)
     if version and not version.isdigit():
-        fault = invalid_value("resourceVersion", version, _not_a_number(version))
-        raise invalid(_OPTIONS, "", [fault])
+        text = f'resourceVersion: Invalid value: "{version}": {_not_a_number(version)}'
+        if watch:
+            raise StatusError(500, "", text)
+        raise bad_request(f"invalid resource version: {text}")
     return options
 
 
@@ -132,9 +145,9 @@ def _list_faults(options: ListOptions) -> list[Fault]:
         why = "resourceVersionMatch is forbidden when continue is provided"
         found.append(forbidden_value("resourceVersionMatch", why))
     if match not in _MATCHES:
-        found.append(unsupported("resourceVersionMatch", match, _MATCHES))
+        found.append(unsupported("resourceVersionMatch", match, (*_MATCHES, "")))
     if match == "Exact" and options.version == "0":
-        why = 'resourceVersionMatch "Exact" is forbidden for resourceVersion "0"'
+        why = 'resourceVersionMatch "exact" is forbidden for resourceVersion "0"'
         found.append(forbidden_value("resourceVersionMatch", why))
     return found
 
@@ -148,9 +161,8 @@ def _watch_faults(options: ListOptions) -> list[Fault]:
     if match and options.initial_events is None:
         why = "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided"
         found.append(forbidden_value("resourceVersionMatch", why))
-    if options.initial_events and not options.bookmarks:
-        why = "sendInitialEvents is forbidden unless allowWatchBookmarks is set to true"
-        found.append(forbidden_value("allowWatchBookmarks", why))
+    if match and options.initial_events is not None and match != "NotOlderThan":
+        found.append(unsupported("resourceVersionMatch", match, ("NotOlderThan",)))
     return found
 
 
@@ -172,7 +184,7 @@ def _read_token(text: str) -> tuple[int, str]:
         token = msgspec.json.decode(base64.urlsafe_b64decode(padded), type=_Token)
     except (binascii.Error, ValueError, msgspec.MsgspecError):
         raise bad_request(
-            "continue key is not valid: the token is not one that a list gave"
+            "invalid continue token: continue key is not valid: no list gave this token"
         ) from None
     if token.v != "meta.k8s.io/v1":
         raise bad_request(
@@ -200,7 +212,7 @@ class Reader:
             entries = [entry for entry in entries if options.match(entry)]
         metadata: Obj = {"resourceVersion": str(version)}
         # From the cache ("0") the API server answers whole, whatever the limit.
-        whole = options.version == "0" and not options.version_match
+        whole = options.version == "0"
         if options.limit and not whole and len(entries) > options.limit:
             page = entries[: options.limit]
             metadata["continue"] = _token(version, page[-1])
@@ -226,9 +238,7 @@ class Reader:
         try:
             return bucket.range_at(namespace, version), version
         except CompactedError:
-            raise expired(
-                f"The resourceVersion for the provided list is too old: {version}."
-            ) from None
+            raise expired("The resourceVersion for the provided list is too old.") from None
 
     def _continued(
         self, bucket: Bucket, namespace: str | None, options: ListOptions
@@ -263,10 +273,10 @@ class Reader:
                 }
             )
         about: Obj = {"kind": f"{kind.kind}List", "apiVersion": kind.api_version}
-        raws = [entry.raw for entry in entries]
+        raws = [entry.item() for entry in entries]
         if form.shape:
             about = {"kind": "PartialObjectMetadataList", "apiVersion": "meta.k8s.io/v1"}
-            raws = [encode(partial(decode(raw))) for raw in raws]
+            raws = [encode(partial(entry.obj)) for entry in entries]
         head = encode({**about, "metadata": metadata})
         return head[:-1] + b',"items":[' + b",".join(raws) + b"]}"
 
@@ -282,12 +292,15 @@ class Reader:
         seconds = options.timeout or random.uniform(1800, 3600)  # noqa: S311 - only spreads load
         deadline = time.monotonic() + seconds
         version = int(options.version or 0)
-        if options.initial_events or (options.initial_events is None and not version):
+        if options.initial_events is False and not version:
+            version = self.store.rv
+        elif options.initial_events or (options.initial_events is None and not version):
             version = self.store.rv
             entries = bucket.range(namespace)
             for at in range(0, len(entries), 500):
                 yield lines.initial(entries[at : at + 500])
-            if options.initial_events:
+            # Upstream marks the end of the first part for every watch that takes bookmarks.
+            if options.bookmarks:
                 yield lines.bookmark(version, initial_end=True)
         waker = asyncio.Event()
         bucket.wakers.add(waker)
@@ -346,7 +359,7 @@ def _too_large(asked: int, current: int) -> StatusError:
     return StatusError(
         504,
         "Timeout",
-        f"Too large resource version: {asked}, current: {current}",
+        f"Timeout: Too large resource version: {asked}, current: {current}",
         details={
             "causes": [
                 {"reason": "ResourceVersionTooLarge", "message": "Too large resource version"}
@@ -354,6 +367,18 @@ def _too_large(asked: int, current: int) -> StatusError:
         },
         retry_after=1,
     )
+
+
+_POD_SPEC: Obj = {"containers": None}
+_EMPTY: Mapping[Kind, Obj] = {
+    JOBS: {"spec": {"template": {"metadata": {}, "spec": _POD_SPEC}}, "status": {}},
+    PODS: {"spec": _POD_SPEC, "status": {}},
+    NODES: {"spec": {}, "status": {}},
+    NAMESPACES: {"spec": {}, "status": {}},
+    EVENTS: {"involvedObject": {}, "source": {}, "firstTimestamp": None, "lastTimestamp": None},
+    LEASES: {"spec": {}},
+}
+"""What an empty object of a kind still carries, as in a bookmark."""
 
 
 class _Lines:
@@ -415,7 +440,7 @@ class _Lines:
         return encode(self._table(obj["metadata"]["resourceVersion"], [found]))
 
     def _table(self, version: str, rows: list[Obj]) -> Obj:
-        columns = [] if self.headed else column_definitions(self.kind)
+        columns = None if self.headed else column_definitions(self.kind)
         self.headed = True
         return {
             "kind": "Table",
@@ -431,6 +456,7 @@ class _Lines:
             metadata["annotations"] = {"k8s.io/initial-events-end": "true"}
         obj: Obj = {"kind": self.kind.kind, "apiVersion": self.kind.api_version}
         obj["metadata"] = metadata
+        obj |= _EMPTY.get(self.kind, {})
         if self.form.shape == "Table":
             rows = [{"cells": [], "object": partial(obj)}]
             return watch_line("BOOKMARK", encode(self._table(str(version), rows)))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from mcp_tui.demo.plane.model import (
@@ -69,7 +69,9 @@ class Registry:
         metadata = obj["metadata"]
         self._place(kind, namespace, metadata)
         if metadata.get("resourceVersion"):
-            raise bad_request("resourceVersion should not be set on objects to be created")
+            # Upstream it is an error without a reason, which answers 500.
+            text = "resourceVersion should not be set on objects to be created"
+            raise StatusError(500, "", text)
         if not metadata.get("name") and metadata.get("generateName"):
             metadata["name"] = metadata["generateName"][:58] + random_suffix()
         for name in ("deletionTimestamp", "deletionGracePeriodSeconds", "managedFields"):
@@ -81,7 +83,7 @@ class Registry:
         faults = create_faults(kind, obj)
         if faults:
             raise invalid(kind.qualified_kind, metadata.get("name", ""), faults)
-        if self.store.get(kind, namespace, metadata["name"]) is not None:
+        if self.store.get(kind, metadata.get("namespace", ""), metadata["name"]) is not None:
             raise already_exists(kind, metadata["name"])
         if dry_run:
             return obj
@@ -97,7 +99,8 @@ class Registry:
             return
         if metadata.get("namespace", namespace) != namespace:
             raise bad_request(
-                "the namespace of the provided object does not match the namespace sent on the request"
+                "the namespace of the provided object does not match the namespace sent on the "
+                "request"
             )
         metadata["namespace"] = namespace
         home = self.store.get(NAMESPACES, "", namespace)
@@ -160,7 +163,7 @@ class Registry:
     def _check_version(self, entry: Entry, metadata: Obj, needed: bool) -> None:
         kind, name = entry.kind, entry.key[1]
         uid = metadata.get("uid") or entry.uid
-        if uid != entry.uid:
+        if uid != entry.uid and needed:
             raise conflict(
                 kind,
                 name,
@@ -169,12 +172,12 @@ class Registry:
         version = metadata.get("resourceVersion") or ""
         if version not in ("", "0", str(entry.rv)):
             if not version.isdigit():
-                fault = invalid_value("metadata.resourceVersion", version, "must be an integer")
-                raise invalid(kind.qualified_kind, name, [fault])
+                text = f'strconv.ParseUint: parsing "{version}": invalid syntax'
+                raise StatusError(500, "", text)
             raise conflict(kind, name)
         if not version and needed and kind is LEASES:
             fault = invalid_value("metadata.resourceVersion", 0, "must be specified for an update")
-            raise invalid(kind.qualified_kind, name, [fault])
+            raise invalid(kind.resource, name, [fault])
 
     def _deletable(self, kind: Kind, obj: Obj) -> bool:
         metadata = obj["metadata"]
@@ -208,7 +211,8 @@ class Registry:
         stamped = parse_time(metadata.get("deletionTimestamp"))
         if stamped is None:
             metadata["deletionTimestamp"] = rfc3339(self.clock() + grace)
-            metadata["deletionGracePeriodSeconds"] = grace
+            if kind is not NAMESPACES:
+                metadata["deletionGracePeriodSeconds"] = grace
             if "generation" in metadata:
                 metadata["generation"] += 1
         elif grace < metadata.get("deletionGracePeriodSeconds", 0):
@@ -223,7 +227,7 @@ class Registry:
         if options.dry_run:
             return obj, gone
         if gone:
-            if stamped is None:
+            if stamped is None and kind is not PODS:
                 # It goes at once: nobody ever sees it terminating.
                 return self.store.remove(entry).obj, True
             return self.store.remove(entry, obj).obj, True
@@ -238,7 +242,7 @@ class Registry:
         ):
             return 0
         if asked is not None:
-            return max(asked, 0)
+            return asked if asked >= 0 else 1
         return max(int(pod["spec"].get("terminationGracePeriodSeconds", 30)), 0)
 
     def record(
@@ -293,18 +297,28 @@ class Registry:
 
 
 def _check_preconditions(entry: Entry, options: DeleteOptions) -> None:
-    checks: Mapping[str, tuple[str, str]] = {
-        "UID": (options.uid, entry.uid),
-        "ResourceVersion": (options.resource_version, str(entry.rv)),
-    }
-    for name, (wanted, found) in checks.items():
-        if wanted and wanted != found:
-            raise conflict(
-                entry.kind,
-                entry.key[1],
-                f"Precondition failed: {name} in precondition: {wanted}, "
-                f"{name} in object meta: {found}",
-            )
+    if options.uid and options.uid != entry.uid:
+        raise _precondition(
+            entry,
+            f"the UID in the precondition ({options.uid}) does not match the UID in record "
+            f"({entry.uid}). The object might have been deleted and then recreated",
+        )
+    wanted = options.resource_version
+    if wanted and wanted != str(entry.rv):
+        raise _precondition(
+            entry,
+            f"the ResourceVersion in the precondition ({wanted}) does not match the "
+            f"ResourceVersion in record ({entry.rv}). The object might have been modified",
+        )
+
+
+def _precondition(entry: Entry, why: str) -> StatusError:
+    kind, name = entry.kind, entry.key[1]
+    details: Obj = {"name": name, "kind": kind.kind}
+    if kind.group:
+        details["group"] = kind.group
+    text = f'Operation cannot be fulfilled on {kind.qualified_kind} "{name}": {why}'
+    return StatusError(409, "Conflict", text, details=details)
 
 
 def _finalizers(kind: Kind, present: list[str], propagation: str) -> list[str]:

@@ -110,10 +110,12 @@ class Scheduler:
             return
         asked = pod_requests(spec)
         refused: Counter[str] = Counter()
+        misfits: list[list[str]] = []
         fitting: list[str] = []
         for name, node in self._nodes.items():
             reasons = self._misfits(spec, asked, name, node)
             refused.update(reasons)
+            misfits.append(reasons)
             if not reasons:
                 fitting.append(name)
         if fitting:
@@ -123,7 +125,8 @@ class Scheduler:
         text = "no nodes available to schedule pods"
         if self._nodes:
             why = ", ".join(sorted(f"{count} {reason}" for reason, count in refused.items()))
-            text = f"0/{len(self._nodes)} nodes are available: {why}."
+            full = sum(1 for reasons in misfits if any(map(_is_shortage, reasons)))
+            text = _unavailable(len(self._nodes), why, full)
         self._say(pod, "Unschedulable", text, now)
 
     def _load(self, name: str) -> tuple[float, str]:
@@ -146,9 +149,7 @@ class Scheduler:
             if taint.get("effect") in ("NoSchedule", "NoExecute") and not any(
                 _tolerates(item, taint) for item in spec.get("tolerations") or ()
             ):
-                value = taint.get("value", "")
-                shown = f"{{{taint['key']}: {value}}}" if value else f"{{{taint['key']}}}"
-                return [f"node(s) had untolerated taint {shown}"]
+                return ["node(s) had untolerated taint(s)"]
         if (condition(node, "Ready") or {}).get("status") != "True":
             return ["node(s) were not ready"]
         if _beyond_us(spec):
@@ -177,6 +178,23 @@ class Scheduler:
             self._registry.record(pod, "FailedScheduling", message, warning=True, source=_SOURCE)
 
 
+def _is_shortage(reason: str) -> bool:
+    return reason.startswith("Insufficient") or reason == "Too many pods"
+
+
+def _unavailable(nodes: int, why: str, full: int) -> str:
+    """The scheduler's message: why no node fits, and what preemption could do (nothing)."""
+    hopes = {
+        "No preemption victims found for incoming pod": full,
+        "Preemption is not helpful for scheduling": nodes - full,
+    }
+    rest = ", ".join(f"{count} {hope}" for hope, count in hopes.items() if count)
+    return (
+        f"0/{nodes} nodes are available: {why}. no new claims to deallocate, "
+        f"preemption: 0/{nodes} nodes are available: {rest}."
+    )
+
+
 def _set_condition(pod: Obj, found: Obj, now: float) -> None:
     status = pod["status"]
     others = [item for item in status.get("conditions") or () if item["type"] != found["type"]]
@@ -184,7 +202,8 @@ def _set_condition(pod: Obj, found: Obj, now: float) -> None:
     since = old.get("lastTransitionTime")
     if old.get("status") != found["status"] or since is None:
         since = rfc3339(now)
-    status["conditions"] = [*others, {**found, "lastTransitionTime": since}]
+    about = {"observedGeneration": pod["metadata"].get("generation", 1), "lastProbeTime": None}
+    status["conditions"] = [*others, {**about, **found, "lastTransitionTime": since}]
 
 
 def _tolerates(toleration: Obj, taint: Obj) -> bool:

@@ -36,7 +36,9 @@ def _found(value: Any) -> str:
         return "bool"
     if isinstance(value, (int, float)):
         return "number" if isinstance(value, int) else f"number {value}"
-    return {str: "string", list: "array", dict: "object"}[type(value)]
+    if isinstance(value, str):
+        return "string"
+    return "array" if isinstance(value, list) else "object"
 
 
 class _Walk:
@@ -62,7 +64,7 @@ class _Walk:
                         f"{owner}.{path}", _found(value), f"map[string]{_name(type_[1:])}"
                     )
                 return {
-                    key: self.value(type_[1:], item, f"{path}.{key}", owner)
+                    key: self.value(type_[1:], item, path, owner)
                     for key, item in value.items()
                     if item is not None
                 }
@@ -113,9 +115,7 @@ def conform(kind: Kind, obj: Any, *, mode: str = "Warn") -> tuple[Obj, list[str]
         StatusError: 400 for a wrong type or kind, or for an unknown field under Strict.
     """
     if not isinstance(obj, dict):
-        raise bad_request(
-            f"couldn't get version/kind; json parse error: not an object but {_found(obj)}"
-        )
+        raise unreadable(kind, f"not an object but {_found(obj)}")
     _check_identity(kind, obj)
     walk = _Walk()
     if kind.fixed:
@@ -137,6 +137,14 @@ def conform(kind: Kind, obj: Any, *, mode: str = "Warn") -> tuple[Obj, list[str]
     if warnings and mode == "Strict":
         raise _undecodable(kind, f"strict decoding error: {', '.join(warnings)}")
     return result, warnings if mode != "Ignore" else []
+
+
+def unreadable(kind: Kind, why: str) -> StatusError:
+    """400 for a body that is not even an object."""
+    return bad_request(
+        f"the object provided is unrecognized (must be of type {kind.kind}): couldn't get "
+        f"version/kind; json parse error: {why}"
+    )
 
 
 def _undecodable(kind: Kind, why: str) -> StatusError:

@@ -70,13 +70,13 @@ class _Parser:
         return self.tokens[self.at] if self.at < len(self.tokens) else ""
 
     def take(self) -> str:
-        token = self.peek()
+        word = self.peek()
         self.at += 1
-        return token
+        return word
 
-    def word(self, expected: str) -> str:
-        token = self.peek()
-        if not token or token in "=,()!<>" or token in ("==", "!="):
+    def identifier(self, expected: str) -> str:
+        word = self.peek()
+        if not word or word in "=,()!<>" or word in ("==", "!="):
             raise self.fault(expected)
         return self.take()
 
@@ -89,19 +89,19 @@ class _Parser:
             if self.peek() in (",", ")"):
                 found.append("")
             else:
-                found.append(self.word("identifier"))
-            token = self.take()
-            if token == ")":
+                found.append(self.identifier("identifier"))
+            word = self.take()
+            if word == ")":
                 return tuple(found)
-            if token != ",":
+            if word != ",":
                 self.at -= 1
                 raise self.fault("',' or ')'")
 
     def requirement(self) -> Requirement:
         if self.peek() == "!":
             self.take()
-            return Requirement(self.word("identifier"), "!")
-        key = self.word("!, identifier, or ','")
+            return Requirement(self.identifier("identifier"), "!")
+        key = self.identifier("!, identifier, or ','")
         match self.peek():
             case "" | ",":
                 return Requirement(key, "exists")
@@ -115,7 +115,7 @@ class _Parser:
                 return Requirement(key, self.take(), self.values())
             case ">" | "<":
                 operator = self.take()
-                bound = self.word("identifier")
+                bound = self.identifier("identifier")
                 if not re.fullmatch(r"-?\d+", bound):
                     raise bad_request(
                         "unable to parse requirement: values[0]: Invalid value: "
@@ -126,7 +126,7 @@ class _Parser:
                 raise self.fault("in, notin, =, ==, !=, gt, lt")
 
     def _optional(self) -> str:
-        return "" if self.peek() in ("", ",") else self.word("identifier")
+        return "" if self.peek() in ("", ",") else self.identifier("identifier")
 
 
 def parse_labels(text: str) -> tuple[Requirement, ...]:
@@ -174,9 +174,9 @@ def parse_fields(kind: Kind, text: str) -> tuple[tuple[str, bool, str], ...]:
 
 
 def _unsupported(kind: Kind, path: str) -> str:
-    if kind.plural == "pods":
+    if kind.plural in ("pods", "events", "secrets", "nodes", "namespaces"):
         return f"field label not supported: {path}"
-    if kind.plural in ("jobs", "events", "secrets", "nodes", "namespaces", "services"):
+    if kind.plural in ("jobs", "services"):
         return f'field label "{path}" not supported for {kind.kind}'
     return (
         f'"{path}" is not a known field selector: only "metadata.name", "metadata.namespace"'

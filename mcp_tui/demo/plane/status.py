@@ -13,7 +13,11 @@ from mcp_tui.demo.plane.model import Kind, Obj
 
 
 class StatusError(Exception):
-    """An answer other than success. Carries the whole ``Status``."""
+    """An answer other than success. Carries the whole ``Status``.
+
+    Args:
+        generic: Not about any object: upstream such a Status has empty details.
+    """
 
     def __init__(
         self,
@@ -23,6 +27,7 @@ class StatusError(Exception):
         *,
         details: Obj | None = None,
         continue_: str = "",
+        generic: bool = False,
         retry_after: int | None = None,
     ) -> None:
         super().__init__(message)
@@ -32,6 +37,8 @@ class StatusError(Exception):
         self.retry_after = retry_after
         self.details = dict(details or {})
         self.continue_ = continue_
+        self.generic = generic
+        self.warnings: list[str] | None = None
         if retry_after is not None:
             self.details["retryAfterSeconds"] = retry_after
 
@@ -46,7 +53,7 @@ class StatusError(Exception):
         }
         if self.reason:
             status["reason"] = self.reason
-        if self.details:
+        if self.details or self.generic:
             status["details"] = self.details
         status["code"] = self.code
         return status
@@ -70,7 +77,8 @@ def not_found(kind: Kind, name: str) -> StatusError:
 
 def no_such_path() -> StatusError:
     """404 for a path that no resource has."""
-    return StatusError(404, "NotFound", "the server could not find the requested resource")
+    text = "the server could not find the requested resource"
+    return StatusError(404, "NotFound", text, generic=True)
 
 
 def already_exists(kind: Kind, name: str) -> StatusError:
@@ -108,13 +116,13 @@ def bad_request(why: str) -> StatusError:
 def method_not_allowed() -> StatusError:
     """405: the resource is there, the verb is not served."""
     text = "the server does not allow this method on the requested resource"
-    return StatusError(405, "MethodNotAllowed", text)
+    return StatusError(405, "MethodNotAllowed", text, generic=True)
 
 
 def not_acceptable() -> StatusError:
     """406."""
-    text = "only the following media types are accepted: application/json"
-    return StatusError(406, "NotAcceptable", text)
+    text = "406: Not Acceptable\n\nAvailable representations: application/json"
+    return StatusError(406, "NotAcceptable", text, generic=True)
 
 
 def unsupported_media(accepted: Sequence[str]) -> StatusError:
@@ -201,12 +209,14 @@ def forbidden_value(field: str, why: str) -> Fault:
 def invalid(qualified_kind: str, name: str, faults: Sequence[Fault]) -> StatusError:
     """422 with one cause per fault."""
     lines = [f"{fault.field}: {fault.detail}" for fault in faults]
+    lines = list(dict.fromkeys(lines))
     shown = lines[0] if len(lines) == 1 else f"[{', '.join(lines)}]"
     kind, _, group = qualified_kind.partition(".")
     details: Obj = {"name": name} if name else {}
     if group:
         details["group"] = group
-    details["kind"] = kind
+    if kind:
+        details["kind"] = kind
     details["causes"] = [
         {"reason": fault.reason, "message": fault.detail, "field": fault.field} for fault in faults
     ]

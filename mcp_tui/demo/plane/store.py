@@ -36,12 +36,20 @@ class Entry:
             owner["uid"] for owner in metadata.get("ownerReferences") or ()
         )
         self.fields = {path: _text(dig(obj, *steps)) for path, steps in kind.fields.items()}
-        self.raw = encode(obj)
+        # The type first, so that it can be cut off: the items of a typed list do not carry it.
+        head = {"kind": obj["kind"], "apiVersion": obj["apiVersion"]}
+        self.raw = encode({**head, **obj})
 
     @property
     def obj(self) -> Obj:
         """A fresh copy that the caller may change."""
         return decode(self.raw)  # type: ignore[no-any-return]  # it was encoded from an Obj
+
+    def item(self) -> bytes:
+        """The object as an item of a list."""
+        if not self.kind.fixed:
+            return self.raw
+        return b"{" + self.raw[len(self.kind.head) :]
 
     def field(self, path: str) -> str:
         """The value of a field selector's path; empty when unset."""

@@ -70,6 +70,8 @@ def prepare(kind: Kind, obj: Obj) -> None:
         obj.setdefault("type", "Opaque")
     elif kind is SERVICES:
         _default_service(obj)
+    elif kind is EVENTS:
+        _default_event(obj)
     elif not kind.fixed:
         obj["metadata"]["generation"] = 1
 
@@ -81,6 +83,14 @@ def _check_quantities(kind: Kind, spec: Obj) -> None:
             "quantities must match the regular expression "
             "'^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'"
         )
+
+
+def _default_event(event: Obj) -> None:
+    for name in ("eventTime", "firstTimestamp", "lastTimestamp"):
+        event.setdefault(name, None)
+    event.setdefault("source", {})
+    for name in ("reportingComponent", "reportingInstance"):
+        event.setdefault(name, "")
 
 
 def _fold_string_data(secret: Obj) -> None:
@@ -99,6 +109,7 @@ def _default_service(service: Obj) -> None:
     spec = service.setdefault("spec", {})
     spec.setdefault("type", "ClusterIP")
     spec.setdefault("sessionAffinity", "None")
+    service["status"] = {"loadBalancer": {}}
     for port in spec.get("ports") or ():
         port.setdefault("protocol", "TCP")
         port.setdefault("targetPort", port.get("port"))

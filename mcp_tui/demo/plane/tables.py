@@ -342,7 +342,7 @@ def column_definitions(kind: Kind) -> list[Obj]:
     return [
         {
             "name": name.removeprefix("+"),
-            "type": "integer" if name in ("Data", "+Count") else "string",
+            "type": "string",
             "format": "name" if name == "Name" else "",
             "description": "",
             "priority": 1 if name.startswith("+") else 0,

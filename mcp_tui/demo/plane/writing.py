@@ -7,15 +7,16 @@ from typing import Any
 
 import msgspec
 
-from mcp_tui.demo.plane.http import Answer, Request, json_answer
-from mcp_tui.demo.plane.model import EVENTS, LEASES, PODS, Kind, Obj, decode
+from mcp_tui.demo.plane.http import Answer, BodyError, Request, json_answer
+from mcp_tui.demo.plane.model import EVENTS, JOBS, LEASES, PODS, Kind, Obj, decode, encode
 from mcp_tui.demo.plane.patch import json_patch, merge_patch
 from mcp_tui.demo.plane.registry import DeleteOptions, Registry
-from mcp_tui.demo.plane.schema import conform
+from mcp_tui.demo.plane.schema import conform, unreadable
 from mcp_tui.demo.plane.status import (
     StatusError,
     bad_request,
     invalid,
+    invalid_value,
     unsupported,
     unsupported_media,
 )
@@ -24,25 +25,29 @@ JSON_PATCH = "application/json-patch+json"
 MERGE_PATCH = "application/merge-patch+json"
 
 _MODES = ("Ignore", "Warn", "Strict")
-_POLICIES = ("Background", "Foreground", "Orphan")
+_POLICIES = ("Foreground", "Background", "Orphan")
+_KEEPS_PODS = (
+    "child pods are preserved by default when jobs are deleted; set propagationPolicy=Background "
+    "to remove them or set propagationPolicy=Orphan to suppress this warning"
+)
 
 Made = tuple[Obj, int, list[str]]
 
 
-def check_dry_run(query: Mapping[str, str]) -> bool:
+def check_dry_run(query: Mapping[str, str], verb: str) -> bool:
     """Whether nothing is to be stored. Raises StatusError 422 for anything but All."""
     wanted = query.get("dryRun", "")
     if wanted in ("", "All"):
         return wanted == "All"
     fault = unsupported("dryRun", [wanted], ("All",))
-    raise invalid("Options.meta.k8s.io", "", [fault])
+    raise invalid(f"{verb.title()}Options.meta.k8s.io", "", [fault])
 
 
-def _mode(query: Mapping[str, str]) -> str:
+def _mode(query: Mapping[str, str], verb: str) -> str:
     mode = query.get("fieldValidation") or "Warn"
     if mode not in _MODES:
-        fault = unsupported("fieldValidation", mode, ("Ignore", "Strict", "Warn"))
-        raise invalid("Options.meta.k8s.io", "", [fault])
+        fault = unsupported("fieldValidation", mode, ("", "Ignore", "Strict", "Warn"))
+        raise invalid(f"{verb.title()}Options.meta.k8s.io", "", [fault])
     return mode
 
 
@@ -56,8 +61,8 @@ class Writer:
         self, request: Request, kind: Kind, namespace: str, _name: str, *, dry_run: bool
     ) -> Made:
         """POST. Raises StatusError."""
-        mode = _mode(request.query)
-        obj, warnings = conform(kind, await request.decoded(), mode=mode)
+        mode = _mode(request.query, "create")
+        obj, warnings = await _read(request, kind, mode)
         made = self.registry.create(kind, namespace, obj, dry_run=dry_run)
         return made, 201, warnings
 
@@ -72,8 +77,8 @@ class Writer:
         dry_run: bool,
     ) -> Made:
         """PUT. Raises StatusError."""
-        mode = _mode(request.query)
-        obj, warnings = conform(kind, await request.decoded(), mode=mode)
+        mode = _mode(request.query, "update")
+        obj, warnings = await _read(request, kind, mode)
         missing = self.registry.store.get(kind, namespace, name) is None
         if missing and kind in (EVENTS, LEASES) and not subresource:
             if obj["metadata"].setdefault("name", name) != name:
@@ -84,8 +89,8 @@ class Writer:
             return self.registry.create(kind, namespace, obj, dry_run=dry_run), 201, warnings
         if not obj["metadata"].get("name"):
             raise bad_request(
-                f"the name of the object ({obj['metadata'].get('name', '')}) does not match the "
-                f"name on the URL ({name})"
+                f"the name of the object ({name} based on URL) was undeterminable: name must be "
+                "provided"
             )
         made = self.registry.update(
             kind,
@@ -109,7 +114,7 @@ class Writer:
         dry_run: bool,
     ) -> Made:
         """PATCH: JSON Patch or merge patch. Raises StatusError; 415 for other patches."""
-        mode = _mode(request.query)
+        mode = _mode(request.query, "patch")
         form = request.content_type
         if form not in (JSON_PATCH, MERGE_PATCH):
             raise unsupported_media((JSON_PATCH, MERGE_PATCH))
@@ -127,7 +132,10 @@ class Writer:
                 if not isinstance(patch, dict):
                     raise bad_request("error decoding patch: a merge patch is a JSON object")
                 wanted = merge_patch(old, patch)
-            obj, found = conform(kind, wanted, mode=mode)
+            obj, found = conform(kind, wanted, mode="Warn" if mode == "Strict" else mode)
+            if found and mode == "Strict":
+                why = f"strict decoding error: {', '.join(found)}"
+                raise invalid("", "", [invalid_value("patch", encode(patch).decode(), why)])
             warnings.extend(found)
             return obj
 
@@ -141,9 +149,14 @@ class Writer:
     ) -> Answer:
         """DELETE. Raises StatusError."""
         options = await _delete_options(request, dry_run)
-        obj, gone = self.registry.delete(kind, namespace, name, options)
+        warnings = [_KEEPS_PODS] if kind is JOBS and not options.propagation else None
+        try:
+            obj, gone = self.registry.delete(kind, namespace, name, options)
+        except StatusError as error:
+            error.warnings = warnings
+            raise
         if not gone or kind is PODS:
-            return json_answer(obj)
+            return json_answer(obj, warnings=warnings)
         details: Obj = {"name": name}
         if kind.group:
             details["group"] = kind.group
@@ -155,8 +168,16 @@ class Writer:
                 "metadata": {},
                 "status": "Success",
                 "details": details,
-            }
+            },
+            warnings=warnings,
         )
+
+
+async def _read(request: Request, kind: Kind, mode: str) -> tuple[Obj, list[str]]:
+    try:
+        return conform(kind, await request.decoded(), mode=mode)
+    except BodyError as error:
+        raise unreadable(kind, str(error)) from None
 
 
 async def _delete_options(request: Request, dry_run: bool) -> DeleteOptions:
@@ -178,10 +199,12 @@ async def _delete_options(request: Request, dry_run: bool) -> DeleteOptions:
         orphan = query["orphanDependents"].lower() == "true"
     if orphan is not None:
         if policy:
-            raise _invalid_options("orphanDependents and deletionPropagation cannot be both set")
+            why = "orphanDependents and deletionPropagation cannot be both set"
+            fault = invalid_value("propagationPolicy", policy, why)
+            raise invalid("DeleteOptions.meta.k8s.io", "", [fault])
         policy = "Orphan" if orphan else "Background"
     if policy and policy not in _POLICIES:
-        fault = unsupported("propagationPolicy", policy, (*sorted(_POLICIES), "nil"))
+        fault = unsupported("propagationPolicy", policy, (*_POLICIES, "nil"))
         raise invalid("DeleteOptions.meta.k8s.io", "", [fault])
     wanted = body.get("dryRun") or []
     if wanted not in ([], ["All"]):
@@ -190,8 +213,8 @@ async def _delete_options(request: Request, dry_run: bool) -> DeleteOptions:
     grace = body.get("gracePeriodSeconds")
     if grace is None and "gracePeriodSeconds" in query:
         grace = _whole(query["gracePeriodSeconds"])
-    if grace is not None and (not isinstance(grace, int) or grace < 0):
-        raise _invalid_options("gracePeriodSeconds must not be negative")
+    if grace is not None and not isinstance(grace, int):
+        raise bad_request("gracePeriodSeconds is not an integer")
     preconditions = body.get("preconditions") or {}
     return DeleteOptions(
         propagation=str(policy),
@@ -207,7 +230,3 @@ def _whole(text: str) -> int:
         return int(text)
     except ValueError:
         raise bad_request(f'strconv.ParseInt: parsing "{text}": invalid syntax') from None
-
-
-def _invalid_options(why: str) -> StatusError:
-    return bad_request(f"DeleteOptions.meta.k8s.io is invalid: {why}")
