@@ -1,0 +1,125 @@
+"""The one path of a write, as the shell asks for it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from mcp_tui.actions.jobs import plan_cancel, plan_delete, plan_hold
+from mcp_tui.actions.retry import Changes
+from mcp_tui.actions.submit import Code, plan_submit
+from mcp_tui.domain.plan import Outcome, Plan, Verb
+from mcp_tui.domain.text import clean_line
+from mcp_tui.domain.trainconfig import EXAMPLE, parse_train_config
+from mcp_tui.errors import GoneError, UsageError
+from mcp_tui.sources import git
+
+if TYPE_CHECKING:
+    from mcp_tui.tui.live.backend import LiveBackend
+
+
+class LiveActions:
+    """Implements :class:`mcp_tui.tui.model.Actions`."""
+
+    def __init__(self, backend: LiveBackend) -> None:
+        self._backend = backend
+
+    async def plan(
+        self, verb: Verb, keys: Sequence[str], changes: Mapping[str, str] | None = None
+    ) -> Plan:
+        """Plan a verb on objects of one context; UsageError when they are of several."""
+        lives = {self._backend.live_of(key)[0].name for key in keys}
+        if len(lives) != 1:
+            raise UsageError(
+                f"the marked jobs are of {len(lives)} contexts",
+                hint="one plan is for one context: mark those of one",
+            )
+        live = self._backend.live_of(keys[0])[0]
+        seen = []
+        for key in keys:
+            view = self._backend.jobs.view(key)
+            if view is None:
+                raise GoneError(f"{self._backend.jobs.name_of(key)} is gone")
+            row = view.key
+            seen.append(await live.engine.see(row.kind, row.namespace, row.name, row.uid))
+        live.engine.mlflow_client = live.connection.mlflow
+        now, scope = time.time(), live.engine.scope
+        match verb:
+            case Verb.CANCEL:
+                plan = plan_cancel(scope, seen, now=now)
+            case Verb.DELETE:
+                plan = plan_delete(scope, seen)
+            case Verb.SUSPEND | Verb.RESUME:
+                plan = plan_hold(scope, seen, suspend=verb is Verb.SUSPEND)
+            case Verb.RETRY:
+                if len(seen) != 1:
+                    raise UsageError("one job is retried at a time")
+                plan = await live.engine.plan_retry(seen[0], _changes(changes or {}), now=now)
+            case _:
+                raise UsageError(f"{verb.value} is not an action on a job")
+        return await live.engine.check(plan)
+
+    async def plan_submit(self, text: str) -> Plan:
+        """Plan a submission of a train config."""
+        live = self._backend.only()
+        live.engine.mlflow_client = live.connection.mlflow
+        config = parse_train_config(text, filename="train-config.yaml")
+        namespace = config.namespace or live.feed.namespace or live.connection.info.namespace
+        namespace = namespace or "default"
+        tracking = None
+        if live.connection.mlflow is not None:
+            uri = live.connection.mlflow_uri_for_pods
+            tracking = await live.engine.tracking(config.experiment or "Default", uri)
+        resolved = await git.resolve(config.code.url, config.code.ref)
+        plan = plan_submit(
+            live.engine.scope,
+            msgspec.structs.replace(config, namespace=namespace),
+            Code(
+                url=resolved.url_clean,
+                ref=resolved.ref,
+                commit=resolved.commit,
+                note=resolved.note,
+            ),
+            namespace=namespace,
+            user=await live.engine.user(),
+            now=time.time(),
+            tracking=tracking,
+            git_image=live.settings.git_image,
+        )
+        return await live.engine.check(plan)
+
+    def example(self) -> str:
+        """A documented train config."""
+        return EXAMPLE
+
+    async def apply(self, plan: Plan, progress: Callable[[str], None]) -> Sequence[Outcome]:
+        """Apply a plan and wait for its proof."""
+        live = self._backend.lives.get(plan.context)
+        if live is None:
+            raise UsageError(f"{clean_line(plan.context)} is not open any more")
+        return await live.engine.apply(plan, progress=progress)
+
+
+def _changes(texts: Mapping[str, str]) -> Changes:
+    """Changes as typed, such as ``memory: 128Gi``; UsageError names what cannot be changed."""
+    known = {"memory", "cpu", "deadline", "retries"}
+    unknown = set(texts) - known
+    if unknown:
+        raise UsageError(
+            f"{sorted(unknown)[0]!r} cannot be changed", hint=f"known: {sorted(known)}"
+        )
+    numbers: dict[str, int] = {}
+    for name in ("deadline", "retries"):
+        if name in texts:
+            if not texts[name].isdigit():
+                raise UsageError(f"{name} is a whole number")
+            numbers[name] = int(texts[name])
+    return Changes(
+        memory=texts.get("memory"),
+        cpu=texts.get("cpu"),
+        deadline=numbers.get("deadline"),
+        retries=numbers.get("retries"),
+    )

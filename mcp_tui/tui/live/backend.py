@@ -1,0 +1,401 @@
+"""The live backend: contexts opened, followed and switched, and what the frame shows of them."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final
+
+from mcp_tui.actions.engine import Engine
+from mcp_tui.actions.jobs import Scope
+from mcp_tui.actions.journal import Journal
+from mcp_tui.actions.keep import keep_cause
+from mcp_tui.config import Config, ContextConfig
+from mcp_tui.domain.jobview import JobState
+from mcp_tui.domain.kube import Namespace, ObjectList
+from mcp_tui.domain.plan import Tier
+from mcp_tui.errors import McpTuiError, UsageError
+from mcp_tui.sources.base import HealthState, SourceHealth
+from mcp_tui.sources.connect import Connection
+from mcp_tui.sources.kubernetes.kubeconfig import Kubeconfig
+from mcp_tui.sources.kubernetes.resources import NAMESPACES
+from mcp_tui.store.feed import JobsFeed
+from mcp_tui.store.jobs import JobStore
+from mcp_tui.tui.live.acts import LiveActions
+from mcp_tui.tui.live.details import LiveDetails
+from mcp_tui.tui.live.jobs_model import JobsModel
+from mcp_tui.tui.model import (
+    Actions,
+    ConsoleState,
+    DetailProvider,
+    PaneModel,
+    Phase,
+    SourceState,
+    SourceWord,
+)
+
+_FRAME: Final = 0.1
+_STALE_AFTER: Final = 100.0
+_PROMETHEUS_EVERY: Final = 10.0
+_TIERS: Final = (Tier.PROD, Tier.TEST, Tier.DEV)
+_WORDS: Final[Mapping[HealthState, SourceWord]] = {
+    HealthState.CONNECTING: "connecting",
+    HealthState.LIVE: "live",
+    HealthState.POLLING: "polling",
+    HealthState.RETRYING: "retrying",
+    HealthState.DENIED: "denied",
+    HealthState.DOWN: "down",
+}
+
+
+class Live:
+    """One opened context."""
+
+    def __init__(
+        self,
+        name: str,
+        connection: Connection,
+        namespace: str | None,
+        journal: Journal,
+        changed: Callable[[], None],
+    ) -> None:
+        self.name = name
+        self.connection = connection
+        self.settings: ContextConfig = connection.settings
+        self.store = JobStore(name)
+        self.feed = JobsFeed(connection, namespace, self.store, changed)
+        self.engine = Engine(
+            connection.kube,
+            connection.mlflow,
+            Scope(context=name, tier=self.settings.tier),
+            journal,
+        )
+        self.user = ""
+        self.kept: set[str] = set()
+        self.prometheus: SourceHealth | None = None
+
+    async def close(self) -> None:
+        """End it."""
+        await self.feed.stop()
+        await self.connection.aclose()
+
+
+class LiveBackend:
+    """Implements :class:`mcp_tui.tui.model.ConsoleBackend`.
+
+    Args:
+        config: The configuration.
+        load: Reads the kubeconfig; called when the console starts, not before.
+        names: Contexts to open; empty takes the current one.
+        namespace: The one to look at; empty takes each context's own, None looks at all.
+        env: The environment.
+        demo: Said on the frame.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        load: Callable[[], Kubeconfig],
+        names: Sequence[str],
+        namespace: str | None,
+        env: Mapping[str, str],
+        *,
+        demo: bool = False,
+    ) -> None:
+        self._config = config
+        self._load = load
+        self._names = tuple(names)
+        self._namespace = namespace
+        self._env = env
+        self._demo = demo
+        self._kubeconfig: Kubeconfig | None = None
+        self._journal = Journal(config.state_dir)
+        self._tell: Callable[[], None] = lambda: None
+        self._flush_at: asyncio.TimerHandle | None = None
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._namespaces: set[str] = set()
+        self.lives: dict[str, Live] = {}
+        self.jobs = JobsModel(self._status, self._is_stale)
+        self._details = LiveDetails(self)
+        self._actions = LiveActions(self)
+
+    # -- what the shell asks ----------------------------------------------------------------
+
+    @property
+    def details(self) -> DetailProvider:
+        """Parts of an object."""
+        return self._details
+
+    @property
+    def actions(self) -> Actions:
+        """Plans and writes."""
+        return self._actions
+
+    def pane(self, name: str) -> PaneModel:
+        """The model of a pane."""
+        if name != "jobs":
+            raise LookupError(name)
+        return self.jobs
+
+    def contexts(self) -> Sequence[str]:
+        """Every context of the kubeconfig."""
+        return [c.name for c in self._kubeconfig.contexts()] if self._kubeconfig else self._names
+
+    def namespaces(self) -> Sequence[str]:
+        """Those listed or seen."""
+        return sorted(self._namespaces | {v.key.namespace for v in self.jobs.views()})
+
+    def state(self) -> ConsoleState:
+        """The frame's contents."""
+        lives = list(self.lives.values())
+        several = len(lives) > 1
+        sources: list[SourceState] = []
+        for live in lives:
+            sources += self._sources(live, f"{live.name}:" if several else "")
+        tiers = {live.settings.tier for live in lives}
+        tier = next((t for t in _TIERS if t in tiers), Tier.DEV)
+        return ConsoleState(
+            now=time.time(),
+            contexts=tuple(self.lives) or self._names,
+            cluster=", ".join(dict.fromkeys(live.connection.info.cluster for live in lives)),
+            tier=tier,
+            user=", ".join(dict.fromkeys(live.user for live in lives if live.user)),
+            namespace=self._shown_namespace(),
+            read_only=bool(lives) and all(live.settings.read_only for live in lives),
+            sources=tuple(sources),
+            demo=self._demo,
+        )
+
+    def _shown_namespace(self) -> str | None:
+        if self._namespace is None:
+            return None
+        names = {live.feed.namespace or "" for live in self.lives.values()}
+        return ", ".join(sorted(names)) if names else self._namespace
+
+    def _sources(self, live: Live, prefix: str) -> list[SourceState]:
+        now = time.monotonic()
+        found = [_source(f"{prefix}k8s", live.feed.health(), now)]
+        mlflow = live.feed.mlflow_health
+        if mlflow.state is not HealthState.ABSENT:
+            found.append(_source(f"{prefix}mlflow", mlflow, now))
+        if live.prometheus is not None:
+            found.append(_source(f"{prefix}prometheus", live.prometheus, now))
+        return found
+
+    def _is_stale(self, context: str) -> bool:
+        live = self.lives.get(context)
+        if live is None:
+            return True
+        return live.feed.health().state in (
+            HealthState.RETRYING,
+            HealthState.DOWN,
+            HealthState.DENIED,
+        )
+
+    def _status(self) -> tuple[Phase, tuple[str, ...]]:
+        lines: list[str] = []
+        waiting = False
+        for live in self.lives.values():
+            health = live.feed.health()
+            name = live.name
+            if health.state in (HealthState.RETRYING, HealthState.DENIED, HealthState.DOWN):
+                lines.append(f"{name}: {health.message}")
+                if health.retry_at is not None:
+                    left = max(0.0, health.retry_at - time.monotonic())
+                    lines.append(f"tried again in {left:.0f} s")
+                lines.append(f"mcp-tui doctor --context {name} says more")
+            elif not live.feed.synced:
+                waiting = True
+                seconds = time.monotonic() - health.since
+                lines.append(f"listing the jobs of {name}, since {seconds:.0f} s")
+        if lines:
+            return ("loading" if waiting else "broken"), tuple(lines)
+        where = f"in {self._shown_namespace()}" if self._namespace is not None else "anywhere"
+        hint = "s submits one" + (", 0 shows all namespaces" if self._namespace is not None else "")
+        return "ready", (f"no jobs {where}; {hint}",)
+
+    # -- starting, stopping, switching ------------------------------------------------------
+
+    async def start(self, on_change: Callable[[], None]) -> None:
+        """Read the kubeconfig and open the contexts; waits for no server."""
+        self._tell = on_change
+        self._kubeconfig = await asyncio.to_thread(self._load)
+        names = self._names or ((self._kubeconfig.current,) if self._kubeconfig.current else ())
+        if not names:
+            known = ", ".join(c.name for c in self._kubeconfig.contexts()) or "none"
+            raise UsageError("no context is chosen", hint=f"use --context; known: {known}")
+        self._open(names)
+
+    async def stop(self) -> None:
+        """End everything."""
+        if self._flush_at is not None:
+            self._flush_at.cancel()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(
+            *(live.close() for live in self.lives.values()), *self._tasks, return_exceptions=True
+        )
+
+    def _open(self, names: Sequence[str]) -> None:
+        if self._kubeconfig is None:
+            raise UsageError("the console has not started yet")
+        opened: dict[str, Live] = {}
+        for name in dict.fromkeys(names):
+            info = self._kubeconfig.context(name)
+            settings = self._config.for_context(name, self._env)
+            namespace = self._namespace
+            if namespace == "":
+                namespace = settings.namespace or info.namespace or "default"
+            opened[name] = Live(
+                name,
+                Connection(info, settings, env=self._env),
+                namespace,
+                self._journal,
+                self._changed,
+            )
+        # Only now, when every name was found, is anything that is open given up.
+        old, self.lives = self.lives, opened
+        self._names = tuple(opened)
+        for gone in old.values():
+            self._spawn(gone.close())
+        self.jobs.scope(contexts=len(opened), namespaced=self._namespace is not None)
+        for live in opened.values():
+            live.feed.start()
+            self._spawn(self._introduce(live))
+            if live.connection.prometheus is not None:
+                self._spawn(self._prometheus(live))
+        self._changed()
+
+    async def _introduce(self, live: Live) -> None:
+        """Who we are there, and which namespaces there are; tried until it answers."""
+        while self.lives.get(live.name) is live:
+            try:
+                live.user = await live.engine.user()
+                page = await live.connection.kube.get(
+                    NAMESPACES.path(None), ObjectList[Namespace], params={"limit": "500"}
+                )
+                self._namespaces |= {n.metadata.name for n in page.items}
+            except McpTuiError:
+                if live.user:
+                    break  # Namespaces may not be listed: those seen are offered.
+                await asyncio.sleep(5.0)
+                continue
+            break
+        self._changed()
+
+    async def _prometheus(self, live: Live) -> None:
+        client = live.connection.prometheus
+        while client is not None and self.lives.get(live.name) is live:
+            now = time.monotonic()
+            old = live.prometheus
+            try:
+                ready = await client.ready()
+                state = HealthState.LIVE if ready else HealthState.RETRYING
+                message = "" if ready else "starting"
+            except McpTuiError as error:
+                state, message = HealthState.RETRYING, error.line()
+            spoke = now if state is HealthState.LIVE else (old.spoke_at if old else None)
+            live.prometheus = SourceHealth(
+                name="prometheus", state=state, spoke_at=spoke, message=message, since=now
+            )
+            self._changed()
+            await asyncio.sleep(_PROMETHEUS_EVERY)
+
+    async def switch_context(self, names: Sequence[str]) -> None:
+        """Look at other contexts; UsageError when one is unknown, and nothing changes then."""
+        self._open(names)
+
+    async def switch_namespace(self, namespace: str | None) -> None:
+        """Look at one namespace, or at all."""
+        self._namespace = namespace
+        self._open(tuple(self.lives))
+
+    async def refresh(self) -> None:
+        """Ask again what is asked at intervals."""
+        for live in self.lives.values():
+            live.feed.refresh()
+
+    def focus(self, key: str | None) -> None:
+        """The object under the cursor."""
+        for live in self.lives.values():
+            mine = key is not None and key.startswith(f"{live.name}/")
+            live.feed.focus(key.removeprefix(f"{live.name}/") if key and mine else None)
+
+    def visible(self, keys: Sequence[str]) -> None:
+        """The rows on screen."""
+        for live in self.lives.values():
+            prefix = f"{live.name}/"
+            live.feed.visible([k.removeprefix(prefix) for k in keys if k.startswith(prefix)])
+
+    def live_of(self, key: str) -> tuple[Live, str]:
+        """The context and uid of a row's key.
+
+        Raises:
+            UsageError: Its context is not looked at any more.
+        """
+        for live in self.lives.values():
+            if key.startswith(f"{live.name}/"):
+                return live, key.removeprefix(f"{live.name}/")
+        raise UsageError("its context is not open any more")
+
+    def only(self) -> Live:
+        """The one open context, for what has no row: a submission.
+
+        Raises:
+            UsageError: Several are open.
+        """
+        if len(self.lives) != 1:
+            raise UsageError(
+                "several contexts are open", hint="choose the one to submit to with :ctx NAME"
+            )
+        return next(iter(self.lives.values()))
+
+    # -- changes ----------------------------------------------------------------------------
+
+    def _changed(self) -> None:
+        """Something came: taken over at most once a frame, however often it is said."""
+        if self._flush_at is None:
+            loop = asyncio.get_running_loop()
+            self._flush_at = loop.call_later(_FRAME, self._flush)
+
+    def _flush(self) -> None:
+        self._flush_at = None
+        now = time.time()
+        for live in self.lives.values():
+            if live.store.dirty:
+                change = live.store.flush(now)
+                self.jobs.take(live.name, change, live.store.table.get)
+                self._keep_causes(live, change.added | change.changed)
+        self._tell()
+
+    def _keep_causes(self, live: Live, uids: frozenset[str]) -> None:
+        """Keep the cause of a failure in the run's tags while there is evidence of it."""
+        mlflow = live.connection.mlflow
+        if mlflow is None or live.settings.read_only:
+            return
+        for uid in uids:
+            view = live.store.table.get(uid)
+            if view is None or view.state is not JobState.FAILED or not view.run_id:
+                continue
+            run = live.store.run(view.run_id)
+            if uid in live.kept or run is None or view.cause is None or not view.cause.evidence:
+                continue
+            live.kept.add(uid)
+            self._spawn(keep_cause(mlflow, view, run))
+
+    def _spawn(self, work: Any) -> None:
+        task = asyncio.ensure_future(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+
+def _source(name: str, health: SourceHealth, now: float) -> SourceState:
+    age = health.age(now)
+    word = _WORDS.get(health.state, "down")
+    if word == "live" and age is not None and age > _STALE_AFTER:
+        word = "stale"
+    if word == "retrying" and health.spoke_at is not None:
+        word = "stale"
+    retry = None if health.retry_at is None else max(0.0, health.retry_at - now)
+    return SourceState(name=name, state=word, age=age, message=health.message, retry_in=retry)

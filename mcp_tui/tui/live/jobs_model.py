@@ -1,0 +1,319 @@
+"""The Jobs pane's model: rows of several stores, filtered and kept in order as they change."""
+
+from __future__ import annotations
+
+import time
+from bisect import bisect_left, insort
+from collections import Counter
+from collections.abc import Callable, Iterable
+from typing import Any, Final
+
+from mcp_tui.domain.jobview import JobState, JobView
+from mcp_tui.domain.quantity import format_bytes, format_cpu
+from mcp_tui.domain.reltime import age
+from mcp_tui.errors import UsageError
+from mcp_tui.store.rows import row_of
+from mcp_tui.store.select import Predicate, parse_filter
+from mcp_tui.store.table import Change
+from mcp_tui.tui.columns import JOB_COLUMNS
+from mcp_tui.tui.model import Cell, Column, Phase, RowView, Tone
+
+# Past this many changed rows in a batch, sorting anew is quicker than moving each.
+_REBUILD: Final = 400
+
+_TONES: Final[dict[JobState, Tone]] = {
+    JobState.FAILED: "failed",
+    JobState.STALLED: "attention",
+    JobState.WAITING: "waiting",
+    JobState.SUSPENDED: "waiting",
+    JobState.RUNNING: "running",
+    JobState.DONE: "done",
+}
+
+SortKey = tuple[Any, ...]
+
+_SORTS: Final[dict[str, Callable[[JobView], Any]]] = {
+    "": lambda v: v.urgency,
+    "state": lambda v: v.state.urgency,
+    "context": lambda v: v.key.context,
+    "namespace": lambda v: v.key.namespace,
+    "name": lambda v: v.key.name,
+    "done": lambda v: v.progress.fraction if v.progress is not None else -1.0,
+    "since": lambda v: -v.since,
+    "owner": lambda v: v.owner,
+    "queue": lambda v: v.queue,
+    "accelerators": lambda v: v.accelerators,
+    "memory": lambda v: v.memory,
+    "cpu": lambda v: v.cpu,
+    "commit": lambda v: v.commit,
+    "run": lambda v: v.run_id,
+}
+
+
+class JobsModel:
+    """Implements :class:`mcp_tui.tui.model.PaneModel` for jobs.
+
+    Args:
+        status: Tells the phase and the lines to show in place of rows.
+        stale: Whether the source of a context's rows is silent.
+        wall: Epoch seconds.
+    """
+
+    def __init__(
+        self,
+        status: Callable[[], tuple[Phase, tuple[str, ...]]],
+        stale: Callable[[str], bool],
+        wall: Callable[[], float] = time.time,
+    ) -> None:
+        self._status = status
+        self._stale = stale
+        self._wall = wall
+        self._views: dict[str, JobView] = {}
+        self._order: list[tuple[SortKey, str]] = []
+        self._sort_keys: dict[str, SortKey] = {}
+        self._names: dict[str, str] = {}
+        self._predicate: Predicate | None = None
+        self._filter = ""
+        self._faults = False
+        self._sort = ("", False)
+        self._several = False
+        self._scoped = True
+        self._counts: Counter[JobState] = Counter()
+        self._columns = self._chosen_columns()
+        self.version = 0
+
+    # -- what the store says ----------------------------------------------------------------
+
+    def scope(self, *, contexts: int, namespaced: bool) -> None:
+        """What is looked at, which decides the columns; all rows go."""
+        self._several = contexts > 1
+        self._scoped = namespaced
+        self._columns = self._chosen_columns()
+        self._views.clear()
+        self._order.clear()
+        self._sort_keys.clear()
+        self._counts.clear()
+        self.version += 1
+
+    def _chosen_columns(self) -> tuple[Column, ...]:
+        hidden = set()
+        if not self._several:
+            hidden.add("context")
+        if self._scoped:
+            hidden.add("namespace")
+        return tuple(c for c in JOB_COLUMNS if c.id not in hidden)
+
+    def take(self, context: str, change: Change, views: Callable[[str], JobView | None]) -> None:
+        """Take a store's change.
+
+        Args:
+            views: The row of a uid.
+        """
+        touched = change.added | change.changed
+        gone = [f"{context}/{uid}" for uid in change.removed]
+        fresh = {f"{context}/{uid}": views(uid) for uid in touched}
+        for key in gone:
+            self._drop(key, moving=len(gone) + len(fresh) <= _REBUILD)
+        for key, view in fresh.items():
+            if view is not None:
+                self._put(key, view, moving=len(gone) + len(fresh) <= _REBUILD)
+        if len(gone) + len(fresh) > _REBUILD:
+            self._rebuild()
+        if gone or fresh:
+            self.version += 1
+
+    def _put(self, key: str, view: JobView, *, moving: bool) -> None:
+        old = self._views.get(key)
+        if old is not None:
+            self._counts[old.state] -= 1
+        self._counts[view.state] += 1
+        self._views[key] = view
+        self._names[key] = f"{view.key.namespace}/{view.key.name}"
+        if not moving:
+            return
+        sort_key = _SORTS[self._sort[0]](view)
+        shown = self._passes(view)
+        before = self._sort_keys.get(key)
+        if before is not None and (not shown or before != sort_key):
+            self._unsort(key, before)
+            before = None
+        if shown and before is None:
+            self._sort_keys[key] = sort_key
+            insort(self._order, (sort_key, key))
+
+    def _drop(self, key: str, *, moving: bool) -> None:
+        old = self._views.pop(key, None)
+        if old is not None:
+            self._counts[old.state] -= 1
+        before = self._sort_keys.get(key)
+        if before is not None and moving:
+            self._unsort(key, before)
+
+    def _unsort(self, key: str, sort_key: SortKey) -> None:
+        at = bisect_left(self._order, (sort_key, key))
+        if at < len(self._order) and self._order[at][1] == key:
+            del self._order[at]
+        self._sort_keys.pop(key, None)
+
+    def _rebuild(self) -> None:
+        sort = _SORTS[self._sort[0]]
+        shown = (item for item in self._views.items() if self._passes(item[1]))
+        self._sort_keys = {key: sort(view) for key, view in shown}
+        self._order = sorted((sort_key, key) for key, sort_key in self._sort_keys.items())
+        self.version += 1
+
+    def _passes(self, view: JobView) -> bool:
+        if self._faults and view.state not in (JobState.FAILED, JobState.STALLED):
+            return False
+        return self._predicate is None or self._predicate(row_of(view))
+
+    def view(self, key: str) -> JobView | None:
+        """The row's value, or None when it is gone."""
+        return self._views.get(key)
+
+    def views(self) -> Iterable[JobView]:
+        """All rows, hidden ones too."""
+        return self._views.values()
+
+    # -- what the screen asks ---------------------------------------------------------------
+
+    @property
+    def columns(self) -> tuple[Column, ...]:
+        """CONTEXT with several contexts only, NAMESPACE with several namespaces only."""
+        return self._columns
+
+    @property
+    def count(self) -> int:
+        """Rows that pass the filter."""
+        return len(self._order)
+
+    @property
+    def total(self) -> int:
+        """Rows before it."""
+        return len(self._views)
+
+    @property
+    def summary(self) -> str:
+        """``1,204 jobs  18 failed  7 waiting``."""
+        parts = [f"{self.total:,} job{'' if self.total == 1 else 's'}"]
+        told = (JobState.FAILED, JobState.STALLED, JobState.WAITING, JobState.RUNNING)
+        parts += [f"{self._counts[s]:,} {s.value}" for s in told if self._counts[s]]
+        return "  ".join(parts)
+
+    @property
+    def phase(self) -> Phase:
+        """Ready as soon as there is a row."""
+        return "ready" if self._views else self._status()[0]
+
+    @property
+    def note(self) -> tuple[str, ...]:
+        """What to show in place of rows."""
+        if self._views and not self._order:
+            return (f"no row passes the filter; {self.total:,} are hidden, Esc clears it",)
+        return self._status()[1]
+
+    @property
+    def sort(self) -> tuple[str, bool]:
+        """The column and whether it is reversed."""
+        return self._sort
+
+    @property
+    def filter(self) -> str:
+        """The filter in force."""
+        return self._filter
+
+    def row(self, index: int) -> RowView:
+        """The row at a place."""
+        if not 0 <= index < len(self._order):
+            raise IndexError(index)
+        at = len(self._order) - 1 - index if self._sort[1] else index
+        key = self._order[at][1]
+        view = self._views[key]
+        return RowView(
+            key=key,
+            cells=tuple(self._cell(column.id, view) for column in self._columns),
+            state=view.state.value,
+            stale=self._stale(view.key.context),
+        )
+
+    def _cell(self, column: str, view: JobView) -> Cell:
+        tone: Tone = "dim" if view.state is JobState.DONE else ""
+        match column:
+            case "state":
+                return Cell(view.state.value, _TONES[view.state])
+            case "name":
+                return Cell(view.key.name, "strong" if view.state is JobState.FAILED else tone)
+            case "since":
+                return Cell(age(self._wall() - view.since), tone)
+            case "why":
+                why = (
+                    f"{view.why}; {view.run_note}"
+                    if view.run_note and view.state.over
+                    else view.why
+                )
+                return Cell(why, tone)
+            case "done":
+                return Cell(view.done_text(), tone)
+            case "memory":
+                return Cell(format_bytes(view.memory) if view.memory else "", tone)
+            case "cpu":
+                return Cell(format_cpu(view.cpu) if view.cpu else "", tone)
+            case "accelerators":
+                return Cell(f"{view.accelerators:g}" if view.accelerators else "", tone)
+            case "commit":
+                return Cell(view.commit[:8], tone)
+            case "run":
+                return Cell(view.run_id[:8], tone)
+            case "context":
+                return Cell(view.key.context, tone)
+            case "namespace":
+                return Cell(view.key.namespace, tone)
+            case "owner":
+                return Cell(view.owner, tone)
+            case _:
+                return Cell(view.queue, tone)
+
+    def index_of(self, key: str) -> int | None:
+        """Where a key stands among the shown rows."""
+        sort_key = self._sort_keys.get(key)
+        if sort_key is None or key not in self._views:
+            return None
+        at = bisect_left(self._order, (sort_key, key))
+        return len(self._order) - 1 - at if self._sort[1] else at
+
+    def exists(self, key: str) -> bool:
+        """Whether the object is there, hidden or not."""
+        return key in self._views
+
+    def name_of(self, key: str) -> str:
+        """``namespace/name``, or the last known one."""
+        return self._names.get(key, key)
+
+    def set_filter(self, text: str) -> str:
+        """Filter; returns an error in words and keeps the last good one."""
+        try:
+            predicate = parse_filter(text)
+        except UsageError as error:
+            return error.line()
+        if text.strip() != self._filter:
+            self._filter = text.strip()
+            self._predicate = predicate
+            self._rebuild()
+        return ""
+
+    @property
+    def faults(self) -> bool:
+        """Whether only what failed or stalls is shown."""
+        return self._faults
+
+    def set_faults(self, on: bool) -> None:
+        """Show only what failed or stalls, or all again."""
+        if on != self._faults:
+            self._faults = on
+            self._rebuild()
+
+    def set_sort(self, column_id: str, reverse: bool) -> None:
+        """Sort by a column; an empty id is by urgency."""
+        if column_id in _SORTS and (column_id, reverse) != self._sort:
+            self._sort = (column_id, reverse)
+            self._rebuild()
