@@ -22,7 +22,7 @@ from mcp_tui.tui.keymap import KeyMap
 from mcp_tui.tui.model import ConsoleBackend, ConsoleOptions, ConsoleState, PaneModel, Tone
 from mcp_tui.tui.panes.jobs import JobsScreen, PaneScreen
 from mcp_tui.tui.screens.frame import FrameScreen
-from mcp_tui.tui.standin import LoadingModel, StandIn
+from mcp_tui.tui.standin import StandIn
 from mcp_tui.tui.theme import ASCII_SIGNS, PALETTES, UNICODE_SIGNS, Palette, Signs
 
 if TYPE_CHECKING:
@@ -50,7 +50,6 @@ class Console(App[int], inherit_bindings=False):
     ENABLE_COMMAND_PALETTE = False
     ALLOW_SELECT = False
     TITLE = "mcp-tui"
-    CSS: ClassVar[str] = "Screen { background: $background; }"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("ctrl+c", "interrupt", show=False, priority=True, id="interrupt")
     ]
@@ -90,7 +89,7 @@ class Console(App[int], inherit_bindings=False):
 
     def get_default_screen(self) -> Screen[None]:
         """The Jobs pane, before there is anything to show in it."""
-        return JobsScreen(LoadingModel(self.options))
+        return JobsScreen(self._stand_in.pane("jobs"))
 
     def on_mount(self) -> None:
         """Start the backend once the first frame is painted."""
@@ -341,6 +340,8 @@ class Console(App[int], inherit_bindings=False):
         """Show a plan and ask."""
         from mcp_tui.tui.screens.confirm import ConfirmScreen
 
+        if isinstance(self.screen, FrameScreen):
+            self.screen.hush()
         self.push_screen(ConfirmScreen(plan, hidden=hidden))
 
     def _may_write(self, what: str) -> bool:

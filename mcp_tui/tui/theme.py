@@ -99,7 +99,8 @@ DEFAULT = Palette(
             "strong": "bold",
             "dim": "#8a929c",
             "accent": "#9fb8d8",
-            "": "#d4d8dd",
+            # A background of its own: light text must not land on a light terminal.
+            "": "#d4d8dd on #101418",
             "heading": "bold #9aa4b0",
             "cursor": "bold #ffffff on #2f4a6d",
             "keys": "#9aa4b0",

@@ -41,6 +41,8 @@ DEAF = 0.5
 BURST = 0.02
 """Keys closer than this (seconds) come from a paste without brackets, not from a hand."""
 
+PASTED = "pastes are ignored here: type it"
+
 View = Literal["plan", "diff", "JSON"]
 VIEWS: tuple[View, ...] = ("plan", "diff", "JSON")
 _MARKS: dict[CheckStatus, tuple[str, Tone]] = {
@@ -340,7 +342,7 @@ class ConfirmScreen(ModalScreen[None], inherit_bindings=False):
         """A paste confirms nothing."""
         event.stop()
         event.prevent_default()
-        self.note = "pastes are ignored here: type it"
+        self.note = PASTED
         self.box.set_foot(self.foot())
 
     def on_key(self, event: events.Key) -> None:
@@ -371,7 +373,7 @@ class ConfirmScreen(ModalScreen[None], inherit_bindings=False):
             if self.typed == self.plan.typed_word and not quick:
                 self._apply()
                 return
-            self.note = "that is not it" if self.typed and not quick else ""
+            self.note = PASTED if quick else "that is not it" if self.typed else ""
         elif event.key == "backspace":
             self.typed = self.typed[:-1]
         elif event.key == "ctrl+u":
@@ -382,7 +384,7 @@ class ConfirmScreen(ModalScreen[None], inherit_bindings=False):
             if self._burst >= 4:
                 # So many characters at once were not typed by a hand.
                 self.typed = ""
-                self.note = "pastes are ignored here: type it"
+                self.note = PASTED
             elif len(self.typed) < 300:
                 self.typed += event.character
         self.box.set_foot(self.foot())

@@ -167,7 +167,7 @@ class DetailScreen(ViewKeys, inherit_bindings=False):
     def counts(self) -> Sequence[Cell]:
         """Position in the text."""
         if self.view is not None:
-            return (Cell(self.view.status, "dim"),)
+            return self.view.status
         return (Cell(f"{self.pods_model.count} lines", "dim"),)
 
     def notes(self) -> Sequence[Cell]:

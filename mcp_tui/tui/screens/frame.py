@@ -9,6 +9,7 @@ from textual import events
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.screen import Screen
+from textual.timer import Timer
 from textual.widget import Widget
 
 from mcp_tui.tui import bar
@@ -35,10 +36,16 @@ def bindings_for(*screens: str) -> list[BindingType]:
     return found
 
 
+MESSAGE = 10.0
+"""Seconds a message stays when no key takes it away."""
+
+
 class FrameScreen(Screen[None], inherit_bindings=False):
     """A screen in the console's frame. Subclasses give the body, crumbs and their kind."""
 
-    DEFAULT_CSS: ClassVar[str] = "FrameScreen { layout: vertical; overflow: hidden hidden; }"
+    DEFAULT_CSS: ClassVar[str] = """
+    FrameScreen { layout: vertical; overflow: hidden hidden; background: $background; }
+    """
     KIND: ClassVar[str] = "jobs"
     PANE: ClassVar[str] = "jobs"
 
@@ -50,6 +57,7 @@ class FrameScreen(Screen[None], inherit_bindings=False):
         self.line_keys = LineWidget(id="keys", role="keys")
         self.prompt = Prompt(id="prompt")
         self._message: Cell | None = None
+        self._hush: Timer | None = None
 
     @property
     def console(self) -> Console:
@@ -116,9 +124,18 @@ class FrameScreen(Screen[None], inherit_bindings=False):
         self.line_keys.set_cells(bar.hint_cells(hints, width))
 
     def say(self, text: str, tone: Tone = "") -> None:
-        """A message on the keys line, until the next key."""
+        """A message on the keys line, until the next key or for a while."""
         self._message = Cell(text, tone)
         self._update_keys()
+        if self._hush is not None:
+            self._hush.stop()
+        self._hush = self.set_timer(MESSAGE, self.hush)
+
+    def hush(self) -> None:
+        """Take the message away."""
+        if self._message is not None:
+            self._message = None
+            self._update_keys()
 
     def on_mount(self) -> None:
         """Draw the frame at once, from what is known."""
@@ -139,9 +156,7 @@ class FrameScreen(Screen[None], inherit_bindings=False):
     def on_key(self, event: events.Key) -> None:
         """Any key takes the message away."""
         del event
-        if self._message is not None:
-            self._message = None
-            self._update_keys()
+        self.hush()
 
     def sync(self) -> None:
         """The state changed, or a second went by."""

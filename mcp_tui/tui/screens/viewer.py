@@ -52,7 +52,7 @@ class ViewKeys(FrameScreen, inherit_bindings=False):
             with path.open("x", encoding="utf-8") as file:
                 file.write(view.text + "\n")
         except OSError as error:
-            self.say(f"{path}: not saved: {error.strerror or error}", "error")
+            self.say(f"not saved: {error.strerror or error}: {path}", "error")
             return
         self.say(f"saved {view.count:,} lines to {path}")
 
@@ -153,4 +153,4 @@ class ViewScreen(ViewKeys, inherit_bindings=False):
 
     def counts(self) -> Sequence[Cell]:
         """Lines."""
-        return (Cell(self._view.status, "dim"),)
+        return self._view.status

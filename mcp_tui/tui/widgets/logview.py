@@ -27,7 +27,8 @@ CAPACITY = 50_000
 """Lines kept."""
 
 ERRORS = re.compile(
-    r"\b(error|exception|traceback|fatal|panic|killed|oom|fail(ed|ure)?|cannot|denied)\b", re.I
+    r"\b(\w*error|\w*exception|traceback|fatal|panic|\w*killed|oom|fail(s|ed|ure)?|cannot|denied)\b",
+    re.I,
 )
 """The built-in pattern that ``n`` and ``N`` look for when nothing was searched."""
 
@@ -103,6 +104,7 @@ class LogView(Widget):
         self._sub = 0
         self._rows: list[tuple[int, list[Cell]]] | None = None
         self._shown: list[tuple[int, list[Cell]]] = []
+        self._found: int | None = None
 
     # -- content ----------------------------------------------------------------------------
 
@@ -123,18 +125,19 @@ class LogView(Widget):
         return "\n".join(plain(item) for item in self._lines)
 
     @property
-    def status(self) -> str:
-        """What the crumbs line says of the view."""
-        parts = [f"{self.count:,} lines"]
-        if self.dropped:
-            parts.append(f"{self.dropped:,} older dropped")
+    def status(self) -> tuple[Cell, ...]:
+        """What the crumbs line says of the view, the most important first."""
+        parts: list[Cell] = []
         if self.unseen:
-            parts.append(f"{self.unseen:,} new lines, G follows")
+            parts.append(Cell(f"{self.unseen:,} new lines, G follows", "attention"))
         elif self.follows:
-            parts.append("following")
+            parts.append(Cell("following", "dim"))
         if self.faults:
-            parts.append("faults only")
-        return "  ".join(parts)
+            parts.append(Cell("  faults only", "attention"))
+        if self.dropped:
+            parts.append(Cell(f"  {self.dropped:,} older dropped", "attention"))
+        parts.append(Cell(f"  {self.count:,} lines", "dim"))
+        return tuple(parts)
 
     def set_lines(self, lines: Iterable[Line | LogLine]) -> None:
         """Show other lines, from their beginning (or their end when following)."""
@@ -223,8 +226,12 @@ class LogView(Widget):
         return rows
 
     def _changed(self) -> None:
-        """Repaint the rows that differ."""
+        """The lines or the position changed."""
         self._rows = None
+        self._repaint()
+
+    def _repaint(self) -> None:
+        """Repaint the rows that differ."""
         if self.size.height and self.is_mounted:
             rows = self._page_rows()
             for y in range(self.size.height):
@@ -264,6 +271,7 @@ class LogView(Widget):
 
     def move(self, rows: int) -> None:
         """Scroll by rows; upwards stops following, the end of a log follows again."""
+        self._found = None
         if not self._lines:
             return
         was_log = self.follows or self.unseen > 0 or self._is_log()
@@ -320,6 +328,7 @@ class LogView(Widget):
 
     def move_edge(self, direction: int) -> None:
         """To the beginning (-1), or to the end (1), where a log follows."""
+        self._found = None
         if direction < 0:
             self.follows = False
             self._top = self._sub = 0
@@ -355,13 +364,17 @@ class LogView(Widget):
         if not count:
             return False
         self._page_rows()
-        start = self._top if here else self._top + direction
+        at = self._top if self._found is None else self._found
+        start = at if here else at + direction
         for offset in range(count):
             index = (start + direction * offset) % count
             if self._passes(index) and pattern.search(plain(self._lines[index])):
                 self.follows = False
-                self._top, self._sub = index, 0
-                self._changed()
+                self._top, self._sub, self._found = index, 0, index
+                self._rows = self._rows_from_top()
+                if len(self._rows) < self.size.height:
+                    self._rows = self._rows_from_end()
+                self._repaint()
                 return True
         return False
 

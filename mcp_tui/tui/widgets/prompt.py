@@ -102,9 +102,9 @@ class Prompt(Widget):
             self.refresh()
 
     def check_consume_key(self, key: str, character: str | None) -> bool:
-        """Every key is the prompt's own."""
-        del key, character
-        return True
+        """Every key is the prompt's own, but the one that interrupts."""
+        del character
+        return key != "ctrl+c"
 
     async def on_key(self, event: events.Key) -> None:
         """Edit the line."""

@@ -295,9 +295,7 @@ class VTable(Widget):
 
     @staticmethod
     def _style(plain: Style, toned: Style, *, row: RowView, cursor: bool, tone: str) -> Style:
-        if not tone or row.stale:
-            return plain
-        if cursor and tone == "dim":
+        if not tone or row.stale or (cursor and (tone == "dim" or plain.reverse)):
             return plain
         # On the cursor's own background a tone keeps its colour and loses its own background.
         return plain + Style(color=toned.color, bold=toned.bold) if cursor else plain + toned

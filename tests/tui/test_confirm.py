@@ -1,0 +1,240 @@
+"""The dialog: what it asks, what it ignores, and what it says became of it."""
+
+from __future__ import annotations
+
+import pytest
+from textual import events
+
+from mcp_tui.domain.plan import Confirmation, OutcomeStatus, Tier
+from mcp_tui.errors import RefusedError
+from mcp_tui.tui.app import Console
+from mcp_tui.tui.screens.confirm import ConfirmScreen
+from tests.tui.fake import FakeBackend
+from tests.tui.harness import changed, console, screen_text, until
+
+WORD = "dev/ranker-train-0412"
+
+
+class Clock:
+    """Moved by hand."""
+
+    def __init__(self) -> None:
+        self.now = 1_000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+async def dialog(app: Console, pilot: object, *, deaf: bool = False) -> tuple[ConfirmScreen, Clock]:
+    """Open the cancel dialog with a clock of ours, past its deaf time unless asked not to."""
+    await pilot.press("x")  # type: ignore[attr-defined]  # a pilot
+    await until(pilot, lambda: isinstance(app.screen, ConfirmScreen))  # type: ignore[arg-type]  # a pilot
+    screen = app.screen
+    assert isinstance(screen, ConfirmScreen)
+    clock = Clock()
+    screen.clock = clock
+    screen._opened = clock.now
+    if not deaf:
+        clock.now += 1
+    return screen, clock
+
+
+async def slowly(pilot: object, clock: Clock, keys: str) -> None:
+    for key in keys:
+        clock.now += 0.1
+        await pilot.press({"/": "slash", "-": "minus"}.get(key, key))  # type: ignore[attr-defined]  # a pilot
+    clock.now += 0.1
+
+
+async def test_the_typed_word_applies_and_nothing_else_does() -> None:
+    backend = FakeBackend()
+    async with console(backend) as (app, pilot):
+        screen, clock = await dialog(app, pilot)
+        assert f"type    {WORD}" in screen_text(app)
+        await pilot.press("enter")
+        await slowly(pilot, clock, "dev/other")
+        await pilot.press("enter")
+        assert "that is not it" in screen_text(app)
+        assert not backend.actions.applied
+        await pilot.press("ctrl+u")
+        await slowly(pilot, clock, WORD)
+        await pilot.press("enter")
+        await until(pilot, lambda: "waiting until the job is gone" in screen_text(app))
+        assert len(backend.actions.applied) == 1
+        await pilot.press("enter")
+        assert len(backend.actions.applied) == 1, "a second Enter sends nothing"
+        backend.actions.release.set()
+        await until(pilot, lambda: screen.state == "done")
+        assert "proven: ranker-train-0412" in screen_text(app)
+        await pilot.press("enter")
+        assert len(app.screen_stack) == 1
+
+
+async def test_the_safe_choice_has_the_focus() -> None:
+    backend = FakeBackend()
+    backend.actions.confirmation = Confirmation.YES
+    async with console(backend) as (app, pilot):
+        await dialog(app, pilot)
+        assert "[ Leave ]" in screen_text(app)
+        await pilot.press("enter")
+        assert len(app.screen_stack) == 1
+        assert not backend.actions.applied
+        await dialog(app, pilot)
+        await pilot.press("tab")
+        assert "[ Apply ]" in screen_text(app)
+        await pilot.press("enter")
+        await until(pilot, lambda: backend.actions.applied)
+        backend.actions.release.set()
+
+
+async def test_a_held_key_confirms_nothing() -> None:
+    backend = FakeBackend()
+    backend.actions.confirmation = Confirmation.YES
+    async with console(backend) as (app, pilot):
+        screen, clock = await dialog(app, pilot, deaf=True)
+        for _ in range(40):
+            clock.now += 0.033
+            await pilot.press("tab")
+            await pilot.press("enter")
+        assert app.screen is screen and not screen.agree
+        assert not backend.actions.applied
+        clock.now += 0.6
+        await pilot.press("tab", "enter")
+        await until(pilot, lambda: backend.actions.applied)
+        backend.actions.release.set()
+
+
+async def test_pastes_confirm_nothing() -> None:
+    backend = FakeBackend()
+    async with console(backend) as (app, pilot):
+        screen, clock = await dialog(app, pilot)
+        screen.box.post_message(events.Paste(WORD + "\n"))
+        await until(pilot, lambda: "pastes are ignored" in screen_text(app))
+        assert screen.typed == ""
+        # A terminal without bracketed paste sends it as keys, all at once.
+        clock.now += 1
+        for key in WORD:
+            await pilot.press({"/": "slash", "-": "minus"}.get(key, key))
+        await pilot.press("enter")
+        assert not backend.actions.applied
+        assert "pastes are ignored" in screen_text(app) or "not it" in screen_text(app)
+
+
+async def test_a_blocked_plan_cannot_be_applied() -> None:
+    backend = FakeBackend()
+    backend.actions.blocked = True
+    for confirmation in (Confirmation.TYPED, Confirmation.YES):
+        backend.actions.confirmation = confirmation
+        async with console(backend) as (app, pilot):
+            _, clock = await dialog(app, pilot)
+            assert "blocked" in screen_text(app)
+            assert "owned by Kueue" in screen_text(app)
+            await slowly(pilot, clock, WORD)
+            await pilot.press("enter", "tab", "enter", "tab", "enter")
+            assert not backend.actions.applied
+
+
+async def test_tab_shows_the_diff_and_the_json() -> None:
+    async with console(FakeBackend()) as (app, pilot):
+        screen, _ = await dialog(app, pilot)
+        await pilot.press("tab")
+        assert screen.view == "diff"
+        assert "DELETE /apis/batch/v1/namespaces/ml/jobs/ranker" in screen_text(app)
+        await pilot.press("tab")
+        assert '"verb": "cancel"' in screen_text(app)
+        await pilot.press("down", "pagedown")
+        assert screen.box.top > 0
+        await pilot.press("tab")
+        assert screen.view == "plan"
+
+
+async def test_leaving_while_it_goes_on_is_said_until_the_end() -> None:
+    backend = FakeBackend()
+    async with console(backend) as (app, pilot):
+        _, clock = await dialog(app, pilot)
+        await slowly(pilot, clock, WORD)
+        await pilot.press("enter")
+        await until(pilot, lambda: backend.actions.applied)
+        await pilot.press("escape")
+        assert len(app.screen_stack) == 1
+        from dataclasses import replace
+
+        backend.current = replace(backend.current, now=backend.current.now + 12)
+        await changed(app, backend, pilot)
+        assert "cancel ranker-train-0412: unproven 12 s" in screen_text(app)
+        backend.actions.release.set()
+        await until(pilot, lambda: "cancel ranker-train-0412: proven" in screen_text(app))
+        await pilot.press("j")
+        assert "unproven" not in screen_text(app)
+
+
+@pytest.mark.parametrize("status", list(OutcomeStatus))
+async def test_every_outcome_is_said_in_a_word(status: OutcomeStatus) -> None:
+    backend = FakeBackend()
+    backend.actions.outcome = status
+    backend.actions.release.set()
+    async with console(backend) as (app, pilot):
+        screen, clock = await dialog(app, pilot)
+        await slowly(pilot, clock, WORD)
+        await pilot.press("enter")
+        await until(pilot, lambda: screen.state == "done")
+        assert f"{status.value}: ranker-train-0412" in screen_text(app)
+
+
+async def test_a_refusal_is_shown_in_the_box() -> None:
+    backend = FakeBackend()
+
+    async def refuse(plan: object, progress: object) -> object:
+        raise RefusedError("jobs.batch is forbidden", where="dev")
+
+    backend.actions.apply = refuse  # type: ignore[method-assign,assignment]  # a fault
+    async with console(backend) as (app, pilot):
+        screen, clock = await dialog(app, pilot)
+        await slowly(pilot, clock, WORD)
+        await pilot.press("enter")
+        await until(pilot, lambda: screen.state == "done")
+        assert "dev: jobs.batch is forbidden" in screen_text(app)
+
+
+async def test_a_production_dialog_says_so_in_words() -> None:
+    backend = FakeBackend(tier=Tier.PROD, contexts=("prod",))
+    async with console(backend) as (app, pilot):
+        await dialog(app, pilot)
+        assert "PRODUCTION  prod  cancel ranker-train-0412" in screen_text(app)
+
+
+@pytest.mark.parametrize("size", [(20, 5), (40, 10), (200, 50)])
+async def test_the_question_stays_on_screen_at_any_size(size: tuple[int, int]) -> None:
+    backend = FakeBackend()
+    async with console(backend) as (app, pilot):
+        screen, clock = await dialog(app, pilot)
+        await pilot.resize_terminal(*size)
+        await pilot.pause()
+        assert "type" in screen_text(app)
+        await slowly(pilot, clock, WORD)
+        await pilot.press("enter")
+        await until(pilot, lambda: backend.actions.applied)
+        backend.actions.release.set()
+        await until(pilot, lambda: screen.state == "done")
+
+
+async def test_the_submit_editor_keeps_its_text_and_shows_the_place_of_a_fault() -> None:
+    backend = FakeBackend()
+    async with console(backend, (100, 24)) as (app, pilot):
+        await pilot.press("s")
+        await until(pilot, lambda: "name: ranker" in screen_text(app))
+        editor = app.screen.editor
+        editor.text = "name: x\n  bad: 1\n"
+        await pilot.press("ctrl+o")
+        await until(pilot, lambda: "line 2, column 3" in screen_text(app))
+        assert "did you mean image" in screen_text(app)
+        assert editor.cursor_location == (1, 2)
+        await pilot.press("x", "q", ":")
+        assert "xq:" in editor.text, "letters belong to the text"
+        assert not backend.actions.planned
+        await pilot.press("escape", "s")
+        await until(pilot, lambda: "xq:" in screen_text(app))
+        app.screen.editor.text = "name: y\n"
+        await pilot.press("ctrl+o")
+        await until(pilot, lambda: isinstance(app.screen, ConfirmScreen))
+        assert "submit" in screen_text(app)

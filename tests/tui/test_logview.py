@@ -1,0 +1,154 @@
+"""The line viewer: a burst, following, searching, saving."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mcp_tui.tui.model import Cell, LogLine
+from mcp_tui.tui.widgets.logview import LogView, plain
+from tests.tui.fake import FakeBackend
+from tests.tui.harness import console, screen_lines, screen_text, until
+
+
+async def logs(backend: FakeBackend, app: object, pilot: object) -> LogView:
+    await pilot.press("l")  # type: ignore[attr-defined]  # a pilot
+    await until(pilot, lambda: "Killed" in screen_text(app))  # type: ignore[arg-type]  # a pilot
+    view = app.screen.view  # type: ignore[attr-defined]  # the detail
+    assert isinstance(view, LogView)
+    return view
+
+
+async def test_a_burst_keeps_the_newest_counts_the_dropped_and_draws_a_screen() -> None:
+    backend = FakeBackend()
+    async with console(backend) as (app, pilot):
+        view = await logs(backend, app, pilot)
+        drawn = view.rows_drawn
+        for start in range(0, 100_000, 1_000):
+            backend.details.feed.put_nowait(
+                [LogLine(f"burst {n}") for n in range(start, start + 1_000)]
+            )
+        await pilot.press("T")
+        assert view.timestamps, "keys are heard in the middle of it"
+        await until(pilot, lambda: "burst 99999" in screen_text(app))
+        assert view.count <= view.capacity + view.capacity // 8
+        assert view.count + view.dropped == 100_042
+        assert "older dropped" in screen_lines(app)[2]
+        assert view.rows_drawn - drawn < 110 * view.size.height, "no line off screen was drawn"
+
+
+async def test_scrolling_up_stops_following_and_counts_what_is_new() -> None:
+    backend = FakeBackend()
+    async with console(backend) as (app, pilot):
+        view = await logs(backend, app, pilot)
+        assert "following" in screen_lines(app)[2]
+        await pilot.press("k", "k")
+        shown = screen_lines(app)[4:-1]
+        backend.details.feed.put_nowait([LogLine(f"later {n}") for n in range(7)])
+        await until(pilot, lambda: "7 new lines" in screen_text(app))
+        assert screen_lines(app)[4:-1] == shown, "what one reads stays"
+        await pilot.press("G")
+        await until(pilot, lambda: "later 6" in screen_text(app))
+        assert view.follows and not view.unseen
+
+
+async def test_searching_goes_round_and_marks() -> None:
+    backend = FakeBackend()
+    async with console(backend) as (app, pilot):
+        view = await logs(backend, app, pilot)
+        await pilot.press("/", *"STEP 500", "enter")
+        assert "step 500 loss" in screen_lines(app)[4]
+        style = app.palette["match"]
+        assert any(
+            s.text == "step 500" and s.style and s.style.bgcolor == style.bgcolor
+            for s in view.render_line(0)
+        )
+        await pilot.press("/", *"/step 1[12]00/", "enter", "n")
+        assert "step 1200" in screen_lines(app)[4]
+        await pilot.press("N")
+        assert "step 1100" in screen_lines(app)[4]
+        await pilot.press("/", *"/[/", "enter")
+        assert "not a regular expression" in screen_text(app)
+        await pilot.press("/", *"nowhere", "enter")
+        assert "no match" in screen_text(app)
+
+
+async def test_n_finds_errors_when_nothing_was_searched_and_f_shows_only_those() -> None:
+    backend = FakeBackend()
+    async with console(backend) as (app, pilot):
+        view = await logs(backend, app, pilot)
+        await pilot.press("g", "n")
+        await until(pilot, lambda: "RuntimeError" in screen_text(app))
+        await pilot.press("f")
+        assert view.faults
+        lines = [line for line in screen_lines(app)[4:-1] if line]
+        assert len(lines) == 2 and all("step" not in line for line in lines)
+
+
+async def test_wrapping_and_times() -> None:
+    backend = FakeBackend()
+    async with console(backend, (40, 24)) as (app, pilot):
+        view = await logs(backend, app, pilot)
+        backend.details.feed.put_nowait([LogLine("word " * 30, 1_795_402_920.0, "node-1")])
+        await until(pilot, lambda: screen_text(app).count("word") >= 24)
+        await pilot.press("w")
+        assert not view.wraps
+        assert screen_text(app).count("word") < 10 and ".." in screen_text(app)
+        await pilot.press("T")
+        assert "03:02:00 node-1 word" in screen_text(app)
+
+
+async def test_saving_never_overwrites(tmp_path: Path) -> None:
+    backend = FakeBackend()
+    async with console(backend, save_dir=str(tmp_path)) as (app, pilot):
+        await logs(backend, app, pilot)
+        await pilot.press("W", "enter")
+        path = tmp_path / "ranker-train-0412.log"
+        await until(pilot, path.exists)
+        assert path.read_text("utf-8").endswith("Killed\n")
+        assert "saved 42 lines" in screen_text(app)
+        path.write_text("mine", "utf-8")
+        await pilot.press("W", "enter")
+        await until(pilot, lambda: "not saved" in screen_text(app))
+        assert path.read_text("utf-8") == "mine"
+
+
+async def test_hostile_lines_are_text() -> None:
+    backend = FakeBackend()
+    async with console(backend) as (app, pilot):
+        await logs(backend, app, pilot)
+        backend.details.feed.put_nowait(
+            [
+                LogLine("\x1b[2J\x1b[31mred [b]x[/b] [@click=app.quit]y[/]\x07"),
+                LogLine("\u202eevil\t tab"),
+                LogLine("漢字" * 60),
+                LogLine("x" * 20_000),
+            ]
+        )
+        await until(pilot, lambda: "xxxx" in screen_text(app))
+        await pilot.press("g", "G")
+        await pilot.press(*(["ctrl+u"] * 30))
+        text = screen_text(app)
+        for bad in "\x1b\x07\u202e\t":
+            assert bad not in text
+        for strip in app.screen._compositor.render_strips():
+            assert strip.cell_length == 80
+
+
+async def test_it_lives_through_resizes() -> None:
+    backend = FakeBackend()
+    async with console(backend) as (app, pilot):
+        await logs(backend, app, pilot)
+        for size in ((200, 50), (20, 5), (3, 3), (80, 24)):
+            await pilot.resize_terminal(*size)
+            await pilot.press("k", "ctrl+d", "G")
+        assert "Killed" in screen_text(app)
+
+
+@settings(max_examples=40)
+@given(st.lists(st.text(max_size=30), max_size=8))
+def test_plain_text_is_one_safe_line(parts: list[str]) -> None:
+    text = plain(tuple(Cell(part) for part in parts))
+    assert "\n" not in text and "\x1b" not in text
