@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import fcntl
 import logging
 import os
 import shutil
@@ -101,7 +102,13 @@ class ProcessNode:
         directory = self.options.directory.absolute()
         try:
             (directory / "pods").mkdir(parents=True, exist_ok=True, mode=0o700)
+            # Held until this process ends, however it does: a second node here would take the
+            # first one's containers for leftovers and end them.
+            self._lock = (directory / "lock").open("ab")
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             return directory.resolve()
+        except BlockingIOError as error:
+            raise UsageError("another node uses it", where=str(directory)) from error
         except OSError as error:
             raise UsageError(f"cannot be used: {error.strerror}", where=str(directory)) from error
 
@@ -182,6 +189,7 @@ class ProcessNode:
         await server.stop()
         await keeper.stop()
         await api.aclose()
+        self._lock.close()
 
 
 def _parser() -> argparse.ArgumentParser:

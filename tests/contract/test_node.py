@@ -6,11 +6,13 @@ import contextlib
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -725,6 +727,115 @@ def test_the_kubelet_port_asks_who_calls(pods: Pods) -> None:
             assert http.get(path).status_code == 401
             bad = {"Authorization": "Bearer wrong"}
             assert http.get(path, headers=bad).status_code == 401
+
+
+# --- the API server's absence
+
+
+class Relay:
+    """A way to the API server that can be cut, with all its connections, and joined again."""
+
+    def __init__(self, target: str) -> None:
+        host, port = target.removeprefix("https://").split(":")
+        self._target = (host, int(port))
+        self._cut = threading.Event()
+        self._open: list[socket.socket] = []
+        self.refused = 0
+        self._server = socket.create_server(("127.0.0.1", 0))
+        self.port = self._server.getsockname()[1]
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                near, _ = self._server.accept()
+                if self._cut.is_set():
+                    self.refused += 1
+                    near.close()
+                    continue
+                far = socket.create_connection(self._target)
+                self._open += [near, far]
+                for pair in ((near, far), (far, near)):
+                    threading.Thread(target=self._copy, args=pair, daemon=True).start()
+
+    @staticmethod
+    def _copy(source: socket.socket, sink: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while data := source.recv(65_536):
+                sink.sendall(data)
+        for end in (source, sink):
+            with contextlib.suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+
+    def cut(self) -> None:
+        """Close everything and take nothing new."""
+        self._cut.set()
+        for end in self._open:
+            with contextlib.suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+
+    def join(self) -> None:
+        """Take connections again."""
+        self._cut.clear()
+
+    def close(self) -> None:
+        """End it."""
+        self.cut()
+        self._server.close()
+        for end in self._open:
+            end.close()
+
+
+@pytest.fixture
+def relay(kube: Plane) -> Iterator[Relay]:
+    made = Relay(kube.server)
+    yield made
+    made.close()
+
+
+def test_what_happens_while_the_server_is_away_is_told_afterwards(
+    pods: Pods, relay: Relay, tmp_path: Path
+) -> None:
+    kube = pods.plane
+    config = tmp_path / "kubeconfig"
+    cluster = {"server": f"https://127.0.0.1:{relay.port}", "certificate-authority": str(kube.ca)}
+    document = {
+        "clusters": [{"name": "c", "cluster": cluster}],
+        "users": [{"name": "u", "user": {"token": kube.token}}],
+        "contexts": [{"name": kube.context, "context": {"cluster": "c", "user": "u"}}],
+    }
+    config.write_text(json.dumps(document))
+    node = Node(replace(kube, kubeconfig=config), tmp_path)
+    node.start()
+    try:
+        other = Pods(kube, node, pods.namespace, pods.client)
+        script = "echo up; while [ ! -e /flag/go ]; do sleep 0.05; done; exit 9"
+        mount = {"volumeMounts": [{"name": "f", "mountPath": "/flag"}]}
+        empty = [{"name": "f", "emptyDir": {}}]
+        other.shell("p", script, container=mount, volumes=empty)
+        other.shell("gone", "echo $$$$; sleep 1000")
+        other.said("p", "up")
+        pid = int(other.said("gone", "\n"))
+        relay.cut()
+        volumes = tmp_path / "d" / "pods" / other.get("p")["metadata"]["uid"] / "volumes"
+        (volumes / "f" / "go").touch()
+        other.client.delete(other.path("gone"), params={"gracePeriodSeconds": "0"})
+        other.shell("new", "true")
+        until(lambda: relay.refused >= 5, "the node has tried again")
+        assert alive(pid), "what the node cannot know it does not do"
+        began = time.monotonic()
+        before = relay.refused
+        until(lambda: time.monotonic() - began > 2, "two seconds have passed")
+        assert relay.refused - before < 60, "it does not try in a tight loop"
+        relay.join()
+        assert other.ended("p")["exitCode"] == 9
+        until(lambda: not alive(pid), "the pod that was deleted meanwhile is ended")
+        other.phase("new", "Succeeded")
+        assert node.is_ready()
+    finally:
+        node.stop()
+        pods.client.delete(f"/api/v1/nodes/{node.name}")
+    assert node.strays() == []
 
 
 # --- the node's own end

@@ -149,63 +149,64 @@ class Registration:
             if all(kept):
                 self._since[str(condition.get("type"))] = (str(kept[0]), str(kept[1]))
         await self.report(ready=True)
-        await self._renew()
+        if not await self._renew():
+            await self._create_lease()
 
     async def report(self, *, ready: bool) -> None:
         """Send the Node's status."""
         await self._api.merge(f"{self._path}/status", {"status": self._status(ready=ready)})
 
-    async def _renew(self) -> None:
-        now = micro_time(time.time())
-        spec = {
+    def _lease(self) -> Json:
+        return {
             "holderIdentity": self._options.name,
             "leaseDurationSeconds": _LEASE_SECONDS,
-            "renewTime": now,
+            "renewTime": micro_time(time.time()),
         }
+
+    async def _renew(self) -> bool:
+        """Renew the Lease; False if there is none."""
         try:
-            await self._api.merge(f"{_LEASES}/{self._options.name}", {"spec": spec})
+            await self._api.merge(f"{_LEASES}/{self._options.name}", {"spec": self._lease()})
         except ApiError as error:
-            if error.status != 404:
-                raise
-            owner = {
-                "apiVersion": "v1",
-                "kind": "Node",
-                "name": self._options.name,
-                "uid": self._uid,
-            }
-            await self._api.create(
-                _LEASES,
-                {
-                    "apiVersion": "coordination.k8s.io/v1",
-                    "kind": "Lease",
-                    "metadata": {"name": self._options.name, "ownerReferences": [owner]},
-                    "spec": spec,
-                },
-            )
+            if error.status == 404:
+                return False
+            raise
+        return True
+
+    async def _create_lease(self) -> None:
+        name = self._options.name
+        owner = {"apiVersion": "v1", "kind": "Node", "name": name, "uid": self._uid}
+        body = {
+            "apiVersion": "coordination.k8s.io/v1",
+            "kind": "Lease",
+            "metadata": {"name": name, "ownerReferences": [owner]},
+            "spec": self._lease(),
+        }
+        await self._api.create(_LEASES, body)
 
     async def keep(self) -> None:
-        """Renew the Lease every 10 s and the status every 5 minutes, until cancelled."""
+        """Renew the Lease every 10 s and the status every 5 minutes, until cancelled.
+
+        A Lease that is gone went with its Node; after trouble, or a sleep of the machine, the
+        control plane may have marked the Node: then it is registered anew.
+        """
         retry = BackOff(1.0, _RENEW)
-        reported = time.monotonic()
+        renewed = reported = time.time()
         while True:
             try:
-                await self._renew()
-                if time.monotonic() - reported > _STATUS:
+                late = not 0 <= time.time() - renewed < 2 * _RENEW
+                if late or not await self._renew():
+                    await self.register()
+                elif time.time() - reported > _STATUS:
                     await self.report(ready=True)
-                    reported = time.monotonic()
+                    reported = time.time()
+                renewed = time.time()
                 retry = BackOff(1.0, _RENEW)
                 await asyncio.sleep(_RENEW)
             except McpTuiError as error:
                 _LOG.warning("node %s: not renewed: %s", self._options.name, error)
+                renewed = 0.0
                 await asyncio.sleep(retry.step() or retry.step())
-                await self._again()
-
-    async def _again(self) -> None:
-        """After trouble: the Node may have been deleted or marked meanwhile."""
-        try:
-            await self.register()
-        except McpTuiError as error:
-            _LOG.info("node %s: not registered: %s", self._options.name, error)
 
     async def leave(self) -> None:
         """Mark the Node not ready, or delete it where the options say so."""
