@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
-from mcp_tui.domain.job import JobState, JobView
+from mcp_tui.domain.jobview import JobState, JobView
 from mcp_tui.domain.kube import Event, ObjectList, Pod
 from mcp_tui.domain.podlabels import pod_selector
 from mcp_tui.domain.run import Run
@@ -31,12 +31,15 @@ from mcp_tui.sources.kubernetes.resources import (
     TRAINJOBS,
     WORKLOADS,
     Resource,
+    Served,
     choose,
     discover,
 )
 from mcp_tui.sources.mlflow import MlflowClient
 from mcp_tui.store.jobs import JobStore
+from mcp_tui.store.queues import pending
 from mcp_tui.store.runs import RunTracker
+from mcp_tui.store.usage import POD_METRICS, VISIBILITY, measure, places
 
 _KINDS: Final[tuple[Resource[Any], ...]] = (JOBS, TRAINJOBS, PYTORCHJOBS, JOBSETS, RAYJOBS)
 _JOB_PODS: Final = "batch.kubernetes.io/job-name"
@@ -44,6 +47,8 @@ _PODS_EVERY: Final = 5.0
 _RUNS_EVERY: Final = 5.0
 _TICK: Final = 1.0
 _AT_ONCE: Final = 8
+_USED_EVERY: Final = 15.0
+_MEASURED: Final = 60
 _DISCOVER_AGAIN: Final = 300.0
 _RUNS: Final = 50
 _SPEAKING: Final = (HealthState.LIVE, HealthState.POLLING)
@@ -86,6 +91,8 @@ class JobsFeed:
         self._tracker = RunTracker()
         self.discovery_error = ""
         self._discovered = False
+        self._served: Served = frozenset()
+        self._measured_at = -1e9
         self._settled_runs: set[str] = set()
         self.mlflow_health = SourceHealth(name="mlflow", since=time.monotonic())
 
@@ -242,6 +249,7 @@ class JobsFeed:
                 found = choose(served, wanted)
                 if found is not None:
                     self._follow(found)
+            self._served = served
             if choose(served, PYTORCHJOBS) is not None:
                 for phase in ("Failed", "Pending"):
                     self._follow_pods(phase, "training.kubeflow.org/job-name")
@@ -276,6 +284,10 @@ class JobsFeed:
                 wanted.append(view)
         for start in range(0, len(wanted), _AT_ONCE):
             await asyncio.gather(*(self._fetch(view) for view in wanted[start : start + _AT_ONCE]))
+        if now - self._measured_at >= _USED_EVERY:
+            self._measured_at = now
+            await self._look_at_used()
+            await self._look_at_places()
         if len(self._looked) > 4_096:
             self._looked = {k: v for k, v in self._looked.items() if k in set(self._visible)}
 
@@ -313,6 +325,37 @@ class JobsFeed:
             # The reflector of the jobs tells how the server is; a cause is a thing more.
             return
         self._changed()
+
+    async def _look_at_used(self) -> None:
+        """What running jobs on screen use, where the cluster has a metrics API."""
+        if POD_METRICS not in self._served:
+            return
+        running = []
+        for uid in self._visible[:_MEASURED]:
+            view = self.store.table.get(uid)
+            if view is not None and view.ready:
+                running.append(view)
+        for start in range(0, len(running), _AT_ONCE):
+            found = await asyncio.gather(
+                *(measure(self.connection.kube, v) for v in running[start : start + _AT_ONCE])
+            )
+            for view, used in zip(running[start : start + _AT_ONCE], found, strict=True):
+                self.store.set_used(view.key.uid, used)
+
+    async def _look_at_places(self) -> None:
+        """Places in the queues of the jobs that wait on screen, as Kueue tells them."""
+        if not any(group == VISIBILITY for group, _, _ in self._served):
+            return
+        version = sorted(v for group, v, _ in self._served if group == VISIBILITY)[-1]
+        wanted = set()
+        for uid in self._visible:
+            workload = self.store.workload(uid)
+            if workload is not None and pending(workload):
+                wanted.add((workload.metadata.namespace, workload.spec.queue_name))
+        for namespace, queue in sorted(wanted)[:_AT_ONCE]:
+            found = await places(self.connection.kube, version, namespace, queue)
+            if found is not None:
+                self.store.queues.tell(namespace, found)
 
     async def _runs(self) -> None:
         """The newest metrics of the runs on screen; those of finished jobs once."""

@@ -9,12 +9,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from mcp_tui.domain.cause import Cause
-from mcp_tui.domain.job import JobState, JobView, view_job
+from mcp_tui.domain.job import view_job
+from mcp_tui.domain.jobview import JobState, JobView, Used
 from mcp_tui.domain.kinds import AnyJob
 from mcp_tui.domain.kube import Event, Pod
 from mcp_tui.domain.kube_custom import Workload
 from mcp_tui.domain.runfacts import RunFacts
 from mcp_tui.sources.kubernetes.reflector import Delta
+from mcp_tui.store.queues import Queues
 from mcp_tui.store.table import NO_CHANGE, Change, Table
 
 _LISTED = "listed"
@@ -38,6 +40,8 @@ class JobStore:
         self._children: dict[str, set[str]] = {}
         self._workloads: dict[str, Workload] = {}
         self._workload_owner: dict[str, str] = {}
+        self.queues = Queues()
+        self._used: dict[str, Used] = {}
         # Pods by job, by the source that told of them: watches and lists overlap.
         self._pods: dict[str, dict[str, dict[str, Pod]]] = {}
         self._pod_job: dict[tuple[str, str], str] = {}
@@ -81,11 +85,13 @@ class JobStore:
     def apply_workloads(self, delta: Delta[Workload]) -> None:
         """Take changes of Kueue's Workloads."""
         for workload in delta.upserts:
+            self.queues.put(workload)
             for owner in workload.metadata.owner_references:
                 self._workloads[owner.uid] = workload
                 self._workload_owner[workload.metadata.uid] = owner.uid
                 self._touch(owner.uid)
         for uid in delta.removes:
+            self.queues.drop(uid)
             owner_uid = self._workload_owner.pop(uid, "")
             current = self._workloads.get(owner_uid)
             if current is not None and current.metadata.uid == uid:
@@ -121,6 +127,19 @@ class JobStore:
         if self._events.get(uid) != events:
             self._events[uid] = events
             self._touch(uid)
+
+    def set_used(self, uid: str, used: Used | None) -> None:
+        """Take what a job's pods use now; None where nobody measures it."""
+        if self._used.get(uid) != used:
+            if used is None:
+                self._used.pop(uid, None)
+            else:
+                self._used[uid] = used
+            self._touch(uid)
+
+    def workload(self, uid: str) -> Workload | None:
+        """Kueue's view of a root job."""
+        return self._workloads.get(uid)
 
     def set_runs(self, facts: Mapping[str, RunFacts]) -> None:
         """Take what is newly known of runs."""
@@ -198,13 +217,16 @@ class JobStore:
     def _view(self, uid: str, now: float) -> JobView:
         job = self._jobs[uid]
         run = self._run_of(uid)
+        workload = self._workloads.get(uid)
         view = view_job(
             job,
             context=self.context,
             now=now,
             pods=self.pods(uid),
             children=self.children(uid),
-            workload=self._workloads.get(uid),
+            workload=workload,
+            queue_position=self.queues.place(workload) if workload is not None else None,
+            used=self._used.get(uid),
             run=run,
             events=self._events.get(uid, ()),
             kept=self._causes.get(uid),
@@ -245,6 +267,7 @@ class JobStore:
             for pod in pods:
                 self._pod_job.pop((source, pod), None)
         self._events.pop(uid, None)
+        self._used.pop(uid, None)
         self._causes.pop(uid, None)
         old = self.table.get(uid)
         if old is not None and old.run_id:

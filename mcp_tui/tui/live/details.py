@@ -69,13 +69,12 @@ class LiveDetails:
             ("commit", " ".join(filter(None, (view.commit, view.branch, view.git_url)))),
             ("run", view.run_id + (f" ({view.run_note})" if view.run_note else "")),
             ("owner", view.owner),
-            ("queue", self._queue(view)),
+            ("queue", self._queue(live, view)),
             ("parent", view.parent),
             ("labels", "  ".join(f"{k}={v}" for k, v in sorted(view.labels.items()))),
             ("uid", view.key.uid),
         ]
         lines += [_fact(name, clean_line(text)) for name, text in facts if text]
-        _ = live
         return lines
 
     @staticmethod
@@ -114,11 +113,14 @@ class LiveDetails:
         return ", ".join(parts)
 
     @staticmethod
-    def _queue(view: JobView) -> str:
+    def _queue(live: Live, view: JobView) -> str:
         if not view.queue:
             return ""
         place = f", place {view.queue_position}" if view.queue_position is not None else ""
-        return view.queue + place
+        workload = live.store.workload(view.key.uid)
+        holders = live.store.queues.holders(workload) if workload and place else []
+        held = f"; quota is held by {', '.join(holders)}" if holders else ""
+        return view.queue + place + held
 
     async def preview(self, key: str) -> Sequence[Line]:
         """The headline, the run's newest, the last log lines, the next keys."""
@@ -284,11 +286,14 @@ class LiveDetails:
         )
         if view.state.over:
             reader.done.set()
+        pods: set[str] = set()
         async for batch in reader.batches():
+            pods.update(record.pod for record in batch)
+            several = len(pods) > 1
             current = self._backend.jobs.view(key)
             if current is None or current.state.over:
                 reader.done.set()
-            yield [LogLine(text=r.text, at=r.at, source=r.pod) for r in batch]
+            yield [LogLine(text=r.text, at=r.at, source=r.pod if several else "") for r in batch]
 
 
 def _plain(line: Line) -> str:

@@ -255,9 +255,11 @@ class JobsModel:
             case "done":
                 return Cell(view.done_text(), tone)
             case "memory":
-                return Cell(format_bytes(view.memory) if view.memory else "", tone)
+                used = view.used.memory if view.used is not None else None
+                return Cell(_of(used, view.memory, format_bytes), tone)
             case "cpu":
-                return Cell(format_cpu(view.cpu) if view.cpu else "", tone)
+                used = view.used.cpu if view.used is not None else None
+                return Cell(_of(used, view.cpu, format_cpu), tone)
             case "accelerators":
                 return Cell(f"{view.accelerators:g}" if view.accelerators else "", tone)
             case "commit":
@@ -317,3 +319,9 @@ class JobsModel:
         if column_id in _SORTS and (column_id, reverse) != self._sort:
             self._sort = (column_id, reverse)
             self._rebuild()
+
+
+def _of(used: float | None, requested: float, form: Callable[[float], str]) -> str:
+    """``3.1Gi/64Gi`` where it is measured, else what is asked for."""
+    asked = form(requested) if requested else ""
+    return f"{form(used)}/{asked or '-'}" if used is not None else asked
