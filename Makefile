@@ -30,7 +30,8 @@ $(VENV)/.stamp: pyproject.toml .constraints.txt
 quick: venv ## the tests that need no server, in under 40 s
 	$(PYTEST) -q -n $(WORKERS) -m 'not real' tests/unit tests/tui
 
-test: venv system ## every test, on the real control plane (built on first use, about 10 minutes)
+test: venv system ## every test, on the real control plane (its first build takes 15 minutes)
+	$(BIN)/python -m tests.cluster build --with kubeflow
 	$(PYTEST) -n $(WORKERS) --dist worksteal tests
 
 lint: venv ## ruff, formatting, types, and the one-way rule of imports

@@ -79,24 +79,61 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     shutil.rmtree(run, ignore_errors=True)
 
 
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
-    """End the process of a test that runs far too long; xdist reports it and goes on."""
+class Watchdog:
+    """Ends this process when one test runs far too long; xdist reports that and goes on."""
 
-    def hung() -> None:
-        with Path(os.environ[_RUN], "hung.log").open("a") as log:
-            log.write(f"{item.nodeid} took more than {_TEST_LIMIT:.0f} s\n")
+    def __init__(self) -> None:
+        self._test = ""
+        self._timer: threading.Timer | None = None
+
+    def start(self, test: str) -> None:
+        """Give ``test`` its time."""
+        self.stop()
+        self._test = test
+        self._timer = threading.Timer(_TEST_LIMIT, self._hung)
+        self._timer.daemon = True
+        self._timer.start()
+
+    def stop(self) -> None:
+        """Take the limit away: the test ended."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    @contextlib.contextmanager
+    def paused(self) -> Iterator[None]:
+        """Do not count what is done meanwhile: building servers takes as long as it takes."""
+        self.stop()
+        try:
+            yield
+        finally:
+            self.start(self._test)
+
+    def _hung(self) -> None:
+        with Path(os.environ[_RUN], f"hung-{os.getpid()}.log").open("w") as log:
+            log.write(f"\n{self._test} took more than {_TEST_LIMIT:.0f} s\n")
+            log.flush()
             faulthandler.dump_traceback(file=log, all_threads=True)
-        sys.__stderr__ and sys.__stderr__.write(Path(log.name).read_text())
         os._exit(3)
 
-    timer = threading.Timer(_TEST_LIMIT, hung)
-    timer.daemon = True
-    timer.start()
+
+_watchdog = Watchdog()
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say where a test hung."""
+    for log in sorted(Path(os.environ[_RUN]).glob("hung-*.log")):
+        terminalreporter.write_line(log.read_text())
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
+    """Bound the time of every test."""
+    _watchdog.start(item.nodeid)
     try:
         return (yield)
     finally:
-        timer.cancel()
+        _watchdog.stop()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -135,7 +172,7 @@ def _shared(
     """The ground ``name`` of this run, started by whichever worker comes first."""
     run = Path(os.environ[_RUN])
     failed = run / f"{name}.failed"
-    with locked(run / f"{name}.lock"):
+    with _watchdog.paused(), locked(run / f"{name}.lock"):
         if failed.exists():
             raise GroundError(failed.read_text())
         if read_state(run / name) is not None:
