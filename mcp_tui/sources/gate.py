@@ -141,7 +141,8 @@ class Gate:
             f"{scheme}:{service}:{port}" if scheme else f"{service}:{port}" if port else service
         )
         prefix = f"/api/v1/namespaces/{namespace}/services/{target}/proxy"
-        if _SERVICE_PROXY.fullmatch(prefix) is None:
+        match = _SERVICE_PROXY.fullmatch(prefix)
+        if match is None or match[2] is not None:
             raise RefusedError(
                 f"not a service: {clean_line(namespace)}/{clean_line(target)}",
                 hint="write it as namespace/name:port",

@@ -22,7 +22,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from mcp_tui.domain.text import clean
-from mcp_tui.errors import ApiError, RefusedError, UnreachableError, UsageError
+from mcp_tui.errors import RefusedError, UnreachableError, UsageError
 from mcp_tui.sources.kubernetes.kubeconfig import ClusterInfo, ExecPlugin
 
 MAX_OUTPUT: Final = 1024 * 1024
@@ -69,10 +69,12 @@ async def run_plugin(
     """
     full_env = {**env, **dict(plugin.env), "KUBERNETES_EXEC_INFO": _exec_info(plugin, cluster)}
     command = plugin.command_line()
-    process, terminal = await _start(plugin, full_env, command)
+    output, terminal = _Output(), _Terminal()
+    process: asyncio.subprocess.Process | None = None
     try:
         async with asyncio.timeout(deadline):
-            out = await _collect(process, terminal, command, prompt_after)
+            process = await _start(plugin, full_env, command, output, terminal)
+            out = await _collect(process, output, terminal, command, prompt_after)
     except TimeoutError:
         raise UnreachableError(
             f"the credential plugin did not end within {deadline:g} s{_said(terminal)}",
@@ -80,7 +82,9 @@ async def run_plugin(
             hint="run it in a terminal to see what it waits for",
         ) from None
     finally:
-        await _end(process)
+        if process is not None:
+            await _end(process)
+        output.close()
         terminal.close()
     if process.returncode != 0:
         hint = plugin.install_hint or "run it in a terminal; you may have to log in again"
@@ -92,124 +96,147 @@ async def run_plugin(
     return parse_credential(out, plugin, where=command)
 
 
-class _Terminal:
-    """The master side of the plugin's pseudo-terminal; keeps the newest of what was written."""
+class _Reader:
+    """Reads a descriptor as it fills; the other end belongs to the plugin."""
 
-    def __init__(self) -> None:
-        self.master, self.slave = os.openpty()
-        os.set_blocking(self.master, False)
-        self.said = b""
-        self.last_at = time.monotonic()
-        self._echo = self._echoes()
+    def __init__(self, ours: int, theirs: int) -> None:
+        self.ours, self.theirs = ours, theirs
+        os.set_blocking(ours, False)
+        self.data = b""
+        self.ended = asyncio.Event()
         self._loop = asyncio.get_running_loop()
-        self._loop.add_reader(self.master, self._read)
+        self._loop.add_reader(ours, self._read)
 
     def _read(self) -> None:
         try:
-            chunk = os.read(self.master, 4096)
+            chunk = os.read(self.ours, 65_536)
         except BlockingIOError:
             return
-        except OSError:  # EIO: every slave is closed
+        except OSError:  # EIO: every slave of the terminal is closed
             chunk = b""
-        if not chunk:
-            self._loop.remove_reader(self.master)
-            return
-        self.last_at = time.monotonic()
-        self.said = (self.said + chunk)[-MAX_SAID:]
+        if chunk:
+            self.take(chunk)
+        else:
+            self._loop.remove_reader(self.ours)
+            self.ended.set()
+
+    def take(self, chunk: bytes) -> None:
+        """Keep what came."""
+        raise NotImplementedError
+
+    def started(self) -> None:
+        """The plugin has its end now; ours of it must not keep it open."""
+        if self.theirs >= 0:
+            os.close(self.theirs)
+            self.theirs = -1
+
+    def close(self) -> None:
+        """Close both ends."""
+        self.started()
+        if self.ours >= 0:
+            self._loop.remove_reader(self.ours)
+            os.close(self.ours)
+            self.ours = -1
+
+
+class _Output(_Reader):
+    """The plugin's standard output.
+
+    A pipe of our own: asyncio's would make ``wait`` last until every process that the plugin left
+    behind has closed it too.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(*os.pipe())
+        self.size = 0
+
+    def take(self, chunk: bytes) -> None:
+        self.size += len(chunk)
+        if self.size <= MAX_OUTPUT:
+            self.data += chunk
+
+
+class _Terminal(_Reader):
+    """The master side of the plugin's pseudo-terminal; keeps the newest of what was written."""
+
+    def __init__(self) -> None:
+        super().__init__(*os.openpty())
+        self._last_at = time.monotonic()
+        self._echo = self._echoes()
+
+    def take(self, chunk: bytes) -> None:
+        self._last_at = time.monotonic()
+        self.data = (self.data + chunk)[-MAX_SAID:]
 
     def _echoes(self) -> bool:
         with contextlib.suppress(termios.error, OSError):
-            return bool(termios.tcgetattr(self.master)[3] & termios.ECHO)
+            return bool(termios.tcgetattr(self.ours)[3] & termios.ECHO)
         return True
 
     def prompting(self, after: float) -> bool:
         """Whether the plugin seems to wait for input: echo turned off, or a line left open."""
         if self._echo and not self._echoes():
             return True
-        is_open = bool(self.said.strip()) and not self.said.endswith((b"\n", b"\r"))
-        return is_open and time.monotonic() - self.last_at >= after
-
-    def close_slave(self) -> None:
-        if self.slave >= 0:
-            os.close(self.slave)
-            self.slave = -1
-
-    def close(self) -> None:
-        self.close_slave()
-        if self.master >= 0:
-            self._loop.remove_reader(self.master)
-            os.close(self.master)
-            self.master = -1
+        is_open = bool(self.data.strip()) and not self.data.endswith((b"\n", b"\r"))
+        return is_open and time.monotonic() - self._last_at >= after
 
 
 async def _start(
-    plugin: ExecPlugin, env: Mapping[str, str], command: str
-) -> tuple[asyncio.subprocess.Process, _Terminal]:
-    terminal = _Terminal()
+    plugin: ExecPlugin, env: Mapping[str, str], command: str, output: _Output, terminal: _Terminal
+) -> asyncio.subprocess.Process:
     never = plugin.interactive_mode == "Never"
     try:
         process = await asyncio.create_subprocess_exec(
             plugin.command,
             *plugin.args,
-            stdin=asyncio.subprocess.DEVNULL if never else terminal.slave,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=terminal.slave,
+            stdin=asyncio.subprocess.DEVNULL if never else terminal.theirs,
+            stdout=output.theirs,
+            stderr=terminal.theirs,
             env=dict(env),
             start_new_session=True,
         )
     except FileNotFoundError:
-        terminal.close()
         raise UsageError(
             "the credential plugin is not installed",
             where=command,
             hint=plugin.install_hint or "install it, or correct `exec.command` in the kubeconfig",
         ) from None
     except (OSError, ValueError) as error:
-        terminal.close()
         reason = getattr(error, "strerror", None) or "malformed command"
         raise UsageError(f"the credential plugin cannot be run: {reason}", where=command) from None
-    except BaseException:
-        terminal.close()
-        raise
-    terminal.close_slave()
-    return process, terminal
+    output.started()
+    terminal.started()
+    return process
 
 
 async def _collect(
-    process: asyncio.subprocess.Process, terminal: _Terminal, command: str, prompt_after: float
+    process: asyncio.subprocess.Process,
+    output: _Output,
+    terminal: _Terminal,
+    command: str,
+    prompt_after: float,
 ) -> bytes:
-    assert process.stdout is not None
-    out = bytearray()
-    reader = process.stdout
-    reading = asyncio.ensure_future(_read_all(reader, out, command))
     ended = asyncio.ensure_future(process.wait())
     try:
         while not ended.done():
             await asyncio.wait((ended,), timeout=0.2)
-            if reading.done():
-                reading.result()
-            if not ended.done() and not out and terminal.prompting(prompt_after):
+            if output.size > MAX_OUTPUT:
+                raise UsageError("the credential plugin prints too much", where=command)
+            if not ended.done() and not output.size and terminal.prompting(prompt_after):
                 raise RefusedError(
                     f"the credential plugin wants input{_said(terminal)}",
                     where=command,
                     hint="run it once in another terminal, then try again",
                 )
-        # A process that it left behind may hold its standard output open for ever.
-        await asyncio.wait((reading,), timeout=1.0)
-        if reading.done():
-            reading.result()
+        # What it said lies in the pipe, but a process that it left behind may hold the pipe open.
+        for reader in (output, terminal):
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(0.5):
+                    await reader.ended.wait()
     finally:
-        for task in (reading, ended):
-            task.cancel()
-        await asyncio.gather(reading, ended, return_exceptions=True)
-    return bytes(out)
-
-
-async def _read_all(reader: asyncio.StreamReader, out: bytearray, command: str) -> None:
-    while chunk := await reader.read(65_536):
-        out += chunk
-        if len(out) > MAX_OUTPUT:
-            raise UsageError("the credential plugin prints too much", where=command)
+        ended.cancel()
+        await asyncio.gather(ended, return_exceptions=True)
+    return output.data
 
 
 async def _end(process: asyncio.subprocess.Process) -> None:
@@ -218,14 +245,10 @@ async def _end(process: asyncio.subprocess.Process) -> None:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(process.pid, signal.SIGKILL)
         await asyncio.shield(process.wait())
-    # The transport holds the pipe open as long as anything else does.
-    transport = getattr(process, "_transport", None)
-    if transport is not None:
-        transport.close()
 
 
 def _said(terminal: _Terminal) -> str:
-    lines = clean(terminal.said.decode("utf-8", "replace").replace("\r", "\n")).splitlines()
+    lines = clean(terminal.data.decode("utf-8", "replace").replace("\r", "\n")).splitlines()
     shown = [line.strip() for line in lines if line.strip()][-3:]
     return f': "{" / ".join(shown)[-400:]}"' if shown else ""
 
@@ -310,8 +333,3 @@ def _expiry(value: object, where: str) -> float | None:
         raise UsageError(
             "the credential plugin's expirationTimestamp is no time", where=where
         ) from None
-
-
-def unauthorized(error: Exception) -> bool:
-    """Whether an error is the server's refusal of our credentials (401)."""
-    return isinstance(error, ApiError) and error.status == 401
