@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 import os
@@ -19,6 +20,8 @@ from typing import Any
 import httpx
 import pytest
 
+from mcp_tui.demo.node import NodeOptions, ProcessNode, read_access
+from mcp_tui.errors import UsageError
 from tests.cluster.ground import kubectl
 from tests.cluster.plane import REPO
 from tests.conftest import Plane
@@ -884,3 +887,35 @@ def test_a_node_that_stops_ends_its_pods_and_says_so(other: Pods) -> None:
     assert pod["status"]["reason"] == "Terminated"
     assert conditions(pod)["DisruptionTarget"]["reason"] == "TerminationByKubelet"
     assert not other.node.is_ready()
+
+
+async def test_a_node_runs_inside_a_program(
+    kube: Plane, kube_namespace: str, tmp_path: Path
+) -> None:
+    name = f"node-t-{os.getpid()}-{os.urandom(3).hex()}"
+    options = NodeOptions(
+        name, tmp_path / "d", taints=(f"{TAINT}=x:NoSchedule",), gpus=2, delete_node=True,
+        labels={"pool": "tests"},
+    )  # fmt: skip
+    node = ProcessNode(options, read_access(kube.kubeconfig, kube.context))
+    task = asyncio.create_task(node.run())
+    async with asyncio.timeout(60):
+        await node.ready.wait()
+    with kube.client() as client:
+        found = client.get(f"/api/v1/nodes/{name}").json()
+        assert found["status"]["allocatable"]["nvidia.com/gpu"] == "2"
+        assert found["metadata"]["labels"]["pool"] == "tests"
+        with pytest.raises(UsageError, match="another node uses it"):
+            await ProcessNode(options, read_access(kube.kubeconfig, kube.context)).run()
+        shell = Node(kube, tmp_path)
+        shell.name = name
+        pods = Pods(kube, shell, kube_namespace, client)
+        await asyncio.to_thread(pods.shell, "p", "echo $$$$; trap '' TERM; sleep 100")
+        pid = int(await asyncio.to_thread(pods.said, "p", "\n"))
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert not alive(pid)
+        assert client.get(f"/api/v1/nodes/{name}").status_code == 404
+        left = {t for t in asyncio.all_tasks() if t is not asyncio.current_task()}
+        assert left == set()
