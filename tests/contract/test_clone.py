@@ -29,9 +29,12 @@ class Handler(SimpleHTTPRequestHandler):
 
     seen: list[str | None]
     redirect: str
+    redirects_anybody: bool
 
-    def __init__(self, *args: Any, seen: list[str | None], redirect: str, **kw: Any) -> None:
-        self.seen, self.redirect = seen, redirect
+    def __init__(
+        self, *args: Any, seen: list[str | None], redirect: str, anybody: bool, **kw: Any
+    ) -> None:
+        self.seen, self.redirect, self.redirects_anybody = seen, redirect, anybody
         super().__init__(*args, **kw)
 
     def address_string(self) -> str:
@@ -42,7 +45,7 @@ class Handler(SimpleHTTPRequestHandler):
 
     def do_GET(self) -> None:
         self.seen.append(self.headers.get("Authorization"))
-        if self.headers.get("Authorization") != EXPECTED:
+        if self.headers.get("Authorization") != EXPECTED and not self.redirects_anybody:
             self.send_response(401)
             self.send_header("WWW-Authenticate", 'Basic realm="code"')
             self.send_header("Content-Length", "0")
@@ -57,9 +60,11 @@ class Handler(SimpleHTTPRequestHandler):
 
 
 @contextmanager
-def serve(folder: Path, *, redirect: str = "") -> Iterator[tuple[str, list[str | None]]]:
+def serve(
+    folder: Path, *, redirect: str = "", anybody: bool = False
+) -> Iterator[tuple[str, list[str | None]]]:
     seen: list[str | None] = []
-    handler = partial(Handler, directory=str(folder), seen=seen, redirect=redirect)
+    handler = partial(Handler, directory=str(folder), seen=seen, redirect=redirect, anybody=anybody)
     server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
     thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
     thread.start()
@@ -142,13 +147,17 @@ def test_a_wrong_password_fails_without_asking(served: tuple[Path, str], tmp_pat
     assert "wr0ng" not in done.stdout + done.stderr
 
 
+@pytest.mark.parametrize("anybody", [False, True])
 def test_a_redirect_to_another_host_gets_no_credential(
-    served: tuple[Path, str], tmp_path: Path
+    served: tuple[Path, str], tmp_path: Path, anybody: bool
 ) -> None:
     folder, commit = served
-    with serve(folder) as (elsewhere, stolen), serve(folder, redirect=elsewhere) as (url, asked):
+    with (
+        serve(folder) as (elsewhere, stolen),
+        serve(folder, redirect=elsewhere, anybody=anybody) as (url, asked),
+    ):
         done = clone(tmp_path / "w", f"{url}/a.git", commit)
-    assert EXPECTED in asked
+    assert anybody or EXPECTED in asked
     assert stolen, "the redirect was not followed, so that nothing is proved"
     assert set(stolen) == {None}
     assert done.returncode == 65

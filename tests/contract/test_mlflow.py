@@ -243,6 +243,18 @@ async def test_a_kept_connection_that_was_closed_is_no_error_for_a_read(
     await through.aclose()
 
 
+async def test_a_kept_connection_that_was_closed_never_sends_a_write_again(
+    proxy: FaultProxy, experiment: str
+) -> None:
+    through = client(proxy.url)
+    await through.search_runs([experiment])
+    proxy.add(Fault(act=Cut(), path="runs/create", times=1))
+    with pytest.raises(UnknownOutcomeError):
+        await through.create_run(experiment, run_name="r", tags={}, start_time_ms=NOW)
+    assert proxy.count("runs/create") == 1
+    await through.aclose()
+
+
 async def test_nobody_there_and_a_silent_server_end_soon() -> None:
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))

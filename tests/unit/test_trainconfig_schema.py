@@ -112,6 +112,27 @@ def test_both_judge_odd_values_alike(field: str) -> None:
         assert accepted(config) == VALIDATOR.is_valid(config), (field, value)
 
 
+@pytest.mark.parametrize(
+    ("field", "make", "limit"),
+    [
+        ("env", lambda text: {"A": text}, 8_192),
+        ("parameters", lambda text: {"a": text}, 6_000),
+        ("parameters", lambda text: {text: "a"}, 250),
+        ("annotations", lambda text: {"a": text}, 8_192),
+        ("command", lambda text: text, 16_384),
+        ("command", lambda text: [text], 16_384),
+        ("name", lambda text: text, 40),
+        ("experiment", lambda text: text, 500),
+        ("secrets_from", lambda text: ["a"] * len(text), 20),
+        ("env", lambda text: {f"A{i}": "x" for i in range(len(text))}, 200),
+    ],
+)
+def test_both_draw_the_same_line_at_lengths(field: str, make: Any, limit: int) -> None:
+    for length in (limit, limit + 1):
+        config = {**BASE, field: make("a" * length)}
+        assert accepted(config) == VALIDATOR.is_valid(config) == (length == limit)
+
+
 _WORDS = st.text(alphabet="abzAZ019-_./:@= é$#?~+", min_size=0, max_size=12)
 _LEAVES = st.one_of(
     _WORDS,
