@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import locale
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
@@ -246,6 +246,21 @@ class Console(App[int], inherit_bindings=False):
         del rest
         self.submit()
 
+    def _command_retry(self, rest: str) -> None:
+        changes: dict[str, str] = {}
+        for part in rest.split():
+            name, equals, value = part.partition("=")
+            if not equals or not name or not value:
+                self.say(f"not a change: {one_line(part)}; write memory=128Gi", "error")
+                return
+            changes[name] = value
+        front: Screen[object] = self.screen
+        subject = getattr(front, "subject", None)
+        if subject is None or self.pane is None:
+            self.say("nothing to retry here")
+            return
+        self.plan(Verb.RETRY, subject(), self.pane.model, changes)
+
     def _command_unmark(self, rest: str) -> None:
         del rest
         if self.pane is not None:
@@ -308,7 +323,13 @@ class Console(App[int], inherit_bindings=False):
 
             self.push_screen(SubmitScreen())
 
-    def plan(self, verb: Verb, keys: Sequence[str], model: PaneModel) -> None:
+    def plan(
+        self,
+        verb: Verb,
+        keys: Sequence[str],
+        model: PaneModel,
+        changes: Mapping[str, str] | None = None,
+    ) -> None:
         """Plan a verb on objects, then show the plan."""
         if not self._may_write(verb.value):
             return
@@ -321,13 +342,18 @@ class Console(App[int], inherit_bindings=False):
             + (f" and {len(keys) - 1} more" if len(keys) > 1 else "")
         )
         self.run_worker(
-            self._plan(verb, keys, hidden), group="plan", exclusive=True, exit_on_error=False
+            self._plan(verb, keys, hidden, changes),
+            group="plan",
+            exclusive=True,
+            exit_on_error=False,
         )
 
-    async def _plan(self, verb: Verb, keys: Sequence[str], hidden: int) -> None:
+    async def _plan(
+        self, verb: Verb, keys: Sequence[str], hidden: int, changes: Mapping[str, str] | None
+    ) -> None:
         try:
             async with asyncio.timeout(30):
-                plan = await self.backend.actions.plan(verb, keys)
+                plan = await self.backend.actions.plan(verb, keys, changes)
         except McpTuiError as error:
             self.say(error.line(), "error")
             return

@@ -31,6 +31,7 @@ COMMANDS: tuple[Command, ...] = (
     Command("sort", "sort by a column; urgency for the pane's own order", "column"),
     Command("theme", "another colour scheme", "theme"),
     Command("submit", "plan a new job"),
+    Command("retry", "plan a new try with changes: memory=128Gi cpu=8", "text"),
     Command("unmark", "clear all marks"),
     Command("refresh", "ask the sources again now"),
     Command("help", "every key and command", "", ("h",)),

@@ -301,6 +301,7 @@ class FakeActions:
         self.backend = backend
         self.planned: list[tuple[Verb, tuple[str, ...]]] = []
         self.applied: list[Plan] = []
+        self.changes: dict[str, str] = {}
         self.release = asyncio.Event()
         self.outcome = OutcomeStatus.PROVEN
         self.confirmation = Confirmation.TYPED
@@ -310,6 +311,7 @@ class FakeActions:
         self, verb: Verb, keys: Sequence[str], changes: Mapping[str, str] | None = None
     ) -> Plan:
         self.planned.append((verb, tuple(keys)))
+        self.changes = dict(changes or {})
         return self.make(verb, keys)
 
     def make(self, verb: Verb, keys: Sequence[str]) -> Plan:

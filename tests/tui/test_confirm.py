@@ -238,3 +238,14 @@ async def test_the_submit_editor_keeps_its_text_and_shows_the_place_of_a_fault()
         await pilot.press("ctrl+o")
         await until(pilot, lambda: isinstance(app.screen, ConfirmScreen))
         assert "submit" in screen_text(app)
+
+
+async def test_a_retry_with_changes_is_a_command() -> None:
+    backend = FakeBackend()
+    async with console(backend) as (app, pilot):
+        await pilot.press(":", *"retry memory", "enter")
+        assert "not a change: memory" in screen_text(app)
+        await pilot.press(":", *"retry memory=128Gi", "enter")
+        await until(pilot, lambda: isinstance(app.screen, ConfirmScreen))
+        assert backend.actions.planned[0][0] == "retry"
+        assert backend.actions.changes == {"memory": "128Gi"}

@@ -219,6 +219,9 @@ class JobsScreen(PaneScreen, inherit_bindings=False):
     def sync(self) -> None:
         """Take the model as it is now, and tell which rows are looked at."""
         super().sync()
+        self._tell_visible()
+
+    def _tell_visible(self) -> None:
         visible = self.table.visible_keys
         if visible != self._visible:
             self._visible = visible
@@ -237,6 +240,7 @@ class JobsScreen(PaneScreen, inherit_bindings=False):
     def on_vtable_cursor_moved(self, message: VTable.CursorMoved) -> None:
         """Fetch the preview after a short rest, so that the cursor never waits for it."""
         message.stop()
+        self._tell_visible()
         if self._rest is not None:
             self._rest.stop()
         self._rest = self.set_timer(REST, self._rested)
@@ -303,6 +307,10 @@ class JobsScreen(PaneScreen, inherit_bindings=False):
         self._detail("Run")
 
     # -- acting -----------------------------------------------------------------------------
+
+    def subject(self) -> tuple[str, ...]:
+        """What an action is about."""
+        return self.table.chosen()
 
     def action_submit(self) -> None:
         """Plan a new job."""

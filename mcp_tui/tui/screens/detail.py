@@ -351,6 +351,10 @@ class DetailScreen(ViewKeys, inherit_bindings=False):
             return False
         return True
 
+    def subject(self) -> tuple[str, ...]:
+        """What an action is about: this job alone."""
+        return (self.key,)
+
     def action_submit(self) -> None:
         """Plan a new job."""
         if self._acts():
