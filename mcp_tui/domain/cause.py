@@ -146,7 +146,9 @@ def _failed(
     symptom = reason in _SYMPTOMS
     message = messages.first_line(first.message)
     if symptom:
-        message = f"{whole.failed} failed" if whole.failed and not whole.counts_jobs else ""
+        jobs = [part.failed for part in parts if part.kind == "Job"]
+        count = sum(jobs) if jobs or whole.counts_jobs else whole.failed
+        message = f"{count:,} failed" if count > 0 else ""
         if whole.failed_indexes:
             message = shorten(f"indexes {one_line(whole.failed_indexes)} failed", 80)
     return Cause(
