@@ -408,7 +408,7 @@ def test_a_pod_failure_policy_outlives_its_pod(site: Site) -> None:
     ("limit", "reason"),
     [({}, "FailedIndexes"), ({"maxFailedIndexes": 0}, "MaxFailedIndexesExceeded")],
 )
-def test_failed_indexes(site: Site, limit: dict[str, int], reason: str) -> None:
+def test_failed_indexes(site: Site, limit: dict[str, Any], reason: str) -> None:
     name = site.make_job(
         backoffLimit=None,
         backoffLimitPerIndex=0,
@@ -573,7 +573,7 @@ def test_a_train_job_over_a_job_set_over_a_job(site: Site) -> None:
     )
     site.status(f"{train_path}/llm", {"conditions": reason, "jobsStatus": counts})
 
-    everything = [
+    everything: list[AnyJob] = [
         site.get(TrainJob, f"{train_path}/llm"),
         site.get(JobSet, f"{set_path}/llm"),
         child,
