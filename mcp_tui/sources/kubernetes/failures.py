@@ -82,7 +82,8 @@ def explain(error: BaseException, *, server: str) -> tuple[str, str]:
                 f"the server's certificate is not accepted: {one_line(each.verify_message)}",
                 "",
             )
-        if isinstance(each, ssl.SSLError):
+        # A read that was given up while TLS wanted more bytes is no TLS failure.
+        if isinstance(each, ssl.SSLError) and not isinstance(each, ssl.SSLWantReadError):
             return _tls(each)
         if isinstance(each, socket.gaierror):
             return f"the name of {host} is not known", "check the server's address and your VPN"

@@ -350,6 +350,8 @@ class KubeClient:
         httpx = load_httpx()
         try:
             return await self._send(call, read_timeout)
+        except httpx.ReadTimeout:
+            self._silent(call, read_timeout)
         except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
             self._raise(call, error)
 
@@ -443,10 +445,7 @@ class KubeClient:
             async for chunk in response.aiter_bytes():
                 yield chunk
         except httpx.ReadTimeout:
-            raise UnreachableError(
-                f"nothing came for {read_timeout:g} s; the connection counts as dead",
-                where=self.where(call.method, call.path),
-            ) from None
+            self._silent(call, read_timeout)
         except (httpx.HTTPError, httpx.StreamError, OSError) as error:
             self._raise(call, error)
 
@@ -456,6 +455,12 @@ class KubeClient:
         if when is not None:
             ours = (started + time.time()) / 2
             self.clock_skew = when.timestamp() + 0.5 - ours
+
+    def _silent(self, call: _Call, read_timeout: float) -> NoReturn:
+        raise UnreachableError(
+            f"nothing came for {read_timeout:g} s; the connection counts as dead",
+            where=self.where(call.method, call.path),
+        ) from None
 
     def _raise(self, call: _Call, error: BaseException) -> NoReturn:
         what, hint = failures.explain(error, server=self.context.server)
