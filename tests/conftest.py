@@ -10,11 +10,13 @@ from __future__ import annotations
 
 import contextlib
 import faulthandler
+import functools
 import json
 import os
 import secrets
 import shutil
 import signal
+import ssl
 import subprocess
 import sys
 import tempfile
@@ -231,6 +233,11 @@ def namespace(ground: Ground) -> Iterator[str]:
 # --- the real and the embedded plane behind one face
 
 
+@functools.cache
+def _trusting(ca: Path) -> ssl.SSLContext:
+    return ssl.create_default_context(cafile=str(ca))
+
+
 @dataclass(frozen=True)
 class Plane:
     """A running API server: ``name`` is ``real`` or ``embedded``."""
@@ -247,7 +254,7 @@ class Plane:
         return httpx.Client(
             base_url=self.server,
             headers={"Authorization": f"Bearer {self.token}"},
-            verify=str(self.ca) if self.ca else True,
+            verify=_trusting(self.ca) if self.ca else True,
             timeout=30.0,
             trust_env=False,
         )
