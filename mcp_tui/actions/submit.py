@@ -195,10 +195,6 @@ def _run_writes(
         # another text (1e-3 and 0.001): as tags they are on record and cannot break a run.
         **{f"{keys.TAG_PARAM}{k}": v for k, v in config.parameters.items()},
     }
-    for number, data in enumerate(config.data):
-        tags[f"{keys.TAG_DATA}{number}"] = " ".join(
-            part for part in (data.name, data.digest, data.source) if part
-        )
     writes.append(
         create_run(
             experiment_id, name=submission.name, plan_id=plan_id, user=user, now=now, tags=tags
@@ -218,7 +214,33 @@ def _run_writes(
                 optional=True,
             )
         )
+    if config.data:
+        writes.append(_data_write(config))
     return writes
+
+
+def _data_write(config: TrainConfig) -> Write:
+    """The data sets as inputs of the run: what MLflow shows as its data version."""
+    datasets = [
+        {
+            "dataset": {
+                "name": data.name,
+                "digest": data.digest or "unknown",
+                "source_type": "uri",
+                "source": data.source,
+            },
+            "tags": [{"key": "mlflow.data.context", "value": "training"}],
+        }
+        for data in config.data
+    ]
+    return Write(
+        system="mlflow",
+        method="POST",
+        path=f"{MLFLOW}/runs/log-inputs",
+        body={"run_id": placeholder("run_id"), "datasets": datasets},
+        summary=f"record data {', '.join(clean_line(d.name) for d in config.data)}",
+        optional=True,
+    )
 
 
 def _swap(value: Any, standins: Mapping[str, str]) -> Any:

@@ -32,9 +32,8 @@ TAG_CAUSE: Final = "mcp-tui.cause"
 TAG_COMMIT: Final = "mlflow.source.git.commit"
 TAG_BRANCH: Final = "mlflow.source.git.branch"
 TAG_REPO: Final = "mlflow.source.git.repoURL"
-# One a parameter of the job, and one a data set, by number.
+# One a parameter of the job.
 TAG_PARAM: Final = "mcp-tui.param."
-TAG_DATA: Final = "mcp-tui.data."
 TAG_USER: Final = "mlflow.user"
 TAG_RUN_NAME: Final = "mlflow.runName"
 
