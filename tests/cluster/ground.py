@@ -157,7 +157,7 @@ class Ground:
         owner: int | None = None,
         base: Path | None = None,
         kubeflow: bool = False,
-        deadline: float = 180.0,
+        deadline: float = 300.0,
     ) -> Ground:
         """Build what is missing, start a ground and wait until it is ready.
 

@@ -128,7 +128,7 @@ class Supervisor:
             ("prometheus", f"{self.prometheus}/-/ready"),
         ):
             if name in self.processes.running:
-                self.processes.wait(name, partial(answers, url), deadline=120)
+                self.processes.wait(name, partial(answers, url), deadline=240)
         if "mlflow" in self.processes.running:
             keep_template(self.directory / "mlflow" / "mlflow.db")
         self._write_config()
