@@ -5,9 +5,11 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import json
 import logging
 import os
 import signal
+import socket
 import stat
 import sys
 from collections.abc import Sequence
@@ -26,6 +28,8 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     add = parser.add_argument
     add("--dir", type=Path, required=True, help="for certificates, kubeconfig and the node's files")
     add("--port", type=int, default=0, help="on 127.0.0.1; 0 takes a free one")
+    add("--fd", type=int, help="of a listening socket to serve on instead")
+    add("--tokens", type=Path, help="a file of JSON: role -> bearer token")
     add("--namespace", action="append", default=[], help="made at the start (default: ml)")
     add("--with", dest="extras", default="", help=f"custom kinds, of {','.join(EXTRAS)}")
     add("--context", default="demo", help="name of the administrator's context")
@@ -73,6 +77,8 @@ async def _serve(options: argparse.Namespace) -> None:
         options.dir.absolute(),
         PlaneOptions(
             port=options.port,
+            listener=socket.socket(fileno=options.fd) if options.fd is not None else None,
+            tokens=json.loads(options.tokens.read_text()) if options.tokens else {},
             namespaces=tuple(options.namespace or ["ml"]),
             extras=tuple(name for name in options.extras.split(",") if name),
             context=options.context,

@@ -40,6 +40,8 @@ class PlaneOptions:
 
     Args:
         port: On 127.0.0.1; 0 takes a free one.
+        listener: A listening socket to serve on instead, so that clients can connect before.
+        tokens: Role -> bearer token, for whoever wrote a kubeconfig before; else random ones.
         namespaces: Made at the start, besides the system's.
         extras: Sets of custom kinds to serve (keys of ``model.EXTRAS``).
         context: The administrator's context in the kubeconfig; the other roles' are
@@ -55,6 +57,8 @@ class PlaneOptions:
     """
 
     port: int = 0
+    listener: socket.socket | None = None
+    tokens: Mapping[str, str] = field(default_factory=dict)
     namespaces: Sequence[str] = ("ml",)
     extras: Sequence[str] = ()
     context: str = "demo"
@@ -82,7 +86,9 @@ class EmbeddedPlane:
         self.directory = directory
         self.options = options or PlaneOptions()
         self.server = ""
-        self.tokens: Mapping[str, str] = {role: secrets.token_urlsafe(24) for role in ROLES}
+        self.tokens: Mapping[str, str] = {
+            role: self.options.tokens.get(role) or secrets.token_urlsafe(24) for role in ROLES
+        }
         self.kubeconfig = directory / "kubeconfig"
         self.ca = directory / "ca.crt"
         kinds = self._kinds()
@@ -145,7 +151,7 @@ class EmbeddedPlane:
 
     async def _start(self) -> None:
         self.directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-        listener = _listen(self.options.port)
+        listener = self.options.listener or _listen(self.options.port)
         self.server = f"https://127.0.0.1:{listener.getsockname()[1]}"
         certificates = await asyncio.to_thread(make_certificates, self.directory)
         self._write_kubeconfig()
