@@ -125,7 +125,8 @@ class Discovery:
         listed: list[Obj] = []
         subresources: dict[str, list[Obj]] = {}
         for item in (self.resources(group, version_) or {})["resources"]:
-            about = {"group": group, "version": version_, "kind": item["kind"]}
+            # Empty: the same group and version as around it.
+            about = {"group": "", "version": "", "kind": item["kind"]}
             name, slash, sub = item["name"].partition("/")
             if slash:
                 found = {"subresource": sub, "responseKind": about, "verbs": item["verbs"]}

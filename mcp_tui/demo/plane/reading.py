@@ -166,8 +166,7 @@ def _watch_faults(options: ListOptions) -> list[Fault]:
     return found
 
 
-def _token(rv: int, entry: Entry) -> str:
-    start = "/".join(part for part in entry.key if part) + "\0"
+def _token(rv: int, start: str) -> str:
     raw = encode({"v": "meta.k8s.io/v1", "rv": rv, "start": start})
     return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
 
@@ -215,7 +214,7 @@ class Reader:
         whole = options.version == "0"
         if options.limit and not whole and len(entries) > options.limit:
             page = entries[: options.limit]
-            metadata["continue"] = _token(version, page[-1])
+            metadata["continue"] = _token(version, _start(page[-1], namespace))
             if not options.selected:
                 metadata["remainingItemCount"] = len(entries) - len(page)
             entries = page
@@ -254,9 +253,9 @@ class Reader:
             try:
                 entries = bucket.range_at(namespace, version)
             except CompactedError:
-                raise expired(_TOO_OLD, _inconsistent(start)) from None
-        parts = start.rstrip("\0").split("/")
-        after = (parts[0], parts[1]) if len(parts) > 1 else ("", parts[0])
+                raise expired(_TOO_OLD, _token(-1, start)) from None
+        home, slash, name = start.rstrip("\0").rpartition("/")
+        after = (home if slash else namespace or "", name)
         return [entry for entry in entries if entry.key > after], version
 
     def _encode(self, kind: Kind, entries: list[Entry], metadata: Obj, form: Form) -> bytes:
@@ -350,9 +349,10 @@ class Reader:
                 pass
 
 
-def _inconsistent(start: str) -> str:
-    raw = encode({"v": "meta.k8s.io/v1", "rv": -1, "start": start})
-    return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
+def _start(last: Entry, namespace: str | None) -> str:
+    """Where the next page starts: a key relative to the list's own prefix."""
+    home, name = last.key
+    return (name if namespace is not None or not home else f"{home}/{name}") + "\0"
 
 
 def _too_large(asked: int, current: int) -> StatusError:
