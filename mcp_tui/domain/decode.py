@@ -33,7 +33,7 @@ _MAX_PRUNED: Final = 64
 _ASCII: Final = bytes(range(128))
 # Escapes that stand for something other than a quote, a slash, a line end, a tab, or <, > and &,
 # which Go's encoder escapes in every annotation that holds markup or a shell line.
-_ODD_ESCAPE: Final = re.compile(rb"\\(?:[bfr]|u(?!00(?:3[ceCE]|26)))")
+_odd_escape: Final = re.compile(rb"\\(?:[bfr]|u(?!00(?:3[ceCE]|26)))").search
 # What text.py calls unsafe, as UTF-8; looked for only in the bytes that are not ASCII, which stay
 # decodable one by one when the ASCII between them is taken out, since UTF-8 marks its lead bytes.
 _UNSAFE_UTF8: Final = re.compile(
@@ -55,11 +55,11 @@ def suspicious(data: bytes) -> bool:
     Never false when there is one; sometimes true when there is none, which costs only time.
     Raw control characters need no look: no JSON parser lets them pass.
     """
-    if _ODD_ESCAPE.search(data):
-        return True
-    if b"\x7f" in data:
-        return True
-    return not data.isascii() and _UNSAFE_UTF8.search(data.translate(None, _ASCII)) is not None
+    return (
+        _odd_escape(data) is not None
+        or b"\x7f" in data
+        or (not data.isascii() and _UNSAFE_UTF8.search(data.translate(None, _ASCII)) is not None)
+    )
 
 
 def decode(type_: type[T], data: bytes | msgspec.Raw) -> T:

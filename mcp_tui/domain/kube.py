@@ -424,8 +424,9 @@ def decode_watch(type_: type[T], line: bytes) -> tuple[str, T | Status]:
     """
     try:
         event = _line_decoder(cast(Any, type_))(line)
-        if event.type != "ERROR":
-            return event.type, cast(T, event.object)
+        kind = event.type
+        if kind != "ERROR":
+            return kind, event.object
     except DecodeError:
         if b"ERROR" not in line:
             raise
