@@ -20,6 +20,7 @@ from mcp_tui.demo.kubelet.mapping import PathMap
 from mcp_tui.demo.kubelet.probes import Probes
 from mcp_tui.demo.kubelet.process import Command, Running, StartError
 from mcp_tui.demo.kubelet.quantity import limit_bytes
+from mcp_tui.demo.kubelet.refusals import CreateError, refuse
 from mcp_tui.demo.kubelet.sources import ConfigError
 from mcp_tui.demo.kubelet.status import Record
 from mcp_tui.demo.kubelet.volumes import VolumeError, inside
@@ -29,10 +30,6 @@ if TYPE_CHECKING:
 
 _MESSAGE: Final = 4_096
 _FALLBACK: Final = (80, 2_048)
-
-
-class CreateError(Exception):
-    """A container that this node cannot create."""
 
 
 class Container:
@@ -215,7 +212,7 @@ class Container:
             await asyncio.sleep(retry.step() or retry.step())
 
     async def _make_command(self) -> Command:
-        self._refuse()
+        refuse(self.spec)
         home, temporary = self.directory / "home", self.directory / "tmp"
         root = self.directory / "root"
         for directory in (home, temporary, root):
@@ -236,21 +233,6 @@ class Container:
             cwd = Path(self.paths.replace(str(self.spec["workingDir"])))
             cwd.mkdir(parents=True, exist_ok=True)
         return Command(argv, env, cwd, b"HOME=" + str(home).encode())
-
-    def _refuse(self) -> None:
-        if not self.spec.get("command"):
-            raise CreateError(
-                "no command specified: this node has no images and cannot know their entrypoint"
-            )
-        context = self.spec.get("securityContext") or {}
-        capabilities = (context.get("capabilities") or {}).get("add")
-        if context.get("privileged") or capabilities:
-            raise CreateError(
-                "privileged containers and added capabilities are not supported: this node runs"
-                " containers as local processes of an ordinary user"
-            )
-        if self.spec.get("volumeDevices"):
-            raise CreateError("block devices are not supported by this node")
 
     def _path_map(self, values: dict[str, str], root: Path) -> PathMap:
         mounts = {}

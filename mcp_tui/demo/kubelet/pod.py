@@ -7,7 +7,6 @@ import logging
 import shutil
 import time
 from collections.abc import Coroutine
-from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,6 +14,7 @@ from mcp_tui.demo.kubelet import volumes
 from mcp_tui.demo.kubelet.access import Json, pod_path
 from mcp_tui.demo.kubelet.backoff import BackOff
 from mcp_tui.demo.kubelet.container import Container
+from mcp_tui.demo.kubelet.reporter import StatusReporter
 from mcp_tui.demo.kubelet.runtime import Runtime
 from mcp_tui.demo.kubelet.sources import References
 from mcp_tui.demo.kubelet.status import (
@@ -23,11 +23,10 @@ from mcp_tui.demo.kubelet.status import (
     Record,
     Verdict,
     phase_of,
-    pod_status,
     record_from_status,
 )
 from mcp_tui.demo.kubelet.storage import storage_fault, storage_limited
-from mcp_tui.errors import ApiError, McpTuiError, UnreachableError
+from mcp_tui.errors import ApiError, UnreachableError
 
 _LOG: Final = logging.getLogger(__name__)
 OVER: Final = ("Succeeded", "Failed")
@@ -48,9 +47,7 @@ class PodWorker:
         self._life: asyncio.Task[None] | None = None
         self._ending: asyncio.Task[None] | None = None
         self._deleting: asyncio.Task[None] | None = None
-        self._dirty = asyncio.Event()
-        self._clean = asyncio.Event()
-        self._sent: Json | None = None
+        self._reporter = StatusReporter(self)
         status = pod.get("status") or {}
         self._was_over = status.get("phase") in OVER
         self._restore(status)
@@ -152,7 +149,7 @@ class PodWorker:
         if self.meta.get("deletionTimestamp"):
             self._delete()
         elif not self._was_over:
-            self.spawn(self._send_statuses())
+            self.spawn(self._reporter.run())
             self._life = self.spawn(self._live())
             self.spawn(self._deadline())
             if storage_limited(self.spec):
@@ -180,8 +177,7 @@ class PodWorker:
 
     def changed(self) -> None:
         """The status may differ from what was sent."""
-        self._clean.clear()
-        self._dirty.set()
+        self._reporter.changed()
 
     def terminate(self, grace: float, verdict: Verdict | None = None) -> asyncio.Task[None]:
         """End every container; the first call decides why."""
@@ -202,9 +198,7 @@ class PodWorker:
 
     async def settle(self, seconds: float) -> None:
         """Give the last status that long to be sent."""
-        with suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                await self._clean.wait()
+        await self._reporter.settle(seconds)
 
     async def close(self) -> None:
         """Stop all tasks."""
@@ -383,54 +377,6 @@ class PodWorker:
             except UnreachableError as error:
                 _LOG.info("pod %s: not deleted yet: %s", self.key, error)
             await asyncio.sleep(wait.step() or wait.step())
-
-    # -- its status -------------------------------------------------------------------------
-
-    async def _send_statuses(self) -> None:
-        retry = BackOff(0.25, 10.0)
-        while not self.gone:
-            await self._dirty.wait()
-            self._dirty.clear()
-            try:
-                await self._send_status()
-                retry = BackOff(0.25, 10.0)
-                if not self._dirty.is_set():
-                    self._clean.set()
-            except McpTuiError as error:
-                _LOG.info("pod %s: status not sent: %s", self.key, error)
-                self._dirty.set()
-                await asyncio.sleep(retry.step() or retry.step())
-
-    async def _send_status(self) -> None:
-        status = pod_status(self.view, time.time())
-        if status == self._sent:
-            return
-        path = pod_path(self.meta["namespace"], self.meta["name"])
-        body = {
-            "metadata": {
-                "uid": self.meta["uid"],
-                "resourceVersion": self.meta.get("resourceVersion"),
-            },
-            "status": status,
-        }
-        try:
-            answer = await self.runtime.api.merge(f"{path}/status", body)
-        except ApiError as error:
-            if error.status == 404:
-                self.gone = True
-                return
-            if error.status != 409:
-                raise
-            # Somebody else wrote in between: their conditions must survive ours.
-            fresh = await self.runtime.api.get(path)
-            if fresh["metadata"].get("uid") != self.meta["uid"]:
-                self.gone = True
-                return
-            self.update(fresh)
-            self._dirty.set()
-            return
-        self._sent = status
-        self.update(answer)
 
 
 def _epoch(text: str) -> float:
