@@ -1,4 +1,4 @@
-"""Every cause on the real API server: its controllers make the objects, the typed decode reads them.
+"""Every cause on real API servers: controllers make the objects, the typed decode reads them.
 
 Where a kubelet would write, the test writes the pod's status in its place; where the API server,
 its admission, its scheduler or the Job controller speaks, it is they who speak.
@@ -10,12 +10,10 @@ from __future__ import annotations
 
 import re
 import secrets
-import ssl
 import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar
 
-import httpx
 import pytest
 
 from mcp_tui.domain.cause import Cause, cause_of, keep
@@ -25,6 +23,7 @@ from mcp_tui.domain.kube import Event, Job, ObjectList, Pod, decode
 from mcp_tui.domain.kube_custom import JobSet, PyTorchJob, RayJob, TrainJob, Workload
 from mcp_tui.domain.roots import root_of
 from tests.cluster import Ground
+from tests.conftest import Plane
 from tests.contract.cause_cases import (
     BEGAN,
     CASES,
@@ -46,16 +45,9 @@ PODS = "/api/v1/namespaces/{}/pods"
 class Site:
     """A namespace of the real cluster, read through the console's own decode."""
 
-    def __init__(self, ground: Ground, namespace: str) -> None:
-        cluster = ground.dev
+    def __init__(self, plane: Plane, namespace: str) -> None:
         self.namespace = namespace
-        self.http = httpx.Client(
-            base_url=cluster.server,
-            headers={"Authorization": f"Bearer {cluster.tokens['admin']}"},
-            verify=ssl.create_default_context(cafile=str(cluster.ca)),
-            timeout=30.0,
-            trust_env=False,
-        )
+        self.http = plane.client()
 
     def post(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
         reply = self.http.post(path.format(self.namespace), json=body)
@@ -161,26 +153,34 @@ def found(job: AnyJob, pods: Sequence[Pod] = (), **more: Any) -> Cause:
     return cause
 
 
-@pytest.fixture(scope="module")
-def shared(ground: Ground) -> Iterator[Site]:
-    """One namespace for the whole table."""
-    name = f"t-causes-{secrets.token_hex(3)}"
-    ground.api("POST", "/api/v1/namespaces", {"metadata": {"name": name}}).ok()
-    found_here = Site(ground, name)
+def _real(ground: Ground) -> Plane:
+    dev = ground.dev
+    return Plane("real", ground.kubeconfig, dev.name, dev.server, dev.tokens["admin"], dev.ca)
+
+
+@pytest.fixture(scope="module", params=[pytest.param("real", marks=pytest.mark.real), "embedded"])
+def shared(request: pytest.FixtureRequest) -> Iterator[Site]:
+    """One namespace for the whole table, on the real plane and on the embedded one."""
+    if request.param == "real":
+        plane = _real(request.getfixturevalue("ground"))
+    else:
+        plane = request.getfixturevalue("embedded")
+    found_here = Site(plane, f"t-causes-{secrets.token_hex(3)}")
+    body = {"metadata": {"name": found_here.namespace}}
+    found_here.http.post("/api/v1/namespaces", json=body).raise_for_status()
     yield found_here
+    found_here.http.delete(f"/api/v1/namespaces/{found_here.namespace}")
     found_here.http.close()
-    ground.api("DELETE", f"/api/v1/namespaces/{name}")
 
 
 @pytest.fixture
 def site(ground: Ground, namespace: str) -> Iterator[Site]:
-    """A namespace of one test's own, whose quotas and labels it may set."""
-    own = Site(ground, namespace)
+    """A namespace of one test's own on the real plane, whose quotas and labels it may set."""
+    own = Site(_real(ground), namespace)
     yield own
     own.http.close()
 
 
-@pytest.mark.real
 @pytest.mark.parametrize("case", CASES, ids=[case.name for case in CASES])
 def test_each_reason_as_a_kubelet_writes_it(shared: Site, case: Case) -> None:
     name = shared.make_job()
@@ -206,7 +206,6 @@ def test_each_reason_as_a_kubelet_writes_it(shared: Site, case: Case) -> None:
     assert kept is not None and kept.line() == cause.line()
 
 
-@pytest.mark.real
 def test_three_attempts_are_counted(shared: Site) -> None:
     name = shared.make_job(backoffLimit=2, completionMode="Indexed", completions=1)
     for attempt in range(1, 4):
@@ -780,11 +779,9 @@ def condition(type_: str, status: str, reason: str, message: str) -> dict[str, A
         "admission check",
     ],
 )
-def test_kueue_holds_the_job(
-    shared: Site, version: str, status: dict[str, Any], shown: str
-) -> None:
-    name = shared.make_job(suspend=True, labels={"kueue.x-k8s.io/queue-name": "team"})
-    job = shared.job(name)
+def test_kueue_holds_the_job(site: Site, version: str, status: dict[str, Any], shown: str) -> None:
+    name = site.make_job(suspend=True, labels={"kueue.x-k8s.io/queue-name": "team"})
+    job = site.job(name)
     path = f"/apis/kueue.x-k8s.io/{version}/namespaces/{{}}/workloads"
     made = {
         "apiVersion": "batch/v1",
@@ -798,7 +795,7 @@ def test_kueue_holds_the_job(
             "spec": {"restartPolicy": "Never", "containers": [{"name": "train", "image": "x"}]}
         },
     }
-    shared.post(
+    site.post(
         path,
         {
             "apiVersion": f"kueue.x-k8s.io/{version}",
@@ -807,7 +804,7 @@ def test_kueue_holds_the_job(
             "spec": {"queueName": "team", "podSets": [pod_set]},
         },
     )
-    shared.status(f"{path}/job-{name}", status)
-    workload = shared.get(Workload, f"{path}/job-{name}")
-    row = view_job(shared.job(name), context="dev", now=time.time(), workload=workload)
+    site.status(f"{path}/job-{name}", status)
+    workload = site.get(Workload, f"{path}/job-{name}")
+    row = view_job(site.job(name), context="dev", now=time.time(), workload=workload)
     assert (row.state, row.queue, row.why) == (JobState.WAITING, "team", shown)
