@@ -60,12 +60,15 @@ def is_accelerator(resource: str) -> bool:
     """
     domain, slash, name = resource.partition("/")
     return bool(
-        slash and not domain.endswith("kubernetes.io") and not _NETWORK.search(f"{domain}/{name}")
+        slash
+        and domain != "rdma"
+        and not domain.endswith("kubernetes.io")
+        and not _NETWORK.search(name)
     )
 
 
 # EFA, InfiniBand and other RDMA devices, virtual functions of network cards, FUSE and KVM.
-_NETWORK: Final = re.compile(r"efa|rdma|/ib|hca|sriov|netdevice|/nic|/fuse|/kvm|intel\.com/.*vf")
+_NETWORK: Final = re.compile(r"^(?:efa|ib|fuse|kvm)\b|rdma|hca|sriov|netdevice|nic$|vf$")
 
 
 def format_cpu(cores: Decimal | float) -> str:
