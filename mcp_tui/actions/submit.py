@@ -200,7 +200,7 @@ def _run_writes(
             experiment_id, name=submission.name, plan_id=plan_id, user=user, now=now, tags=tags
         )
     )
-    if config.total_steps is not None:
+    if config.steps is not None:
         writes.append(
             Write(
                 system="mlflow",
@@ -208,9 +208,9 @@ def _run_writes(
                 path=f"{MLFLOW}/runs/log-batch",
                 body={
                     "run_id": placeholder("run_id"),
-                    "params": [{"key": keys.TOTAL_STEPS, "value": str(config.total_steps)}],
+                    "params": [{"key": keys.TOTAL_STEPS, "value": str(config.steps)}],
                 },
-                summary=f"log parameter {keys.TOTAL_STEPS}={config.total_steps}",
+                summary=f"log parameter {keys.TOTAL_STEPS}={config.steps}",
                 optional=True,
             )
         )

@@ -190,7 +190,7 @@ code:                            # cloned at one commit, so that a restarted pod
   # auth: ssh                    # ... or a kubernetes.io/ssh-auth one, with an ssh URL
 
 command: python train.py         # text is given to `sh -c`; a list is run as it is
-parameters:                      # logged to the run, and added as --learning-rate=0.001 ...
+parameters:                      # tags of the run, and added as --learning-rate=0.001 ...
   learning-rate: 0.001
   epochs: 20
 parameters_as: args              # args, env (PARAM_LEARNING_RATE) or none

@@ -108,12 +108,12 @@ class TrainConfig(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
         return "TrainJob" if wants else "Job"
 
     @property
-    def run_params(self) -> dict[str, str]:
-        """What is logged to the run as parameters: all of them, and ``total_steps``."""
-        params = dict(self.parameters)
+    def steps(self) -> int | None:
+        """Steps of a whole run: ``total_steps``, or the parameter of that name."""
         if self.total_steps is not None:
-            params[TOTAL_STEPS] = str(self.total_steps)
-        return params
+            return self.total_steps
+        text = self.parameters.get(TOTAL_STEPS, "")
+        return int(text) if text.isascii() and text.isdigit() and len(text) < 16 else None
 
 
 _LABEL = r"[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?"
@@ -301,7 +301,7 @@ RECORD: Final = Record(
                 key_limit=250,
                 most=100,
             ),
-            "Parameters, always logged to the run, as they are written",
+            "Parameters, always recorded as tags of the run (the program logs its own)",
         ),
         Field(
             "parameters_as",

@@ -174,9 +174,9 @@ def test_scalars_are_taken_as_written() -> None:
 
 
 def test_parameters_count_total_steps_once() -> None:
-    assert parse_train_config(BASE + "total_steps: 7\n").run_params == {"total_steps": "7"}
+    assert parse_train_config(BASE + "total_steps: 7\n").steps == 7
     text = BASE + "parameters: {total_steps: 9}\n"
-    assert parse_train_config(text).run_params == {"total_steps": "9"}
+    assert parse_train_config(text).steps == 9
 
 
 @pytest.mark.parametrize(
