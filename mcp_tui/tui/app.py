@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import locale
 import os
+import signal
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -93,7 +94,19 @@ class Console(App[int], inherit_bindings=False):
 
     def on_mount(self) -> None:
         """Start the backend once the first frame is painted."""
+        self._heed_signals()
         self.call_after_refresh(self._begin)
+
+    def _heed_signals(self) -> None:
+        """Leave in order when ended from outside or when the terminal is closed.
+
+        Otherwise what the backend started would be left behind.
+        """
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            # Not on the main thread (a test): signals are the caller's then.
+            with suppress(ValueError, RuntimeError, NotImplementedError):
+                loop.add_signal_handler(number, self.exit, 128 + number)
 
     def _begin(self) -> None:
         self.run_worker(self._start(), name="backend", exit_on_error=False)

@@ -24,6 +24,9 @@ def prepare(options: ConsoleOptions, env: MutableMapping[str, str]) -> ConsoleOp
     """
     profile = options.profile or ("ssh" if env.get("SSH_CONNECTION") else "normal")
     no_color = options.no_color or bool(env.get("NO_COLOR"))
+    # Where a shell exported them, the size would be theirs for ever: no resize would be seen.
+    for name in ("COLUMNS", "LINES"):
+        env.pop(name, None)
     env.setdefault("TEXTUAL_ANIMATIONS", "none")
     env.setdefault("TEXTUAL_SMOOTH_SCROLL", "0")
     theme = options.theme

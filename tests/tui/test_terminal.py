@@ -1,0 +1,160 @@
+"""The console on a real pseudo-terminal: drawn, resized, left, hung up, killed."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import pty
+import select
+import signal
+import struct
+import sys
+import termios
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pyte
+import pytest
+
+DEADLINE = 60.0
+
+CHILD = """
+import sys
+from mcp_tui.tui.model import ConsoleOptions
+from mcp_tui.tui.run import run_console
+from tests.tui.fake import FakeBackend
+class Backend(FakeBackend):
+    async def stop(self):
+        open(sys.argv[1], "w").write("stopped")
+sys.exit(run_console(Backend, ConsoleOptions(contexts=("dev",), ascii=False)))
+"""
+
+
+class Terminal:
+    """A terminal emulator with the console in it."""
+
+    def __init__(self, argv: list[str], env: dict[str, str], size: tuple[int, int]) -> None:
+        self.screen = pyte.Screen(*size)
+        self.stream = pyte.ByteStream(self.screen)
+        self.raw = b""
+        self.pid, self.fd = pty.fork()
+        if self.pid == 0:
+            os.environ.update(env)
+            os.execv(argv[0], argv)
+        self.code: int | None = None
+        self.resize(*size)
+
+    def resize(self, columns: int, lines: int) -> None:
+        self.screen.resize(lines, columns)
+        fcntl.ioctl(self.fd, termios.TIOCSWINSZ, struct.pack("HHHH", lines, columns, 0, 0))
+
+    def type(self, text: str) -> None:
+        os.write(self.fd, text.encode())
+
+    def read(self) -> bool:
+        """Take in what was written; False when the other side is gone."""
+        if select.select([self.fd], [], [], 0.05)[0]:
+            try:
+                data = os.read(self.fd, 65_536)
+            except OSError:
+                return False
+            self.raw += data
+            # pyte knows no kitty keyboard sequences and would print their tails.
+            self.stream.feed(data.replace(b"\x1b[>25u", b"").replace(b"\x1b[<u", b""))
+        return True
+
+    @property
+    def text(self) -> str:
+        return "\n".join(self.screen.display)
+
+    def until(self, true: Callable[[], object]) -> None:
+        end = time.monotonic() + DEADLINE
+        while not true():
+            assert time.monotonic() < end, f"never came true:\n{self.text}\n{self.raw[-500:]!r}"
+            self.read()
+
+    def wait(self) -> int:
+        """The exit status; the process is reaped."""
+        end = time.monotonic() + DEADLINE
+        while self.code is None:
+            assert time.monotonic() < end, "it did not end"
+            with contextlib.suppress(OSError):
+                self.read()
+            pid, status = os.waitpid(self.pid, os.WNOHANG)
+            if pid:
+                self.code = os.waitstatus_to_exitcode(status)
+        return self.code
+
+    def close(self) -> None:
+        if self.code is None:
+            os.kill(self.pid, signal.SIGKILL)
+            os.waitpid(self.pid, 0)
+        with contextlib.suppress(OSError):
+            os.close(self.fd)
+
+
+@pytest.fixture
+def stopped(tmp_path: Path) -> Path:
+    return tmp_path / "stopped"
+
+
+@pytest.fixture
+def terminal(stopped: Path) -> Iterator[Terminal]:
+    env = {"TERM": "xterm-256color", "LC_ALL": "C.UTF-8", "SSH_CONNECTION": ""}
+    opened = Terminal([sys.executable, "-c", CHILD, str(stopped)], env, (80, 24))
+    try:
+        opened.until(lambda: "ranker-train-0412" in opened.text)
+        yield opened
+    finally:
+        opened.close()
+
+
+def test_it_draws_lives_through_a_resize_and_leaves_in_order(
+    terminal: Terminal, stopped: Path
+) -> None:
+    assert terminal.screen.display[0].startswith(" DEV dev alice WRITE")
+    assert terminal.screen.display[4].startswith(" \u2717 failed")
+    terminal.resize(60, 15)
+    terminal.until(
+        lambda: "DONE" not in terminal.text and "? all keys" in terminal.screen.display[14]
+    )
+    terminal.type("j")
+    terminal.type("\x1b[B")
+    terminal.type("q")
+    terminal.until(lambda: "leave the console?" in terminal.text)
+    terminal.type("y")
+    assert terminal.wait() == 0
+    assert stopped.read_text() == "stopped"
+    assert b"\x1b[?1049l" in terminal.raw, "the terminal is given back"
+
+
+def test_ctrl_c_twice_leaves(terminal: Terminal, stopped: Path) -> None:
+    terminal.type("\x03")
+    terminal.until(lambda: "ctrl-c again" in terminal.text)
+    terminal.type("\x03")
+    assert terminal.wait() == 0
+    assert stopped.exists()
+
+
+def test_a_bracketed_paste_does_nothing_in_a_list(terminal: Terminal) -> None:
+    terminal.type("\x1b[200~xqy\nxx\x1b[201~")
+    terminal.type("?")
+    terminal.until(lambda: "Everywhere" in terminal.text)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_ends_it_in_order(
+    terminal: Terminal, stopped: Path, number: signal.Signals
+) -> None:
+    os.kill(terminal.pid, number)
+    assert terminal.wait() == 128 + number
+    assert stopped.exists()
+    assert b"\x1b[?1049l" in terminal.raw
+
+
+def test_a_closed_terminal_ends_it_in_order(terminal: Terminal, stopped: Path) -> None:
+    os.close(terminal.fd)
+    terminal.wait()
+    assert stopped.exists()
