@@ -113,7 +113,8 @@ def keep(before: Cause | None, now: Cause | None) -> Cause | None:
     """
     if before is None or now is None or now.evidence or not before.evidence:
         return now if now is not None else before
-    if before.waiting and now.reason not in ("DeadlineExceeded", *_SYMPTOMS):
+    if before.waiting and "CrashLoopBackOff" not in (before.reason, *before.chain):
+        # What once held it up, it had got over before it failed.
         return now
     chain = _joined(before.reason, [*before.chain, now.reason, *now.chain])
     return msgspec.structs.replace(before, chain=chain, waiting=False)

@@ -159,6 +159,14 @@ def test_pods_gone() -> None:
     stuck = cause_of(live_job(), [pod(pending(container(waiting("ErrImagePull", "no"))))])
     late = cause_of(failed_job("DeadlineExceeded", "Job was active longer than specified deadline"))
     assert keep(stuck, late) == late  # the deadline is evidence enough, and newer
+    assert keep(stuck, found) == found  # it had its image before it failed
+    looping = container(waiting("CrashLoopBackOff"), last=ended(3), restarts=6)
+    looped = keep(cause_of(live_job(), [pod(running(looping))]), found)
+    assert looped is not None
+    assert not looped.waiting
+    assert (
+        looped.line() == "Error train-x7k2p (exit 3) x7 -> CrashLoopBackOff -> BackoffLimitExceeded"
+    )
     assert keep(None, found) == found
     assert keep(seen, None) == seen
     assert keep(seen, seen) == seen
