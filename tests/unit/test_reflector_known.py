@@ -51,7 +51,7 @@ def test_a_sink_that_applies_deltas_has_what_is_known(
 def test_nothing_is_kept_of_what_is_forgotten() -> None:
     known = Known()
     for uid in range(100):
-        known.remember(job(uid, 0, 1))
+        known.remember(f"u{uid}", job(uid, 0, 1))
     for uid in list(known.versions()):
         known.forget(uid)
     assert len(known) == 0

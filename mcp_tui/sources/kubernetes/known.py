@@ -49,16 +49,24 @@ class Known:
         version = version_of(item)
         return entry is not None and bool(version) and entry[0] == version
 
-    def remember(self, item: Any) -> str:
-        """Note an object; returns the uid that its name belonged to before, if another's."""
-        uid, meta = uid_of(item), item.metadata
+    def remember(self, uid: str, item: Any) -> tuple[bool, str]:
+        """Note an object.
+
+        Returns:
+            Whether it was known, and the uid that its name belonged to before, if another's.
+        """
+        meta = item.metadata
+        entry = self._objects.get(uid)
+        if entry is not None:  # its name is for life
+            self._objects[uid] = (meta.resource_version, entry[1])
+            return True, ""
         name = (meta.namespace, meta.name)
+        self._objects[uid] = (meta.resource_version, name)
         before = self._names.get(name, "")
         self._names[name] = uid
-        self._objects[uid] = (version_of(item), name)
-        if before and before != uid and self._objects.pop(before, None) is not None:
-            return before
-        return ""
+        if before and self._objects.pop(before, None) is not None:
+            return False, before
+        return False, ""
 
     def forget(self, uid: str) -> None:
         """Drop an object."""
@@ -89,12 +97,14 @@ class Batch(Generic[T]):
     def upsert(self, item: T) -> None:
         """An object is new or newer."""
         uid = uid_of(item)
-        if uid not in self._known and uid not in self._removes:
-            self._new.add(uid)
-        replaced = self._known.remember(item)
-        if replaced:
-            self._drop(replaced)
-        self._removes.pop(uid, None)
+        was_known, replaced = self._known.remember(uid, item)
+        if not was_known:
+            if uid in self._removes:
+                del self._removes[uid]
+            else:
+                self._new.add(uid)
+            if replaced:
+                self._drop(replaced)
         self._upserts[uid] = item
 
     def remove(self, uid: str) -> None:
@@ -120,9 +130,11 @@ class Batch(Generic[T]):
 def uid_of(item: Any) -> str:
     """An object's uid; its name where a server gives none; empty when it has neither."""
     meta = item.metadata
-    return str(meta.uid or (f"{meta.namespace}/{meta.name}" if meta.name else ""))
+    uid: str = meta.uid or (f"{meta.namespace}/{meta.name}" if meta.name else "")
+    return uid
 
 
 def version_of(item: Any) -> str:
     """An object's resourceVersion."""
-    return str(item.metadata.resource_version)
+    version: str = item.metadata.resource_version
+    return version

@@ -33,6 +33,7 @@ T = TypeVar("T")
 PAGE: Final = 500
 # How often a list whose pages expired starts again before all is asked for in one answer.
 MAX_RESTARTS: Final = 2
+_CHANGES: Final = frozenset({"ADDED", "MODIFIED", "DELETED"})
 
 
 class Reflector(Generic[T]):
@@ -284,12 +285,11 @@ class Reflector(Generic[T]):
             return 0
         if isinstance(item, Status):
             raise self._watch_error(item)
-        if kind in ("ADDED", "MODIFIED", "DELETED"):
-            uid = uid_of(item)
-            if not uid:
+        if kind in _CHANGES:
+            if not uid_of(item):
                 self._drop()
             elif kind == "DELETED":
-                batch.remove(uid)
+                batch.remove(uid_of(item))
             else:
                 batch.upsert(item)
         elif kind != "BOOKMARK":
