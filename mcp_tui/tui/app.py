@@ -8,7 +8,6 @@ import os
 import signal
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from textual.app import App
@@ -18,7 +17,7 @@ from textual.screen import Screen
 from mcp_tui.domain.plan import Plan, Verb
 from mcp_tui.domain.text import one_line
 from mcp_tui.errors import McpTuiError
-from mcp_tui.tui import commands
+from mcp_tui.tui import commands, history
 from mcp_tui.tui.keymap import KeyMap
 from mcp_tui.tui.model import ConsoleBackend, ConsoleOptions, ConsoleState, PaneModel, Tone
 from mcp_tui.tui.panes.jobs import JobsScreen, PaneScreen
@@ -28,8 +27,6 @@ from mcp_tui.tui.theme import ASCII_SIGNS, PALETTES, UNICODE_SIGNS, Palette, Sig
 
 if TYPE_CHECKING:
     from textual.timer import Timer
-
-HISTORY = 200
 
 
 def utf8_locale() -> bool:
@@ -77,7 +74,7 @@ class Console(App[int], inherit_bindings=False):
         self.backend: ConsoleBackend = self._stand_in
         self.ready = False
         self.state: ConsoleState = self.backend.state()
-        self.command_history: list[str] = self._read_history()
+        self.command_history: list[str] = history.read(self.options.history_file)
         self.filter_history: list[str] = []
         self.search_history: list[str] = []
         self.draft = ""
@@ -135,7 +132,7 @@ class Console(App[int], inherit_bindings=False):
             with suppress(TimeoutError):
                 async with asyncio.timeout(3):
                     await self.backend.stop()
-        self._write_history()
+        history.write(self.options.history_file, self.command_history)
 
     # -- changes ----------------------------------------------------------------------------
 
@@ -428,27 +425,6 @@ class Console(App[int], inherit_bindings=False):
     def leave(self) -> None:
         """End the console."""
         self.exit(0)
-
-    # -- history ----------------------------------------------------------------------------
-
-    def _read_history(self) -> list[str]:
-        if not self.options.history_file:
-            return []
-        try:
-            text = Path(self.options.history_file).read_text("utf-8", errors="replace")
-        except OSError:
-            return []
-        return [one_line(line) for line in text.splitlines() if line.strip()][-HISTORY:]
-
-    def _write_history(self) -> None:
-        if not self.options.history_file or not self.command_history:
-            return
-        path = Path(self.options.history_file)
-        # A history that cannot be kept is not worth a word at the end.
-        with suppress(OSError):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text("\n".join(self.command_history[-HISTORY:]) + "\n", "utf-8")
-            path.chmod(0o600)
 
 
 __all__ = ["Console", "utf8_locale"]

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from rich.cells import cell_len
 
 from mcp_tui.domain.text import clean_line
+from mcp_tui.tui.cells import fit
 from mcp_tui.tui.model import PANES, Cell, ConsoleState, PaneModel, SourceState
 from mcp_tui.tui.theme import TIER_WORDS
 
@@ -74,12 +75,32 @@ def bar_cells(state: ConsoleState, width: int) -> tuple[Cell, ...]:
     return (Cell(head), Cell(tail))
 
 
-def panes_cells(current: str) -> tuple[Cell, ...]:
-    """Line 2: the panes that exist."""
+def trouble(state: ConsoleState) -> str:
+    """The first unhealthy source in the server's own words, and when it is tried again."""
+    for source in state.sources:
+        if not source_text(source)[1] and (source.message or source.retry_in is not None):
+            words = clean_line(source.message)
+            again = (
+                f"again in {max(0, round(source.retry_in))} s"
+                if source.retry_in is not None
+                else ""
+            )
+            return f"{clean_line(source.name)}: " + "; ".join(
+                part for part in (words, again) if part
+            )
+    return ""
+
+
+def panes_cells(current: str, said: str = "", width: int = 0) -> tuple[Cell, ...]:
+    """Line 2: the panes that exist, and at the right what is wrong."""
     cells: list[Cell] = []
     for pane in PANES:
         cells.append(Cell(" "))
         cells.append(Cell(f"{pane.number} {pane.title}", "strong" if pane.id == current else "dim"))
+    room = width - sum(cell_len(cell.text) for cell in cells) - 3
+    if said and room > 8:
+        said = fit(said, min(room, cell_len(said)))
+        cells += [Cell(" " * (room + 2 - cell_len(said))), Cell(said, "attention")]
     return tuple(cells)
 
 
