@@ -106,8 +106,8 @@ class KubeClient:
         self.gate = gate
         self.clock_skew: float | None = None
         self.credentials = Credentials(context, env=env, allow_exec=allow_exec)
-        self._env: Mapping[str, str] = os.environ if env is None else env
-        self._agent = user_agent or f"mcp-tui/{mcp_tui.__version__}"
+        self.env: Mapping[str, str] = os.environ if env is None else env
+        self.user_agent = user_agent or f"mcp-tui/{mcp_tui.__version__}"
         self._client: Any = None
         self._old: list[Any] = []
         self._opening = asyncio.Lock()
@@ -301,7 +301,7 @@ class KubeClient:
     ) -> _Call:
         pairs = tuple(params.items() if isinstance(params, Mapping) else params)
         self.gate.check("kubernetes", method, path, pairs)
-        headers = {"Accept": accept, "User-Agent": self._agent}
+        headers = {"Accept": accept, "User-Agent": self.user_agent}
         headers["Accept-Encoding"] = "gzip" if self._compresses() else "identity"
         if body is not None:
             headers["Content-Type"] = content_type
@@ -414,7 +414,7 @@ class KubeClient:
 
     def _make_client(self, tls: object) -> Any:
         httpx = load_httpx()
-        proxy = proxy_for(self.context.server, self.context.cluster_info.proxy_url, self._env)
+        proxy = proxy_for(self.context.server, self.context.cluster_info.proxy_url, self.env)
         try:
             transport = httpx.AsyncHTTPTransport(
                 verify=tls if tls is not None else False,
