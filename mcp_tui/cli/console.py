@@ -5,11 +5,14 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mcp_tui.cli.settings import configuration, kubeconfig
 from mcp_tui.config import Config
 from mcp_tui.errors import UsageError
+from mcp_tui.sources.kubernetes.kubeconfig import Kubeconfig
 
 if TYPE_CHECKING:
     from mcp_tui.tui.live.backend import LiveBackend
@@ -25,7 +28,23 @@ def console(args: argparse.Namespace) -> int:
     return open_console(args, configuration(args))
 
 
-def open_console(args: argparse.Namespace, config: Config, *, demo: bool = False) -> int:
+@dataclass(frozen=True)
+class Demo:
+    """What the demo adds to a console.
+
+    Attributes:
+        example: The train config that a submission starts from.
+        ready: Called in a thread before the first connection; blocks until the servers can be
+            called, or raises McpTuiError.
+        notice: What is missing, said once; empty for nothing.
+    """
+
+    example: str
+    ready: Callable[[], None]
+    notice: str = ""
+
+
+def open_console(args: argparse.Namespace, config: Config, *, demo: Demo | None = None) -> int:
     """Open the console on a configuration."""
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         raise UsageError(
@@ -46,7 +65,20 @@ def open_console(args: argparse.Namespace, config: Config, *, demo: bool = False
     def backend() -> LiveBackend:
         from mcp_tui.tui.live.backend import LiveBackend
 
-        return LiveBackend(config, lambda: kube, names, namespace, os.environ, demo=demo)
+        def load() -> Kubeconfig:
+            if demo is not None:
+                demo.ready()
+            return kube
+
+        return LiveBackend(
+            config,
+            load,
+            names,
+            namespace,
+            os.environ,
+            demo=demo is not None,
+            example=demo.example if demo is not None else "",
+        )
 
     from mcp_tui.tui.run import run_console
 

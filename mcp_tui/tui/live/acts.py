@@ -93,7 +93,7 @@ class LiveActions:
 
     def example(self) -> str:
         """A documented train config."""
-        return EXAMPLE
+        return self._backend.example or EXAMPLE
 
     async def apply(self, plan: Plan, progress: Callable[[str], None]) -> Sequence[Outcome]:
         """Apply a plan and wait for its proof."""

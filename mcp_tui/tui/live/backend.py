@@ -91,6 +91,7 @@ class LiveBackend:
         namespace: The one to look at; empty takes each context's own, None looks at all.
         env: The environment.
         demo: Said on the frame.
+        example: The train config that a submission starts from; empty for the documented one.
     """
 
     def __init__(
@@ -102,6 +103,7 @@ class LiveBackend:
         env: Mapping[str, str],
         *,
         demo: bool = False,
+        example: str = "",
     ) -> None:
         self._config = config
         self._load = load
@@ -109,6 +111,7 @@ class LiveBackend:
         self._namespace = namespace
         self._env = env
         self._demo = demo
+        self.example = example
         self._kubeconfig: Kubeconfig | None = None
         self._journal = Journal(config.state_dir)
         self._tell: Callable[[], None] = lambda: None
