@@ -175,6 +175,8 @@ class Stack:
         here = self.directory
         for name in ("logs", "plane", "mlflow", "state"):
             (here / name).mkdir(mode=0o700)
+        # A kubeconfig may not name a file that is not there; the plane replaces it.
+        (here / "plane" / "ca.crt").touch(mode=0o600)
         plane, mlflow = self._listener(), self._listener()
         server = f"https://127.0.0.1:{plane.getsockname()[1]}"
         self.mlflow = f"http://127.0.0.1:{mlflow.getsockname()[1]}"

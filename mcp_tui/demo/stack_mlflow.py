@@ -1,9 +1,9 @@
 """Runs the real MLflow tracking server of the demo, in one process.
 
-``python -P -m mcp_tui.demo.stack_mlflow --fd N --dir D``: what ``mlflow server`` serves, without the
-two processes before it, which import the whole package again for themselves. The database is a copy
-of an empty one of the same version where one was made before: its dozens of schema migrations take
-longer than the rest of a start.
+``python -P -m mcp_tui.demo.stack_mlflow --fd N --dir D``: what ``mlflow server`` serves, without
+the two processes before it, which import the whole package again for themselves. The database is
+a copy of an empty one of the same version where one was made before: its dozens of schema
+migrations take longer than the rest of a start.
 """
 
 from __future__ import annotations

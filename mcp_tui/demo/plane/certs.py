@@ -21,11 +21,13 @@ class Certificates:
 
 
 def write_private(path: Path, data: bytes) -> None:
-    """Writes a file that nobody else can read, not even while it is written."""
-    path.unlink(missing_ok=True)
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    """Writes a file that nobody else can read, in one step."""
+    temporary = path.with_name(f".{path.name}.new")
+    temporary.unlink(missing_ok=True)
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "wb") as stream:
         stream.write(data)
+    temporary.replace(path)
 
 
 def make_certificates(directory: Path) -> Certificates:
