@@ -401,7 +401,7 @@ class Status(Kube, frozen=True, kw_only=True):
     details: StatusDetails = StatusDetails()
 
 
-class WatchEvent(msgspec.Struct, Generic[T], kw_only=True):
+class WatchEvent(msgspec.Struct, Generic[T], kw_only=True, gc=False):
     """One line of a watch; see :func:`decode_watch`."""
 
     type: str = ""
