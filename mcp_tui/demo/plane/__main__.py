@@ -41,9 +41,8 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
-async def _gone(stdin: bool) -> None:
+async def _gone(parent: int, stdin: bool) -> None:
     """Returns when the parent is gone, or the pipe that it held our standard input by."""
-    parent = os.getppid()
     closed = asyncio.Event()
     if stdin:
         reader = asyncio.StreamReader()
@@ -65,7 +64,7 @@ async def _gone(stdin: bool) -> None:
         draining.cancel()
 
 
-async def _serve(options: argparse.Namespace) -> None:
+async def _serve(options: argparse.Namespace, parent: int) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
@@ -92,7 +91,7 @@ async def _serve(options: argparse.Namespace) -> None:
     async with plane:
         sys.stdout.write(plane.ready_line() + "\n")
         sys.stdout.flush()
-        ends = [asyncio.create_task(stop.wait()), asyncio.create_task(_gone(piped))]
+        ends = [asyncio.create_task(stop.wait()), asyncio.create_task(_gone(parent, piped))]
         await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
         for task in ends:
             task.cancel()
@@ -100,9 +99,11 @@ async def _serve(options: argparse.Namespace) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command; returns its exit code."""
+    # Asked at once: a parent that dies while we start would be mistaken for its successor.
+    parent = os.getppid()
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr)
     try:
-        asyncio.run(_serve(_options(arguments)))
+        asyncio.run(_serve(_options(arguments), parent))
     except McpTuiError as error:
         sys.stderr.write(f"{error.line()}\n")
         return int(error.exit_code)

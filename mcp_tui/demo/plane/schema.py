@@ -88,7 +88,10 @@ class _Walk:
             if wanted is None:
                 self.unknown.append(where)
             elif item is not None:
-                result[name] = self.value(wanted, item, where, type_)
+                found = self.value(wanted, item, where, type_)
+                # Empty lists and maps are as good as absent, and upstream encodes them so.
+                if found or wanted[0] not in "[{":
+                    result[name] = found
         return result
 
 
