@@ -271,6 +271,14 @@ class Console(App[int], inherit_bindings=False):
             return
         self.plan(Verb.RETRY, subject(), self.pane.model, changes)
 
+    def _command_forward(self, rest: str) -> None:
+        front: Screen[object] = self.screen
+        forward = getattr(front, "forward", None)
+        if forward is None:
+            self.say("open a job and go to its pods first")
+        else:
+            forward(rest)
+
     def _command_unmark(self, rest: str) -> None:
         del rest
         if self.pane is not None:
@@ -328,7 +336,7 @@ class Console(App[int], inherit_bindings=False):
 
     def submit(self) -> None:
         """Open the submit editor."""
-        if self._may_write("submit"):
+        if self.may_write("submit"):
             from mcp_tui.tui.screens.submit import SubmitScreen
 
             self.push_screen(SubmitScreen())
@@ -341,7 +349,7 @@ class Console(App[int], inherit_bindings=False):
         changes: Mapping[str, str] | None = None,
     ) -> None:
         """Plan a verb on objects, then show the plan."""
-        if not self._may_write(verb.value):
+        if not self.may_write(verb.value):
             return
         if not keys:
             self.say("nothing under the cursor")
@@ -380,7 +388,8 @@ class Console(App[int], inherit_bindings=False):
             self.screen.hush()
         self.push_screen(ConfirmScreen(plan, hidden=hidden))
 
-    def _may_write(self, what: str) -> bool:
+    def may_write(self, what: str) -> bool:
+        """Whether writes are possible; says why not."""
         if not self.ready:
             self.say("still loading")
             return False

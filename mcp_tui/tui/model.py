@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, NamedTuple, Protocol
+from typing import Literal, NamedTuple, Protocol, runtime_checkable
 
 from mcp_tui.domain.plan import Outcome, Plan, Tier, Verb
 
@@ -259,6 +259,27 @@ class DetailProvider(Protocol):
 
     def logs(self, key: str, options: LogOptions) -> AsyncIterator[Sequence[LogLine]]:
         """Batches of log lines, oldest first, without end while the job runs."""
+
+
+@runtime_checkable
+class Terminals(Protocol):
+    """What a backend's details may also offer: a shell, a forwarded port.
+
+    The shell screen is given over: while :meth:`shell` runs, the terminal is its own, cooked.
+    """
+
+    async def shell(self, key: str, pod: str, container: str) -> str:
+        """Run a shell in a container on this process's terminal until it ends.
+
+        Returns:
+            What to say afterwards, in a line.
+
+        Raises:
+            McpTuiError: Refused (exec is not on the read-only list), or the pod is gone.
+        """
+
+    async def forward(self, key: str, pod: str, local: int, remote: int) -> str:
+        """Forward a port in the background until the console ends; returns what to say."""
 
 
 class Actions(Protocol):

@@ -405,6 +405,42 @@ async def test_an_attempt_and_a_pod_can_be_chosen_for_logs() -> None:
         assert backend.details.log_options[3].container == "train"
 
 
+async def test_a_shell_is_offered_on_a_pod_only_and_never_when_read_only() -> None:
+    backend = FakeBackend()
+    ran: list[object] = []
+
+    async def shell(key: str, pod: str, container: str) -> str:
+        ran.append((pod, container))
+        return "the shell ended"
+
+    async def forward(key: str, pod: str, local: int, remote: int) -> str:
+        ran.append((pod, local, remote))
+        return f"127.0.0.1:{local} goes to {pod}:{remote}"
+
+    backend.details.shell = shell  # type: ignore[attr-defined]  # what a backend may also offer
+    backend.details.forward = forward  # type: ignore[attr-defined]  # the same
+    async with console(backend) as (app, pilot):
+        await pilot.press("enter", "e")
+        app.screen.show("Pods")
+        await until(pilot, lambda: "exit 137" in screen_text(app))
+        await pilot.press("e")
+        assert "cursor on a pod" in screen_text(app)
+        await pilot.press("j", "e")
+        # The test's driver cannot give its terminal over: said, and nothing run.
+        await until(pilot, lambda: "cannot be given over" in screen_text(app))
+        assert not ran
+        await pilot.press(":", *"forward x", "enter")
+        assert "write a port" in screen_text(app)
+        await pilot.press(":", *"forward 8080:80", "enter")
+        await until(
+            pilot, lambda: "127.0.0.1:8080 goes to ranker-train-0412-0:80" in screen_text(app)
+        )
+        backend.current = replace(backend.current, read_only=True)
+        await changed(app, backend, pilot)
+        await pilot.press("e")
+        assert "read-only: shell is refused" in screen_text(app)
+
+
 async def test_a_part_that_fails_says_so_in_its_place() -> None:
     backend = FakeBackend()
 

@@ -25,7 +25,17 @@ import sys
 from mcp_tui.tui.model import ConsoleOptions
 from mcp_tui.tui.run import run_console
 from tests.tui.fake import FakeBackend
+import asyncio
 class Backend(FakeBackend):
+    def __init__(self):
+        super().__init__()
+        self.details.shell = self.shell
+        self.details.forward = self.shell
+    async def shell(self, key, pod, container):
+        sys.__stdout__.write("sh-5$ ")
+        sys.__stdout__.flush()
+        line = await asyncio.to_thread(sys.__stdin__.readline)
+        return f"the shell said {line.strip()}"
     async def stop(self):
         open(sys.argv[1], "w").write("stopped")
 sys.exit(run_console(Backend, ConsoleOptions(contexts=("dev",), ascii=False)))
@@ -136,6 +146,19 @@ def test_ctrl_c_twice_leaves(terminal: Terminal, stopped: Path) -> None:
     terminal.type("\x03")
     assert terminal.wait() == 0
     assert stopped.exists()
+
+
+def test_the_terminal_is_given_to_a_shell_and_taken_back(terminal: Terminal) -> None:
+    terminal.type("\r\t")
+    terminal.until(lambda: "exit 137" in terminal.text)
+    terminal.type("je")
+    terminal.until(lambda: "sh-5$" in terminal.text)
+    before = len(terminal.raw)
+    terminal.type("hello\r")
+    terminal.until(lambda: "the shell said hello" in terminal.text)
+    assert b"hello" in terminal.raw[before:]
+    terminal.type("?")
+    terminal.until(lambda: "Everywhere" in terminal.text)
 
 
 def test_a_bracketed_paste_does_nothing_in_a_list(terminal: Terminal) -> None:
