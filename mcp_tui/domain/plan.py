@@ -25,6 +25,8 @@ class Verb(StrEnum):
     RESUME = "resume"
     RETRY = "retry"
     DELETE = "delete"
+    SHELL = "shell"
+    FORWARD = "forward"
 
 
 class Confirmation(StrEnum):
