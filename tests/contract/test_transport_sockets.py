@@ -1,0 +1,158 @@
+"""Exec and port-forward through a real API server, to a pod that the process node runs."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+import pytest_asyncio
+
+from mcp_tui.errors import ApiError, RefusedError, UnreachableError, UsageError
+from mcp_tui.sources.gate import Gate
+from mcp_tui.sources.kubernetes.exec import STDERR, STDOUT, open_exec
+from mcp_tui.sources.kubernetes.kubeconfig import load_kubeconfig
+from mcp_tui.sources.kubernetes.portforward import forward
+from mcp_tui.sources.kubernetes.sockets import socket_url
+from mcp_tui.sources.kubernetes.transport import KubeClient
+from tests.cluster import Ground
+
+ECHO = """
+import os, socket
+server = socket.create_server(("127.0.0.1", int(os.environ["PORT"])))
+while True:
+    connection, _ = server.accept()
+    while data := connection.recv(65536):
+        connection.sendall(data.upper())
+    connection.close()
+"""
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as it:
+        return int(it.getsockname()[1])
+
+
+def client_of(ground: Ground, context: str = "dev", *, read_only: bool = False) -> KubeClient:
+    info = load_kubeconfig({}, ground.kubeconfig).context(context)
+    return KubeClient(info, gate=Gate(read_only=read_only), env={})
+
+
+@pytest_asyncio.fixture
+async def client(ground: Ground) -> AsyncIterator[KubeClient]:
+    it = client_of(ground)
+    yield it
+    await it.aclose()
+
+
+@pytest_asyncio.fixture
+async def pod(ground: Ground, namespace: str) -> tuple[str, int]:
+    """A running pod that answers on a port in capitals: its name and the port."""
+    port = free_port()
+    container = {
+        "name": "main",
+        "image": "python:3",
+        "command": ["python3", "-c", ECHO],
+        "env": [{"name": "PORT", "value": str(port)}],
+    }
+    body = {"metadata": {"name": "echo"}, "spec": {"containers": [container]}}
+    path = f"/api/v1/namespaces/{namespace}/pods"
+    account = f"/api/v1/namespaces/{namespace}/serviceaccounts/default"
+    for _ in range(200):
+        if (await asyncio.to_thread(ground.api, "GET", account)).status == 200:
+            break
+        await asyncio.sleep(0.05)
+    (await asyncio.to_thread(ground.api, "POST", path, body)).ok()
+    status: dict[str, Any] = {}
+    for _ in range(600):
+        reply = await asyncio.to_thread(ground.api, "GET", f"{path}/echo")
+        status = reply.ok()["status"]
+        if status.get("phase") == "Running":
+            return "echo", port
+        await asyncio.sleep(0.05)
+    raise AssertionError(status)
+
+
+async def test_a_command_and_its_exit_code(
+    client: KubeClient, namespace: str, pod: tuple[str, int]
+) -> None:
+    command = ["sh", "-c", "echo out; echo err >&2; cat; exit 7"]
+    async with open_exec(client, namespace, pod[0], command, tty=False) as session:
+        await session.write(b"and in\n")
+        await session.close_input()
+        said: dict[int, bytes] = {STDOUT: b"", STDERR: b""}
+        async for channel, data in session.output():
+            said[channel] += data
+    assert said == {STDOUT: b"out\nand in\n", STDERR: b"err\n"}
+    assert session.exit_code == 7
+
+
+async def test_a_command_that_succeeds(
+    client: KubeClient, namespace: str, pod: tuple[str, int]
+) -> None:
+    async with open_exec(client, namespace, pod[0], ["true"], tty=False, stdin=False) as session:
+        assert [piece async for piece in session.output()] == []
+    assert session.exit_code == 0
+    assert session.message == ""
+
+
+async def test_refusals(
+    ground: Ground, client: KubeClient, namespace: str, pod: tuple[str, int]
+) -> None:
+    with pytest.raises(ApiError) as caught:
+        async with open_exec(client, namespace, "none", ["true"]):
+            pass
+    assert caught.value.status == 404
+    viewer = client_of(ground, "dev-viewer")
+    with pytest.raises(ApiError, match="forbidden") as caught:
+        async with open_exec(viewer, namespace, pod[0], ["true"]):
+            pass
+    assert caught.value.status == 403
+    await viewer.aclose()
+    careful = client_of(ground, read_only=True)
+    with pytest.raises(RefusedError, match="read-only"):
+        async with open_exec(careful, namespace, pod[0], ["true"]):
+            pass
+    with pytest.raises(RefusedError, match="read-only"):
+        async with forward(careful, namespace, pod[0], 80):
+            pass
+    await careful.aclose()
+
+
+async def test_a_port_is_carried(client: KubeClient, namespace: str, pod: tuple[str, int]) -> None:
+    problems: list[str] = []
+    async with forward(client, namespace, pod[0], pod[1], on_error=problems.append) as port:
+        for word in (b"one", b"two" * 100_000):
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write(word)
+            got = await asyncio.wait_for(reader.readexactly(len(word)), 20)
+            assert got == word.upper()
+            writer.close()
+        with pytest.raises(UsageError, match="cannot be used"):
+            async with forward(client, namespace, pod[0], pod[1], local_port=port):
+                pass
+    assert not problems
+    with pytest.raises(OSError, match="Connect call failed"):
+        await asyncio.open_connection("127.0.0.1", port)
+
+
+async def test_a_server_that_is_not_there(ground: Ground) -> None:
+    import dataclasses
+
+    info = load_kubeconfig({}, ground.kubeconfig).context("dev")
+    url = f"https://127.0.0.1:{free_port()}"
+    cluster = dataclasses.replace(info.cluster_info, server=url)
+    info = dataclasses.replace(info, server=url, cluster_info=cluster)
+    client = KubeClient(info, gate=Gate(read_only=False), env={})
+    with pytest.raises(UnreachableError, match="nothing listens"):
+        async with open_exec(client, "n", "p", ["true"]):
+            pass
+    await client.aclose()
+
+
+def test_urls() -> None:
+    url = socket_url("https://h:1/base/", "/api/v1/x", [("command", "a b&c"), ("command", "d")])
+    assert url == "wss://h:1/base/api/v1/x?command=a%20b%26c&command=d"
+    assert socket_url("http://h", "/x", []) == "ws://h/x"
