@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import itertools
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
@@ -219,6 +220,8 @@ def _job_commands(commands: Any, add: Callable[..., argparse.ArgumentParser]) ->
     retry.add_argument("--no-run", action="store_true", help="without an MLflow run")
     _confirmable(retry)
 
+    _inside_commands(verbs, add)
+
     init = add(
         verbs,
         "init",
@@ -237,10 +240,49 @@ def _job_commands(commands: Any, add: Callable[..., argparse.ArgumentParser]) ->
     )
 
 
+def _inside_commands(verbs: Any, add: Callable[..., argparse.ArgumentParser]) -> None:
+    shell = add(
+        verbs, "shell", _late("shell", "shell"), "open a shell in a container", words="job shell"
+    )
+    shell.add_argument("name", help="NAME, or KIND/NAME; -- COMMAND... runs that instead")
+    shell.add_argument("-c", "--container", default="", help="instead of the main one")
+    forward = add(
+        verbs,
+        "forward",
+        _late("shell", "forward"),
+        "forward a local port to a pod",
+        words="job forward",
+    )
+    forward.add_argument("name", help="NAME, or KIND/NAME")
+    forward.add_argument("ports", metavar="[LOCAL:]REMOTE", help="such as 8080:80")
+    for p in (shell, forward):
+        p.add_argument("--pod", default="", help="instead of the first that runs")
+        p.add_argument("--dry-run", action="store_true", help="show the plan; open nothing")
+        p.add_argument(
+            "--confirm", metavar="CONTEXT/NAME", default="", help="confirm without being asked"
+        )
+        p.set_defaults(output="table", words=[])
+
+
 def parse(argv: Sequence[str]) -> argparse.Namespace:
     """Parse arguments.
 
     Raises:
         UsageError: They make no sense; names the argument. ``--help`` and ``--version`` exit.
     """
-    return build().parse_args(argv)
+    argv, words = _split_command(argv)
+    args = build().parse_args(argv)
+    if words:
+        args.words = words
+    return args
+
+
+def _split_command(argv: Sequence[str]) -> tuple[Sequence[str], list[str]]:
+    """What follows ``--`` of ``job shell`` is a command's, whatever it looks like."""
+    if "--" not in argv:
+        return argv, []
+    at = list(argv).index("--")
+    before = list(argv[:at])
+    if not any(pair == ("job", "shell") for pair in itertools.pairwise(before)):
+        return argv, []
+    return before, list(argv[at + 1 :])

@@ -30,8 +30,8 @@ class ExecSession:
     """A running command; made by :func:`open_exec`.
 
     Attributes:
-        exit_code: The command's exit code once :meth:`output` has ended; None when the server
-            did not say.
+        exit_code: The command's exit code once :meth:`output` has ended: 127 when there is no
+            such command, 126 when it cannot be run; None when the server did not say.
         message: What the server said at the end when it was no success; sanitised.
     """
 
@@ -103,6 +103,20 @@ class ExecSession:
             if isinstance(cause, dict) and cause.get("reason") == "ExitCode":
                 with contextlib.suppress(ValueError):
                     self.exit_code = int(str(cause.get("message")))
+        if self.exit_code is None:
+            self.exit_code = not_started(self.message)
+
+
+def not_started(message: str) -> int | None:
+    """The exit code, as shells give it, of a command that a runtime could not start.
+
+    Runtimes say it in words only: runc's are matched, which containerd and CRI-O pass on.
+    """
+    if "executable file not found" in message or "no such file or directory" in message:
+        return 127
+    if "permission denied" in message or "exec format error" in message:
+        return 126
+    return None
 
 
 @contextlib.asynccontextmanager
