@@ -15,6 +15,7 @@ import struct
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
+from mcp_tui.demo.kubelet.guardian import kill_group
 from mcp_tui.demo.kubelet.process import Command, StartError
 from mcp_tui.demo.kubelet.session import Session
 from mcp_tui.demo.kubelet.websocket import WebSocket, WebSocketError
@@ -125,6 +126,7 @@ async def _exec(socket: WebSocket, container: Container, request: Request) -> No
         if stream is not None
     ]
     ended = asyncio.create_task(session.wait())
+    alone = asyncio.create_task(_end_with(container, session))
     try:
         await asyncio.wait({reading, ended}, return_when=asyncio.FIRST_COMPLETED)
         if not ended.done():
@@ -134,9 +136,18 @@ async def _exec(socket: WebSocket, container: Container, request: Request) -> No
         await socket.send(bytes([_ERROR]) + exit_status(ended.result()))
     finally:
         await session.stop()
-        for task in (reading, ended, *sending):
+        for task in (reading, ended, alone, *sending):
             task.cancel()
-        await asyncio.gather(reading, ended, *sending, return_exceptions=True)
+        await asyncio.gather(reading, ended, alone, *sending, return_exceptions=True)
+
+
+async def _end_with(container: Container, session: Session) -> None:
+    """Kill a session when the instance of the container it was started in has ended."""
+    began = container.record.running_since
+    # A container tells nobody of its end but its pod.
+    while container.running and container.record.running_since == began:  # noqa: ASYNC110
+        await asyncio.sleep(0.2)
+    kill_group(session.pid)
 
 
 async def _output(socket: WebSocket, channel: int, stream: asyncio.StreamReader) -> None:

@@ -50,6 +50,9 @@ _STALL_SECONDS = 60.0
 
 _VERBS = {"POST": "create", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}
 
+_STREAMS = {"exec": "exec", "portforward": "port_forward"}
+"""Sub-resources of pods that are WebSockets, and what serves them."""
+
 _MISSING_AUTH = "websocket.close"
 
 
@@ -264,7 +267,7 @@ class Api:
         if target.subresource == "log":
             pod = self.registry.get(PODS, target.namespace or "", target.name).obj
             return await self.kubelet.log(request, pod)
-        if target.subresource == "exec":
+        if target.subresource in _STREAMS:
             raise bad_request("Upgrade request required")
         form = form_of(request)
         if verb in ("list", "watch"):
@@ -319,7 +322,7 @@ class Api:
             obj = partial(obj)
         return json_answer(obj, code, warnings)
 
-    # --- websockets: exec only
+    # --- websockets: exec and port-forward
 
     async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request({**scope, "method": "GET"}, receive)
@@ -328,10 +331,10 @@ class Api:
             if identity is None:
                 raise unauthorized()
             target = self._target(request.path.strip("/").split("/"))
-            if target.subresource != "exec":
+            if target.subresource not in _STREAMS:
                 raise no_such_path()
             wanted = authz.Attributes(
-                "get", "", "pods", "exec", target.namespace or "", target.name
+                "get", "", "pods", target.subresource, target.namespace or "", target.name
             )
             # A WebSocket is opened by GET, and can do what create can: both are asked for.
             authz.check(identity, wanted)
@@ -339,7 +342,8 @@ class Api:
             entry = self.registry.store.get(PODS, target.namespace or "", target.name)
             if entry is None:
                 raise not_found(PODS, target.name)
-            await self.kubelet.exec(request, entry.obj, scope, receive, send)
+            stream = getattr(self.kubelet, _STREAMS[target.subresource])
+            await stream(request, entry.obj, scope, receive, send)
         except StatusError as error:
             await _refuse_websocket(scope, error, send)
 
@@ -377,7 +381,7 @@ def _verb(request: Request, target: Target) -> str:
         raise method_not_allowed()
     if not target.name and verb == "delete":
         return "deletecollection"
-    if bool(target.name) is (verb == "create") and target.subresource != "exec":
+    if bool(target.name) is (verb == "create") and target.subresource not in _STREAMS:
         raise method_not_allowed()
     return verb
 

@@ -90,7 +90,7 @@ ROLES: Mapping[str, tuple[Rule, ...]] = {
         Rule(("create", "patch", "delete"), _JOB_GROUPS, _JOBS),
         Rule(("patch",), ("kueue.x-k8s.io",), ("workloads",)),
         Rule(("create", "patch"), ("",), ("events",)),
-        Rule(("get", "create"), ("",), ("pods/exec",)),
+        Rule(("get", "create"), ("",), ("pods/exec", "pods/portforward")),
     ),
     "viewer": _reader(_LOOK),
     "nowatch": _reader(("get", "list")),

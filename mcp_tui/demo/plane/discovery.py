@@ -34,6 +34,9 @@ def version() -> Obj:
     }
 
 
+_OPTIONS = {"exec": "PodExecOptions", "portforward": "PodPortForwardOptions"}
+
+
 class Discovery:
     """The documents made from the served kinds."""
 
@@ -79,7 +82,7 @@ class Discovery:
                         "name": f"{kind.plural}/{name}",
                         "singularName": "",
                         "namespaced": kind.namespaced,
-                        "kind": "PodExecOptions" if name == "exec" else kind.kind,
+                        "kind": _OPTIONS.get(name, kind.kind),
                         "verbs": list(verbs),
                     }
                 )

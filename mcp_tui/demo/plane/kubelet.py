@@ -1,4 +1,4 @@
-"""What goes on to the node of a pod: its logs, and exec over a WebSocket."""
+"""What goes on to the node of a pod: its logs, and exec and port-forward over a WebSocket."""
 
 from __future__ import annotations
 
@@ -129,9 +129,6 @@ class KubeletProxy:
         self, request: Request, pod: Obj, scope: Scope, receive: Receive, send: Send
     ) -> None:
         """Joins the client's WebSocket to the kubelet's. Raises StatusError before that."""
-        from websockets.asyncio.client import connect
-        from websockets.exceptions import InvalidHandshake, WebSocketException
-
         offered = [name for name in scope.get("subprotocols") or () if name in _SUBPROTOCOLS]
         if not offered:
             raise bad_request("unable to upgrade: unsupported subprotocol")
@@ -151,6 +148,29 @@ class KubeletProxy:
         ]
         path = f"exec/{metadata['namespace']}/{metadata['name']}/{quote(container)}"
         url = f"wss://{self._address(pod)}/{path}?{urlencode(wanted)}"
+        await self._pass_on(url, offered, receive, send)
+
+    async def port_forward(
+        self, request: Request, pod: Obj, scope: Scope, receive: Receive, send: Send
+    ) -> None:
+        """As :meth:`exec`, for ports: only the older protocol, which a kubelet speaks itself."""
+        offered = [name for name in scope.get("subprotocols") or () if name == _SUBPROTOCOLS[1]]
+        if not offered:
+            raise bad_request("unable to upgrade: unsupported subprotocol")
+        if not dig(pod, "spec", "nodeName"):
+            raise bad_request(f"pod {pod['metadata']['name']} does not have a host assigned")
+        ports = [value for name, value in request.pairs if name == "ports"]
+        if not ports or not all(p.isdigit() and 0 < int(p) < 65_536 for p in ports):
+            raise bad_request('query parameter "ports" is required, and is one port or several')
+        metadata = pod["metadata"]
+        query = urlencode([("port", port) for port in ports])
+        path = f"portForward/{metadata['namespace']}/{metadata['name']}"
+        await self._pass_on(f"wss://{self._address(pod)}/{path}?{query}", offered, receive, send)
+
+    async def _pass_on(self, url: str, offered: list[Any], receive: Receive, send: Send) -> None:
+        from websockets.asyncio.client import connect
+        from websockets.exceptions import InvalidHandshake, WebSocketException
+
         try:
             kubelet = await connect(
                 url,

@@ -155,7 +155,12 @@ PODS = Kind(
     "Pod",
     short_names=("po",),
     categories=("all",),
-    subresources={**_STATUS, "log": ("get",), "exec": ("create", "get")},
+    subresources={
+        **_STATUS,
+        "log": ("get",),
+        "exec": ("create", "get"),
+        "portforward": ("create", "get"),
+    },
     fields=_one_to_one(
         "spec.nodeName",
         "spec.restartPolicy",
