@@ -16,7 +16,7 @@ from mcp_tui.cli.output import Printer
 from mcp_tui.config import Config, load
 from mcp_tui.demo.stack import Stack, own_environment
 from mcp_tui.demo.stack_files import GET_PROMETHEUS
-from mcp_tui.errors import UsageError
+from mcp_tui.errors import UnreachableError, UsageError
 
 
 def demo(args: argparse.Namespace) -> int:
@@ -90,7 +90,7 @@ def _serve(stack: Stack) -> int:
         stack.wait_mlflow()
         printer.note("MLflow is up; interrupt to end")
         stack.wait_end()
-        raise UsageError("the demo was ended from outside")
+        raise UnreachableError("the demo was ended from outside")
     except _Ended:
         return 0
     finally:

@@ -33,7 +33,7 @@ from mcp_tui.demo.stack_files import repository_url
 from mcp_tui.domain import keys
 from mcp_tui.domain.plan import OutcomeStatus, Plan, Target, Tier
 from mcp_tui.domain.trainconfig import TrainConfig, parse_train_config
-from mcp_tui.errors import McpTuiError
+from mcp_tui.errors import GoneError, McpTuiError
 from mcp_tui.sources.connect import Connection
 from mcp_tui.sources.kubernetes.kubeconfig import load_kubeconfig
 
@@ -75,7 +75,7 @@ class Simulator:
 
     async def run(self) -> None:
         """Seed, then go on for ever."""
-        await self._wait(lambda: self.connection.kube.get("/version", dict[str, Any]))
+        await self._wait(self._node_ready)
         await self._make_code()
         for fate in FATES:
             if not fate.run:
@@ -101,6 +101,15 @@ class Simulator:
                 return
             except McpTuiError:
                 await asyncio.sleep(0.2)
+
+    async def _node_ready(self) -> None:
+        """Raises GoneError while no node is ready: every job would be Unschedulable at first."""
+        page = await self.connection.kube.get("/api/v1/nodes", dict[str, Any])
+        for node in page.get("items") or ():
+            for condition in (node.get("status") or {}).get("conditions") or ():
+                if condition["type"] == "Ready" and condition["status"] == "True":
+                    return
+        raise GoneError("no node is ready")
 
     async def _make_code(self) -> None:
         """The repository; where git is missing, the program as a ConfigMap."""
@@ -154,6 +163,8 @@ class Simulator:
             await self._submit(fate)
         except McpTuiError as error:
             _LOG.warning("%s: %s", fate.name, error.line())
+        except Exception:  # one fate's defect, which is logged, must not end the others
+            _LOG.exception("%s: not submitted", fate.name)
 
     async def _submit(self, fate: Fate) -> None:
         plan = await self._plan(fate)
