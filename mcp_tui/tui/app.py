@@ -6,13 +6,17 @@ import asyncio
 import locale
 import os
 import signal
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, ClassVar
 
+from textual import events
 from textual.app import App
 from textual.binding import Binding, BindingType
+from textual.message import Message
 from textual.screen import Screen
+from textual.worker import Worker, WorkerState
 
 from mcp_tui.domain.plan import Plan, Verb
 from mcp_tui.domain.text import one_line
@@ -28,10 +32,17 @@ from mcp_tui.tui.theme import ASCII_SIGNS, PALETTES, UNICODE_SIGNS, Palette, Sig
 if TYPE_CHECKING:
     from textual.timer import Timer
 
+KEY_LOST = 0.5
+"""Seconds after which a key that nobody reported on counts as dealt with."""
+
 
 def utf8_locale() -> bool:
     """Whether the locale can show more than ASCII."""
     return locale.getpreferredencoding(False).lower().replace("-", "") == "utf8"
+
+
+class KeyDone(Message):
+    """Follows a key on its way up: where this arrives, the key was dealt with."""
 
 
 class Console(App[int], inherit_bindings=False):
@@ -80,6 +91,8 @@ class Console(App[int], inherit_bindings=False):
         self.draft = ""
         self._pending: dict[str, tuple[str, float]] = {}
         self._dirty = False
+        self._keys: deque[events.Key] = deque()
+        self._key_under_way: Timer | None = None
         self._interrupted_at = 0.0
         self._ticker: Timer | None = None
 
@@ -134,6 +147,42 @@ class Console(App[int], inherit_bindings=False):
                     await self.backend.stop()
         history.write(self.options.history_file, self.command_history)
 
+    # -- keys -------------------------------------------------------------------------------
+
+    async def on_event(self, event: events.Event) -> None:
+        """Deliver keys one at a time: the next one goes where the last one put the focus.
+
+        Textual hands every key at once to what has the focus. A key that opens the prompt moves the
+        focus only after several messages; what was typed behind it would be taken for commands.
+        """
+        if not isinstance(event, events.Key) or event.is_forwarded or event.key == "ctrl+c":
+            await super().on_event(event)
+            return
+        self._keys.append(event)
+        if self._key_under_way is None:
+            await self._deliver()
+
+    async def _deliver(self) -> None:
+        if not self._keys:
+            return
+        event = self._keys.popleft()
+        # A widget that is taken away with its queue never tells: then the next key waits no longer.
+        self._key_under_way = self.set_timer(KEY_LOST, self._key_dealt_with)
+        target = self.focused or self.screen
+        await super().on_event(event)
+        target.post_message(KeyDone())
+
+    def on_key_done(self, message: KeyDone) -> None:
+        """The key before was dealt with; a change of focus that it asked for comes first."""
+        message.stop()
+        self.call_later(self._key_dealt_with)
+
+    async def _key_dealt_with(self) -> None:
+        if self._key_under_way is not None:
+            self._key_under_way.stop()
+            self._key_under_way = None
+        await self._deliver()
+
     # -- changes ----------------------------------------------------------------------------
 
     def changed(self) -> None:
@@ -156,6 +205,20 @@ class Console(App[int], inherit_bindings=False):
             if isinstance(screen, FrameScreen):
                 screen.say(text, tone)
                 return
+
+    def report(self, worker: Worker[object]) -> None:
+        """Say a defect in one line: an error that is not one of ours, from a worker."""
+        error = worker.error
+        text = f"defect in {worker.group}: {type(error).__name__}: {one_line(str(error))}"
+        if not self.ready:
+            self._stand_in.fail(text)
+        self._apply_change()
+        self.say(text, "error")
+
+    def on_worker_state_changed(self, event: Worker.StateChanged) -> None:
+        """A worker of the app's own failed."""
+        if event.state is WorkerState.ERROR:
+            self.report(event.worker)
 
     # -- dress ------------------------------------------------------------------------------
 

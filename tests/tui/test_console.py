@@ -461,3 +461,28 @@ async def test_the_clock_is_the_backends() -> None:
         backend.current = replace(backend.current, now=NOW + 3_600)
         await changed(app, backend, pilot)
         assert "04:02Z" in screen_lines(app)[0]
+
+
+async def test_a_defect_is_one_line_and_the_rest_lives_on() -> None:
+    backend = FakeBackend()
+
+    async def breaks(key: str) -> str:
+        raise RuntimeError("\x1b[31mnobody foresaw this")
+
+    backend.details.yaml = breaks  # type: ignore[method-assign]  # a fault
+    async with console(backend) as (app, pilot):
+        await pilot.press("y")
+        await until(pilot, lambda: "RuntimeError: nobody foresaw this" in screen_text(app))
+        await pilot.press("d")
+        await until(pilot, lambda: "Name:  ranker" in screen_text(app))
+
+
+async def test_a_backend_that_breaks_at_its_start_is_said() -> None:
+    def build() -> FakeBackend:
+        raise RuntimeError("broken at once")
+
+    app = Console(build, ConsoleOptions(contexts=("dev",)))
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: "RuntimeError: broken at once" in screen_text(app))
+        await pilot.press("?", "q")
+        assert app.is_running

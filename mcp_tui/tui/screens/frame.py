@@ -11,6 +11,7 @@ from textual.binding import Binding, BindingType
 from textual.screen import Screen
 from textual.timer import Timer
 from textual.widget import Widget
+from textual.worker import Worker, WorkerState
 
 from mcp_tui.tui import bar
 from mcp_tui.tui.keymap import KEYS, SCOPES, normalise
@@ -143,6 +144,11 @@ class FrameScreen(Screen[None], inherit_bindings=False):
         home = self.home()
         if home is not None:
             home.focus()
+
+    def on_worker_state_changed(self, event: Worker.StateChanged) -> None:
+        """Something that runs beside the screen ended with what nobody foresaw."""
+        if event.state is WorkerState.ERROR:
+            self.console.report(event.worker)
 
     def on_screen_resume(self) -> None:
         """Time went by while another screen was in front."""
