@@ -163,7 +163,7 @@ class Simulator:
             await self._submit(fate)
         except McpTuiError as error:
             _LOG.warning("%s: %s", fate.name, error.line())
-        except Exception:  # one fate's defect, which is logged, must not end the others
+        except Exception:  # noqa: BLE001 - one fate's defect, which is logged, must not end the others
             _LOG.exception("%s: not submitted", fate.name)
 
     async def _submit(self, fate: Fate) -> None:
