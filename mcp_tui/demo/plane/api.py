@@ -5,14 +5,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from mcp_tui.demo.plane import authz
-from mcp_tui.demo.plane.discovery import REVIEWS, Discovery, version
+from mcp_tui.demo.plane.discovery import REVIEWS, Discovery
+from mcp_tui.demo.plane.documents import Documents
 from mcp_tui.demo.plane.http import (
-    YAML,
     Answer,
     BodyError,
     DisconnectError,
@@ -21,7 +20,6 @@ from mcp_tui.demo.plane.http import (
     Request,
     Scope,
     Send,
-    accepted,
     error_answer,
     form_of,
     head,
@@ -29,7 +27,8 @@ from mcp_tui.demo.plane.http import (
 )
 from mcp_tui.demo.plane.kubelet import KubeletProxy
 from mcp_tui.demo.plane.model import NAMESPACES, PODS, Kind, Obj, rfc3339
-from mcp_tui.demo.plane.reading import Form, Reader, read_options
+from mcp_tui.demo.plane.options import read_options
+from mcp_tui.demo.plane.reading import Form, Reader
 from mcp_tui.demo.plane.registry import Registry
 from mcp_tui.demo.plane.status import (
     StatusError,
@@ -52,8 +51,6 @@ _VERBS = {"POST": "create", "PUT": "update", "PATCH": "patch", "DELETE": "delete
 
 _STREAMS = {"exec": "exec", "portforward": "port_forward"}
 """Sub-resources of pods that are WebSockets, and what serves them."""
-
-_MISSING_AUTH = "websocket.close"
 
 
 @dataclass(frozen=True)
@@ -79,6 +76,7 @@ class Api:
         kubelet: KubeletProxy,
     ) -> None:
         self.discovery = Discovery(kinds)
+        self.documents = Documents(self.discovery)
         self.directory = directory
         self.registry = registry
         self.reader = reader
@@ -112,7 +110,7 @@ class Api:
         identity = self.directory.identify(request.headers.get("authorization", ""))
         if identity is None:
             raise unauthorized()
-        plain = self._plain(request)
+        plain = self.documents.answer(request)
         if plain is not None:
             return plain
         parts = request.path.strip("/").split("/")
@@ -121,72 +119,6 @@ class Api:
             return await self._review(request, identity, *review)
         target = self._target(parts)
         return await self._serve(request, identity, target)
-
-    # --- paths without objects
-
-    def _plain(self, request: Request) -> Answer | None:
-        path = request.path.rstrip("/") or "/"
-        parts = path.strip("/").split("/")
-        found: Any = None
-        match parts:
-            case ["version"]:
-                found = version()
-            case ["healthz" | "readyz" | "livez"]:
-                return Answer(body=b"ok", content_type="text/plain; charset=utf-8")
-            case ["api"]:
-                found = self._grouped(request, core=True)
-            case ["apis"]:
-                found = self._grouped(request, core=False)
-            case ["apis", group]:
-                found = self.discovery.group(group)
-                found = found and {"kind": "APIGroup", "apiVersion": "v1", **found}
-            case ["api", name]:
-                found = self.discovery.resources("", name)
-            case ["apis", group, name]:
-                found = self.discovery.resources(group, name)
-            case ["openapi", "v3"]:
-                found = self.discovery.openapi_index()
-            case ["openapi", "v3", *_]:
-                return self._openapi(request, path.removeprefix("/openapi/v3/"))
-            case _:
-                return None
-        if found is None:
-            raise no_such_path()
-        if isinstance(found, Answer):
-            return found
-        if request.method not in ("GET", "HEAD"):
-            raise method_not_allowed()
-        return json_answer(found)
-
-    def _grouped(self, request: Request, *, core: bool) -> Any:
-        _, params = accepted(request.headers.get("accept", ""))
-        if params.get("as") == "APIGroupDiscoveryList" and params.get("v") in ("v2", "v2beta1"):
-            group_version = f"apidiscovery.k8s.io/{params['v']}"
-            answer = json_answer(self.discovery.aggregated(core, group_version))
-            answer.content_type = (
-                f"application/json;g=apidiscovery.k8s.io;v={params['v']};as=APIGroupDiscoveryList"
-            )
-            answer.headers["vary"] = "Accept"
-            return answer
-        if core:
-            return {
-                "kind": "APIVersions",
-                "versions": self.discovery.versions(),
-                "serverAddressByClientCIDRs": [],
-            }
-        return {"kind": "APIGroupList", "apiVersion": "v1", "groups": self.discovery.groups()}
-
-    def _openapi(self, request: Request, path: str) -> Answer:
-        if "proto-openapi" in request.headers.get("accept", ""):
-            raw = self.discovery.openapi_protobuf(path)
-            if raw is None:
-                raise no_such_path()
-            media = "application/com.github.proto-openapi.spec.v3.v1.0+protobuf"
-            return Answer(body=raw, content_type=media)
-        found = self.discovery.openapi(path)
-        if found is None:
-            raise no_such_path()
-        return json_answer(found)
 
     async def _review(
         self, request: Request, identity: authz.Identity, group: str, resource: str
@@ -416,6 +348,3 @@ async def _stream(answer: Answer, receive: Receive, send: Send) -> None:
         close = getattr(stream, "aclose", None)
         if close is not None:
             await close()
-
-
-__all__ = ["YAML", "Api", "Mapping"]

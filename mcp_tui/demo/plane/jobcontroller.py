@@ -7,73 +7,20 @@ counted and released in the same step, and ``uncountedTerminatedPods`` is always
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping
-from dataclasses import dataclass, field
 
 from mcp_tui.demo.plane import jobrules as rules
 from mcp_tui.demo.plane.gc import remove_finalizer
-from mcp_tui.demo.plane.jobspec import COMPLETION_INDEX, TRACKING, finished
-from mcp_tui.demo.plane.model import JOBS, PODS, Obj, condition, decode, encode, parse_time, rfc3339
+from mcp_tui.demo.plane.jobspec import TRACKING, finished
+from mcp_tui.demo.plane.jobsync import Memory, Sync, pod_of
+from mcp_tui.demo.plane.model import JOBS, PODS, Obj, condition, parse_time
 from mcp_tui.demo.plane.owners import Owners
 from mcp_tui.demo.plane.queue import WorkQueue
 from mcp_tui.demo.plane.registry import DeleteOptions, Registry, StatusError
 from mcp_tui.demo.plane.store import Entry, Event, Key
 
 _SOURCE = "job-controller"
-_FAILURES = "batch.kubernetes.io/job-index-failure-count"
 _MOST_AT_ONCE = 100
 _RETRY_SECONDS = 5.0
-
-
-@dataclass
-class _Memory:
-    """What is remembered of a job between syncs: its failures in a row."""
-
-    failures: int = 0
-    last_failure: float = 0.0
-    by_index: dict[int, tuple[int, float]] = field(default_factory=dict)
-
-
-@dataclass
-class _Sync:
-    """One look at a job: a copy to change, its pods, what has been counted."""
-
-    entry: Entry
-    job: Obj
-    pods: list[Obj]
-    now: float
-    memory: _Memory
-    succeeded_indexes: set[int]
-    failed_indexes: set[int]
-    ending: rules.Ending | None = None
-
-    @property
-    def spec(self) -> Obj:
-        found: Obj = self.job["spec"]
-        return found
-
-    @property
-    def status(self) -> Obj:
-        found: Obj = self.job["status"]
-        return found
-
-    @property
-    def indexed(self) -> bool:
-        return bool(self.spec.get("completionMode") == "Indexed")
-
-    @property
-    def per_index(self) -> bool:
-        return "backoffLimitPerIndex" in self.spec
-
-    @property
-    def succeeded(self) -> int:
-        return int(self.status.get("succeeded", 0))
-
-    def active(self) -> list[Obj]:
-        return [pod for pod in self.pods if rules.active(pod)]
-
-    def stamp(self) -> str:
-        return rfc3339(self.now)
 
 
 class JobController:
@@ -85,7 +32,7 @@ class JobController:
         self._back_off = back_off
         self._jobs: WorkQueue[Key] = WorkQueue()
         self._orphans: WorkQueue[Key] = WorkQueue()
-        self._memory: dict[str, _Memory] = {}
+        self._memory: dict[str, Memory] = {}
 
     def observe(self, event: Event) -> None:
         """Notes changed jobs, and the jobs of changed pods."""
@@ -134,12 +81,12 @@ class JobController:
             return
         pods = [item.obj for item in self._owners.dependents(entry.uid) if item.kind is PODS]
         status = job.setdefault("status", {})
-        sync = _Sync(
+        sync = Sync(
             entry=entry,
             job=job,
             pods=pods,
             now=now,
-            memory=self._memory.setdefault(entry.uid, _Memory()),
+            memory=self._memory.setdefault(entry.uid, Memory()),
             succeeded_indexes=rules.parse_indexes(status.get("completedIndexes", "")),
             failed_indexes=rules.parse_indexes(status.get("failedIndexes", "")),
         )
@@ -151,7 +98,7 @@ class JobController:
             self._advance(sync)
         self._write(sync)
 
-    def _after(self, sync: _Sync) -> None:
+    def _after(self, sync: Sync) -> None:
         """A finished job only lets go of its pods, and may have a time to live."""
         for pod in sync.pods:
             self._let_go(pod)
@@ -176,7 +123,7 @@ class JobController:
 
     # --- counting
 
-    def _count(self, sync: _Sync) -> None:
+    def _count(self, sync: Sync) -> None:
         """Counts every pod that has ended since the last sync, once."""
         for pod in sync.pods:
             if TRACKING not in (pod["metadata"].get("finalizers") or ()):
@@ -196,7 +143,7 @@ class JobController:
             if sync.per_index:
                 sync.status["failedIndexes"] = rules.format_indexes(sync.failed_indexes)
 
-    def _count_success(self, sync: _Sync, pod: Obj) -> None:
+    def _count_success(self, sync: Sync, pod: Obj) -> None:
         index = rules.index_of(pod)
         if not sync.indexed:
             sync.status["succeeded"] = sync.succeeded + 1
@@ -205,7 +152,7 @@ class JobController:
             sync.memory.by_index.pop(index, None)
         sync.memory.failures = 0
 
-    def _count_failure(self, sync: _Sync, pod: Obj) -> None:
+    def _count_failure(self, sync: Sync, pod: Obj) -> None:
         verdict = rules.judge(sync.job, pod) if rules.phase(pod) == "Failed" else rules.Verdict()
         if verdict.action == "FailJob" and sync.ending is None:
             sync.ending = rules.Ending("FailureTarget", "PodFailurePolicy", verdict.message)
@@ -225,7 +172,7 @@ class JobController:
 
     # --- going on
 
-    def _advance(self, sync: _Sync) -> None:
+    def _advance(self, sync: Sync) -> None:
         """Starts, suspends, ends, or makes and removes pods."""
         status = sync.status
         for name in ("FailureTarget", "SuccessCriteriaMet"):
@@ -257,13 +204,13 @@ class JobController:
             self._manage(sync)
             self._watch_deadline(sync)
 
-    def _watch_deadline(self, sync: _Sync) -> None:
+    def _watch_deadline(self, sync: Sync) -> None:
         deadline = sync.spec.get("activeDeadlineSeconds")
         started = parse_time(sync.status.get("startTime"))
         if deadline is not None and started is not None:
             self._jobs.add_at(sync.entry.key, started + deadline)
 
-    def _suspend(self, sync: _Sync) -> None:
+    def _suspend(self, sync: Sync) -> None:
         for pod in sync.active():
             self._remove(sync, pod)
         sync.status.pop("startTime", None)
@@ -272,7 +219,7 @@ class JobController:
         ):
             self._say(sync, "Suspended", "Job suspended")
 
-    def _resume(self, sync: _Sync) -> None:
+    def _resume(self, sync: Sync) -> None:
         if condition(sync.job, "Suspended") is None:
             return
         if rules.set_condition(
@@ -281,7 +228,7 @@ class JobController:
             sync.status["startTime"] = sync.stamp()
             self._say(sync, "Resumed", "Job resumed")
 
-    def _end(self, sync: _Sync) -> None:
+    def _end(self, sync: Sync) -> None:
         """Announces the end, ends what still runs, and then says so for good."""
         ending = sync.ending
         assert ending is not None
@@ -309,13 +256,13 @@ class JobController:
             sync.status["completionTime"] = stamp
             self._say(sync, "Completed", "Job completed")
 
-    def _current(self, sync: _Sync) -> list[Obj]:
+    def _current(self, sync: Sync) -> list[Obj]:
         found = self._owners.dependents(sync.entry.uid)
         return [item.obj for item in found if item.kind is PODS]
 
     # --- pods
 
-    def _manage(self, sync: _Sync) -> None:
+    def _manage(self, sync: Sync) -> None:
         active = sync.active()
         wanted = rules.wanted_pods(
             sync.job,
@@ -340,7 +287,7 @@ class JobController:
                 sync, missing, {index for pod in kept if (index := rules.index_of(pod)) is not None}
             )
 
-    def _misplaced(self, sync: _Sync, active: list[Obj]) -> list[Obj]:
+    def _misplaced(self, sync: Sync, active: list[Obj]) -> list[Obj]:
         """Active pods of an indexed job whose index is taken, done or out of range."""
         if not sync.indexed:
             return []
@@ -354,7 +301,7 @@ class JobController:
                 seen = seen | {index}
         return found
 
-    def _make(self, sync: _Sync, count: int, taken: set[int]) -> None:
+    def _make(self, sync: Sync, count: int, taken: set[int]) -> None:
         memory, key = sync.memory, sync.entry.key
         if not sync.per_index:
             due = memory.last_failure + rules.back_off(memory.failures, self._back_off)
@@ -379,8 +326,8 @@ class JobController:
         if len(indexes) > _MOST_AT_ONCE:
             self._jobs.add_at(key, sync.now)
 
-    def _make_one(self, sync: _Sync, index: int | None) -> bool:
-        pod = self._pod_of(sync, index)
+    def _make_one(self, sync: Sync, index: int | None) -> bool:
+        pod = pod_of(sync, index)
         try:
             made = self._registry.create(PODS, sync.entry.key[0], pod)
         except StatusError as error:
@@ -391,42 +338,7 @@ class JobController:
         sync.pods.append(made)
         return True
 
-    def _pod_of(self, sync: _Sync, index: int | None) -> Obj:
-        template: Obj = decode(encode(sync.spec["template"]))
-        owner = sync.job["metadata"]
-        metadata: Obj = {
-            name: template["metadata"][name]
-            for name in ("labels", "annotations")
-            if name in template["metadata"]
-        }
-        metadata["generateName"] = f"{owner['name']}-"
-        metadata["finalizers"] = [TRACKING]
-        metadata["ownerReferences"] = [
-            {
-                "apiVersion": JOBS.api_version,
-                "kind": JOBS.kind,
-                "name": owner["name"],
-                "uid": owner["uid"],
-                "controller": True,
-                "blockOwnerDeletion": True,
-            }
-        ]
-        spec = template["spec"]
-        if index is not None:
-            metadata["generateName"] = f"{owner['name']}-{index}-"
-            extra: Mapping[str, str] = {COMPLETION_INDEX: str(index)}
-            metadata["labels"] = {**metadata.get("labels", {}), **extra}
-            if sync.per_index:
-                failures = sync.memory.by_index.get(index, (0, 0.0))[0]
-                extra = {**extra, _FAILURES: str(failures)}
-            metadata["annotations"] = {**metadata.get("annotations", {}), **extra}
-            spec.setdefault("hostname", f"{owner['name']}-{index}")
-            for part in ("initContainers", "containers"):
-                for container in spec.get(part) or ():
-                    _give_index(container)
-        return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec}
-
-    def _remove(self, sync: _Sync, pod: Obj) -> None:
+    def _remove(self, sync: Sync, pod: Obj) -> None:
         """Deletes a pod without counting it."""
         self._let_go(pod)
         self._delete(pod)
@@ -440,10 +352,10 @@ class JobController:
 
     # --- writing
 
-    def _say(self, sync: _Sync, reason: str, message: str, *, warning: bool = False) -> None:
+    def _say(self, sync: Sync, reason: str, message: str, *, warning: bool = False) -> None:
         self._registry.record(sync.job, reason, message, warning=warning, source=_SOURCE)
 
-    def _write(self, sync: _Sync) -> None:
+    def _write(self, sync: Sync) -> None:
         status = sync.status
         pods = self._current(sync)
         counts = {
@@ -469,16 +381,3 @@ class JobController:
             job = current.obj
             job["status"] = status
             self._registry.store.put(JOBS, job)
-
-
-def _give_index(container: Obj) -> None:
-    variables = container.setdefault("env", [])
-    if any(item.get("name") == "JOB_COMPLETION_INDEX" for item in variables):
-        return
-    path = f"metadata.labels['{COMPLETION_INDEX}']"
-    variables.append(
-        {
-            "name": "JOB_COMPLETION_INDEX",
-            "valueFrom": {"fieldRef": {"apiVersion": "v1", "fieldPath": path}},
-        }
-    )
