@@ -1,7 +1,7 @@
 """Apply a plan: send exactly the writes that were shown, in order, and say what became of each.
 
-A write is sent once. If no answer comes back, what it made is looked for by the plan's id (a
-create), or the object itself is looked at (a patch or a delete), and only then something is said.
+A write is sent once. If no answer comes back, what it made is looked for (``look.py``), and only
+then something is said. Once the outcome of one write stays unknown, nothing more is sent.
 """
 
 from __future__ import annotations
@@ -9,194 +9,175 @@ from __future__ import annotations
 import asyncio
 import getpass
 import time
-from collections.abc import Callable
-from typing import Any, Protocol
-from urllib.parse import quote
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
 
 import msgspec
 
 from mcp_tui.actions.journal import Journal
-from mcp_tui.actions.template import fill, pick
-from mcp_tui.domain.keys import PLAN_ID
+from mcp_tui.actions.look import Wire, recheck, settle, why_refused
+from mcp_tui.actions.template import fill, pick, unfilled, words
 from mcp_tui.domain.plan import Outcome, OutcomeStatus, Plan, Target, Write
-from mcp_tui.errors import ApiError, McpTuiError, RefusedError, UnknownOutcomeError
-
-
-class Wire(Protocol):
-    """How a write leaves: one method a system, answers as plain data."""
-
-    async def kubernetes(
-        self, method: str, path: str, body: Any, content_type: str
-    ) -> dict[str, Any]:
-        """Send one call to the API server; raises McpTuiError."""
-
-    async def mlflow(self, method: str, path: str, body: Any) -> dict[str, Any]:
-        """Send one call to MLflow; raises McpTuiError."""
-
-    async def find_run(self, plan_id: str, experiment_id: str) -> str:
-        """The id of the run that carries a plan's id; empty when there is none."""
-
+from mcp_tui.errors import ApiError, ExitCode, McpTuiError, RefusedError, UnknownOutcomeError
 
 Progress = Callable[[str], None]
+Prove = Callable[[Plan, Mapping[int, Target]], Awaitable[Mapping[int, Outcome]]]
+Record = Callable[[Plan, Target, Outcome], Awaitable[None]]
 
 
-class Applied(msgspec.Struct, frozen=True, kw_only=True):
-    """What a plan's writes came to, before its effect was looked for.
+class Ledger:
+    """What a plan's writes have come to so far.
 
     Attributes:
-        outcomes: One a target that did not get through; the others await their proof.
+        outcomes: One a target that did not get through, by its index.
         targets: The targets as they are now: a created one has its name and uid.
         values: What the writes yielded, such as ``run_id``.
         warnings: Optional writes that failed, in words.
+        sending: The write that is on its way, or None.
+        done: The writes that got through.
     """
 
-    outcomes: dict[int, Outcome]
-    targets: tuple[Target, ...]
-    values: dict[str, str]
-    warnings: tuple[str, ...] = ()
+    def __init__(self, plan: Plan) -> None:
+        self.plan = plan
+        self.outcomes: dict[int, Outcome] = {}
+        self.targets = list(plan.targets)
+        self.values: dict[str, str] = {}
+        self.warnings: list[str] = []
+        self.sending: Write | None = None
+        self.done: list[Write] = []
+
+    def sent(self, write: Write) -> None:
+        """A write got through."""
+        self.done.append(write)
+
+    def fail(self, index: int, error: McpTuiError) -> None:
+        """A target did not get through."""
+        unknown = isinstance(error, UnknownOutcomeError)
+        self.outcomes[index] = Outcome(
+            target=self.targets[index],
+            status=OutcomeStatus.UNKNOWN if unknown else OutcomeStatus.FAILED,
+            message=error.line(),
+            exit_code=int(error.exit_code),
+        )
+
+    @property
+    def live(self) -> dict[int, Target]:
+        """The targets that got through so far."""
+        return {i: t for i, t in enumerate(self.targets) if i not in self.outcomes}
+
+    def interrupted(self) -> tuple[Outcome, ...]:
+        """The outcomes of a plan that was interrupted here: what is known, no more."""
+        return tuple(
+            self.outcomes.get(i) or self._interrupted(i, target)
+            for i, target in enumerate(self.targets)
+        )
+
+    def _interrupted(self, index: int, target: Target) -> Outcome:
+        done = [w for w in self.done if w.target == index]
+        needed = [w for w in self.plan.writes if w.target == index and not w.optional]
+        said = f"; done before: {'; '.join(words(w.summary) for w in done)}" if done else ""
+        code = int(ExitCode.INTERRUPTED)
+        if self.sending is not None and self.sending.target == index:
+            what = words(self.sending.summary)
+            status, text = OutcomeStatus.UNKNOWN, f"interrupted while this was on its way: {what}"
+        elif all(w in done for w in needed):
+            status, text = OutcomeStatus.UNPROVEN, "accepted; interrupted before it was proven"
+            said = ""
+        elif done:
+            status, text = OutcomeStatus.UNKNOWN, "interrupted half-way"
+        else:
+            status, text = OutcomeStatus.FAILED, "interrupted before anything of it was sent"
+        return Outcome(target=target, status=status, message=text + said, exit_code=code)
 
 
-async def apply_writes(plan: Plan, wire: Wire, *, progress: Progress) -> Applied:
+async def apply_writes(plan: Plan, wire: Wire, ledger: Ledger, *, progress: Progress) -> None:
     """Send a plan's writes in order.
 
+    One target that fails stops its own later writes only, and what was made for it is cleared
+    away; one whose outcome stays unknown stops everything.
+
     Args:
-        plan: Checked and confirmed; refused when a check blocks it.
+        plan: Checked and confirmed.
         wire: How writes leave.
+        ledger: Told what became of each.
         progress: Told what is happening, a line each.
-
-    Raises:
-        RefusedError: A check blocks the plan. Errors of single writes are outcomes, not raised.
     """
-    if plan.blocked:
-        raise RefusedError(plan.blocked[0].message, where=f"{plan.verb} {plan.context}")
-    failed: dict[int, Outcome] = {}
-    targets = list(plan.targets)
-    values: dict[str, str] = {}
-    warnings: list[str] = []
     for write in plan.writes:
-        target = targets[write.target]
-        if write.target in failed:
+        index = write.target
+        if index in ledger.outcomes:
             continue
-        progress(fill(write.summary, values))
+        progress(words(fill(write.summary, ledger.values)))
         try:
-            answer = await _send_once(plan, write, wire, values)
+            answer = await _send_once(plan, write, wire, ledger)
         except McpTuiError as error:
+            ledger.sending = None
             if write.optional:
-                warnings.append(f"{write.summary}: {error.line()}")
+                summary = words(fill(write.summary, ledger.values))
+                ledger.warnings.append(f"{summary}: {error.line()}")
                 continue
-            unknown = isinstance(error, UnknownOutcomeError)
-            failed[write.target] = Outcome(
-                target=target,
-                status=OutcomeStatus.UNKNOWN if unknown else OutcomeStatus.FAILED,
-                message=error.line(),
-            )
+            ledger.fail(index, error)
+            if ledger.outcomes[index].status is OutcomeStatus.UNKNOWN:
+                _stop(ledger, after=index)
+                return
+            await _compensate(plan, wire, ledger, index)
             continue
+        ledger.sent(write)
         for name, path in write.yields:
-            values[name] = pick(answer, path)
+            ledger.values[name] = pick(answer, path)
         if "uid" in dict(write.yields):
-            targets[write.target] = msgspec.structs.replace(
-                target,
-                name=pick(answer, "metadata.name") or target.name,
-                uid=pick(answer, "metadata.uid") or target.uid,
+            ledger.targets[index] = msgspec.structs.replace(
+                ledger.targets[index],
+                name=pick(answer, "metadata.name") or ledger.targets[index].name,
+                uid=pick(answer, "metadata.uid"),
             )
-    return Applied(outcomes=failed, targets=tuple(targets), values=values, warnings=tuple(warnings))
 
 
-async def _send_once(
-    plan: Plan, write: Write, wire: Wire, values: dict[str, str]
-) -> dict[str, Any]:
-    path = fill(write.path, values)
-    body = fill(write.body, values)
+def _stop(ledger: Ledger, *, after: int) -> None:
+    """Nothing more is sent after an outcome that stayed unknown."""
+    unknown = ledger.targets[after]
+    for write in ledger.plan.writes:
+        index = write.target
+        begun = any(w.target == index and not w.optional for w in ledger.done)
+        if index in ledger.outcomes or begun:
+            continue
+        ledger.fail(
+            index,
+            RefusedError(f"not sent, as it is unknown what became of {unknown.name}"),
+        )
+
+
+async def _send_once(plan: Plan, write: Write, wire: Wire, ledger: Ledger) -> dict[str, Any]:
+    path = fill(write.path, ledger.values)
+    body = fill(write.body, ledger.values)
+    await recheck(plan, write, wire, path, body)
+    ledger.sending = write
     try:
         if write.system == "mlflow":
-            return await wire.mlflow(write.method, path, body)
-        return await wire.kubernetes(write.method, path, body, write.content_type)
+            answer = await wire.mlflow(write.method, path, body)
+        else:
+            answer = await wire.kubernetes(write.method, path, body, write.content_type)
+        lost = [name for name, where in write.yields if not pick(answer, where)]
+        if lost:
+            raise UnknownOutcomeError(f"the answer to {words(write.summary)} holds no {lost[0]}")
     except UnknownOutcomeError as unknown:
-        return await _settle(plan, write, wire, path, body, unknown)
+        answer = await settle(plan, write, wire, path, body, unknown)
+    except ApiError as error:
+        raise await why_refused(write, wire, path, body, error) from None
+    ledger.sending = None
+    return answer
 
 
-async def _compensate(
-    plan: Plan, wire: Wire, failed: dict[int, Outcome], values: dict[str, str]
-) -> list[str]:
+async def _compensate(plan: Plan, wire: Wire, ledger: Ledger, index: int) -> None:
     """Clear away what a failed target left half-made; what cannot be is said, not raised."""
-    warnings: list[str] = []
     for write in plan.compensate:
-        outcome = failed.get(write.target)
-        if outcome is None or outcome.status is not OutcomeStatus.FAILED:
-            continue
-        path, body = fill(write.path, values), fill(write.body, values)
-        if "{{" in path or (isinstance(body, dict) and "{{" in str(body.get("run_id", ""))):
+        path, body = fill(write.path, ledger.values), fill(write.body, ledger.values)
+        if write.target != index or unfilled(path) or unfilled(body):
             continue  # The write that would have yielded it never got through.
         try:
-            await _send_once(plan, write, wire, values)
+            await _send_once(plan, write, wire, ledger)
         except McpTuiError as error:
-            warnings.append(f"{write.summary}: {error.line()}")
-    return warnings
-
-
-async def _settle(
-    plan: Plan,
-    write: Write,
-    wire: Wire,
-    path: str,
-    body: Any,
-    unknown: UnknownOutcomeError,
-) -> dict[str, Any]:
-    """Look for what a write without an answer did. Raises the unknown outcome if it stays so."""
-    for pause in (0.0, 1.0, 3.0):
-        await asyncio.sleep(pause)
-        try:
-            found = await _look(plan, write, wire, path, body)
-        except McpTuiError:
-            continue
-        if found is not None:
-            return found
-    raise unknown
-
-
-async def _look(
-    plan: Plan, write: Write, wire: Wire, path: str, body: Any
-) -> dict[str, Any] | None:
-    if write.system == "mlflow":
-        if not path.endswith("/runs/create"):
-            return None
-        run_id = await wire.find_run(plan.id, str(body.get("experiment_id", "")))
-        info = {"run_id": run_id, "experiment_id": body.get("experiment_id", "")}
-        return {"run": {"info": info}} if run_id else None
-    bare = path.partition("?")[0]
-    if write.method == "POST":
-        selector = quote(f"{PLAN_ID}={plan.id}", safe="")
-        listed = await wire.kubernetes("GET", f"{bare}?labelSelector={selector}", None, "")
-        items = listed.get("items") or []
-        return dict(items[0]) if items else None
-    uid = plan.targets[write.target].uid
-    try:
-        found = await wire.kubernetes("GET", bare, None, "")
-    except ApiError as error:
-        if error.status == 404 and write.method == "DELETE":
-            return {}
-        raise
-    same = pick(found, "metadata.uid") == uid
-    if write.method == "DELETE":
-        gone = not same or bool(pick(found, "metadata.deletionTimestamp"))
-        return found if gone else None
-    return found if same and _patched(found, body) else None
-
-
-def _patched(found: dict[str, Any], patch: Any) -> bool:
-    """Whether every value a JSON Patch sets stands in the object."""
-    if not isinstance(patch, list):
-        return False
-    for step in patch:
-        if step.get("op") not in ("add", "replace"):
-            continue
-        at: Any = found
-        for part in str(step["path"]).strip("/").split("/"):
-            key = part.replace("~1", "/").replace("~0", "~")
-            at = at.get(key) if isinstance(at, dict) else None
-        if at != step.get("value"):
-            return False
-    return True
+            ledger.warnings.append(f"{words(write.summary)}: {error.line()}")
+            ledger.sending = None
 
 
 async def apply(
@@ -204,58 +185,72 @@ async def apply(
     wire: Wire,
     *,
     journal: Journal,
-    prove: Callable[[Plan, Target], Any],
-    record: Callable[[Plan, Target, Outcome], Any],
+    prove: Prove,
+    record: Record,
     user: str,
     progress: Progress,
-) -> tuple[tuple[Outcome, ...], Applied]:
+) -> tuple[tuple[Outcome, ...], tuple[str, ...]]:
     """Apply a plan from journal to proof.
 
     Args:
-        prove: Awaited a target: watches for the effect; returns an :class:`Outcome`.
+        plan: Checked and confirmed; refused when a check blocks it.
+        wire: How writes leave.
+        journal: Written before the first write leaves, and at the end.
+        prove: Awaited once with the targets that got through; an :class:`Outcome` for each.
         record: Awaited a target: leaves a Kubernetes Event; its failure is only a warning.
         user: Who the cluster says we are.
         progress: Told what is happening.
 
     Returns:
-        One outcome a target, in order, and what the writes came to.
+        One outcome a target, in order, and warnings, a line each.
 
     Raises:
-        RefusedError: A check blocks the plan.
+        RefusedError: A check blocks the plan. Errors of single writes are outcomes, not raised.
         UsageError: The journal cannot be written; nothing was sent then.
     """
     if plan.blocked:
         raise RefusedError(plan.blocked[0].message, where=f"{plan.verb} {plan.context}")
-    journal.start(plan, at=time.time(), user=user, local_user=_local_user())
-    outcomes: list[Outcome] = []
+    # In a thread: another console may hold the lock, and a disk may be slow.
+    await asyncio.to_thread(
+        journal.start, plan, at=time.time(), user=user, local_user=_local_user()
+    )
+    ledger = Ledger(plan)
+    ended = False
     try:
-        applied = await apply_writes(plan, wire, progress=progress)
-        live = [i for i in range(len(applied.targets)) if i not in applied.outcomes]
-        if live:
+        await apply_writes(plan, wire, ledger, progress=progress)
+        if ledger.live:
             progress(f"waiting until {plan.until}" if plan.until else "waiting for the effect")
-        proofs = await asyncio.gather(*(prove(plan, applied.targets[i]) for i in live))
-        proven = dict(zip(live, proofs, strict=True))
-        outcomes = [applied.outcomes.get(i) or proven[i] for i in range(len(applied.targets))]
-        warnings = list(applied.warnings)
-        for outcome in outcomes:
-            if outcome.status is OutcomeStatus.FAILED:
-                continue
-            try:
-                await record(plan, outcome.target, outcome)
-            except McpTuiError as error:
-                warnings.append(f"not recorded as an Event: {error.line()}")
-        return tuple(outcomes), msgspec.structs.replace(applied, warnings=tuple(warnings))
+            ledger.outcomes.update(await prove(plan, ledger.live))
+        outcomes = tuple(ledger.outcomes[i] for i in range(len(ledger.targets)))
+        ended = True
+        ledger.warnings += await _end(journal, plan, outcomes)
+        ledger.warnings += await _record_all(plan, outcomes, record)
+        return outcomes, tuple(ledger.warnings)
     finally:
-        if not outcomes:
-            outcomes = [
-                Outcome(
-                    target=t,
-                    status=OutcomeStatus.UNKNOWN,
-                    message="interrupted before its outcome was known",
-                )
-                for t in plan.targets
-            ]
-        journal.end(plan, tuple(outcomes), at=time.time())
+        if not ended:
+            await _end(journal, plan, ledger.interrupted())
+
+
+async def _end(journal: Journal, plan: Plan, outcomes: tuple[Outcome, ...]) -> list[str]:
+    """Write down how it ended; by then a journal that fails is a warning."""
+    try:
+        await asyncio.to_thread(journal.end, plan, outcomes, at=time.time())
+    except McpTuiError as error:
+        return [f"how it ended is not in the journal: {error.what}"]
+    return []
+
+
+async def _record_all(plan: Plan, outcomes: tuple[Outcome, ...], record: Record) -> list[str]:
+    """An Event on each object that was acted on for certain."""
+    warnings: list[str] = []
+    for outcome in outcomes:
+        if outcome.status not in (OutcomeStatus.PROVEN, OutcomeStatus.UNPROVEN):
+            continue
+        try:
+            await record(plan, outcome.target, outcome)
+        except McpTuiError as error:
+            warnings.append(f"not recorded as an Event: {error.line()}")
+    return warnings
 
 
 def _local_user() -> str:

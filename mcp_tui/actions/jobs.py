@@ -13,9 +13,10 @@ from typing import Any
 
 import msgspec
 
+from mcp_tui.actions.ended import finished
 from mcp_tui.actions.kinds import JobKind
 from mcp_tui.actions.runs import MLFLOW
-from mcp_tui.actions.template import pick
+from mcp_tui.actions.template import at_pointer, pick
 from mcp_tui.domain.plan import Confirmation, Plan, Target, Tier, Verb, Write
 from mcp_tui.domain.text import clean_line
 from mcp_tui.errors import RefusedError, UsageError
@@ -35,14 +36,19 @@ class Seen(msgspec.Struct, frozen=True, kw_only=True):
     """A job as the API server has it at planning time.
 
     Attributes:
-        obj: The whole object, as the server sent it.
+        obj: The whole object, sanitised.
+        raw: The same, not sanitised: what a retry is made from, never shown. None when there is
+            no difference.
         workload: Kueue's Workload that owns its admission, or None.
+        awaits_workload: Kueue owns its admission, and its Workload cannot be seen.
         run_id: The MLflow run linked to it; empty when there is none.
     """
 
     obj: Mapping[str, Any]
     kind: JobKind
+    raw: Mapping[str, Any] | None = None
     workload: Mapping[str, Any] | None = None
+    awaits_workload: bool = False
     run_id: str = ""
 
     @property
@@ -91,18 +97,26 @@ def confirmation(verb: Verb, tier: Tier) -> Confirmation:
     return Confirmation.YES if destroys else Confirmation.NONE
 
 
-def finished(obj: Mapping[str, Any]) -> str:
-    """The word for how a job ended (``complete``, ``failed``); empty while it has not."""
-    status = obj.get("status") or {}
-    for condition in status.get("conditions") or ():
-        if condition.get("status") != "True":
-            continue
-        if condition.get("type") in ("Complete", "Completed", "Succeeded"):
-            return "complete"
-        if condition.get("type") == "Failed":
-            return "failed"
-    word = str(status.get("jobStatus") or "")
-    return {"SUCCEEDED": "complete", "FAILED": "failed", "STOPPED": "failed"}.get(word, "")
+def ours_to_write(job: Seen, *, leaving: bool = False) -> None:
+    """Refuse what must be told to somebody else, or is on its way out.
+
+    Args:
+        leaving: One that is being deleted will do.
+
+    Raises:
+        RefusedError: Its controller would write it back, or it is being deleted.
+    """
+    metadata = job.obj.get("metadata") or {}
+    for owner in metadata.get("ownerReferences") or ():
+        # A CronJob makes Jobs and never touches them again.
+        if owner.get("controller") and owner.get("kind") != "CronJob":
+            root = clean_line(f"{owner.get('kind')}/{owner.get('name')}")
+            raise RefusedError(
+                f"{clean_line(job.name)} belongs to {root}, which would write it back",
+                hint=f"act on {root}",
+            )
+    if metadata.get("deletionTimestamp") and not leaving:
+        raise RefusedError(f"{clean_line(job.name)} is being deleted already")
 
 
 def _plan(
@@ -117,6 +131,8 @@ def _plan(
 ) -> Plan:
     if not seen:
         raise UsageError("no job is chosen", hint="move the cursor to one, or mark some")
+    if len({s.uid for s in seen}) != len(seen):
+        raise UsageError("a job is named twice")
     return Plan(
         id=new_plan_id(),
         verb=verb,
@@ -159,10 +175,11 @@ def plan_cancel(scope: Scope, seen: Sequence[Seen], *, now: float) -> Plan:
         now: Unix time in seconds, for the run's end time.
 
     Raises:
-        RefusedError: One of them has finished already.
+        RefusedError: One of them has finished already, or is not ours to write.
     """
     writes: list[Write] = []
     for index, job in enumerate(seen):
+        ours_to_write(job)
         ended = finished(job.obj)
         if ended:
             raise RefusedError(
@@ -181,8 +198,8 @@ def plan_cancel(scope: Scope, seen: Sequence[Seen], *, now: float) -> Plan:
                         "status": "KILLED",
                         "end_time": int(now * 1000),
                     },
-                    summary=f"mark run {clean_line(job.run_id)} KILLED",
-                    diff=("- status: RUNNING", "+ status: KILLED"),
+                    summary=f"mark run {clean_line(job.run_id)} KILLED, only if it is still open",
+                    diff=("+ status: KILLED",),
                     optional=True,
                     target=index,
                 )
@@ -204,6 +221,7 @@ def plan_delete(scope: Scope, seen: Sequence[Seen]) -> Plan:
         RefusedError: One of them has not finished.
     """
     for job in seen:
+        ours_to_write(job)
         if not finished(job.obj):
             raise RefusedError(
                 f"{clean_line(job.name)} has not finished",
@@ -237,9 +255,15 @@ def plan_hold(scope: Scope, seen: Sequence[Seen], *, suspend: bool) -> Plan:
 
 
 def _hold(job: Seen, index: int, *, suspend: bool) -> Write:
+    ours_to_write(job)
     ended = finished(job.obj)
     if ended:
         raise RefusedError(f"{clean_line(job.name)} is {ended} already")
+    if job.awaits_workload:
+        raise RefusedError(
+            f"Kueue holds {clean_line(job.name)}, and its Workload is not there (or not for you)",
+            hint="spec.suspend is Kueue's to write; try again when Kueue has taken it up",
+        )
     if job.workload is not None:
         path = _WORKLOADS.format(
             version=pick(job.workload, "apiVersion"),
@@ -255,28 +279,44 @@ def _hold(job: Seen, index: int, *, suspend: bool) -> Write:
         path, spec, field, value = job.path, job.obj, job.kind.suspend, suspend
         uid, default = job.uid, False
         what = f"{job.kind.plural}/{clean_line(job.name)}"
-    parts = field.strip("/").split("/")
-    parent = spec
-    for part in parts[:-1]:
-        parent = parent.get(part) or {}
-    has = parts[-1] in parent
-    old = bool(parent.get(parts[-1], default))
-    if old is value:
+    old = at_pointer(spec, field)
+    was = bool(default if old is None else old)
+    if was is value:
         raise RefusedError(
             f"{clean_line(job.name)} is {'suspended' if suspend else 'not suspended'} already"
         )
-    dotted = ".".join(parts)
+    dotted = field.strip("/").replace("/", ".")
     return Write(
         system="kubernetes",
         method="PATCH",
         path=path,
         body=[
             {"op": "test", "path": "/metadata/uid", "value": uid},
-            {"op": "test", "path": field, "value": old if has else None},
-            {"op": "add", "path": field, "value": value},
+            *_set(spec, field, old, value),
         ],
         content_type=JSON_PATCH,
-        summary=f"patch {what}, only if uid {uid} and {dotted} is {str(old).lower()}",
-        diff=(f"- {dotted}: {str(old).lower()}", f"+ {dotted}: {str(value).lower()}"),
+        summary=f"patch {what}, only if uid {uid} and {dotted} is {str(was).lower()}",
+        diff=(f"- {dotted}: {str(was).lower()}", f"+ {dotted}: {str(value).lower()}"),
         target=index,
     )
+
+
+def _set(obj: Mapping[str, Any], field: str, old: Any, value: bool) -> list[dict[str, Any]]:
+    """The steps of a JSON Patch that set a field, pinned to what it was.
+
+    A ``test`` for null passes where the last part of a path is missing and fails where one before
+    it is, so a missing parent is what is tested and added.
+    """
+    parts = field.strip("/").split("/")
+    new: Any = value
+    for depth in range(1, len(parts)):
+        parent = "/" + "/".join(parts[:depth])
+        if at_pointer(obj, parent) is None:
+            for part in reversed(parts[depth:]):
+                new = {part: new}
+            field, old = parent, None
+            break
+    return [
+        {"op": "test", "path": field, "value": old},
+        {"op": "add", "path": field, "value": new},
+    ]

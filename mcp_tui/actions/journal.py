@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import fcntl
 import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Literal
+from typing import Final, Literal
 
 import msgspec
 
@@ -18,7 +19,9 @@ from mcp_tui.domain.plan import Outcome, OutcomeStatus, Plan, Target, Tier, Verb
 from mcp_tui.domain.text import clean_line
 from mcp_tui.errors import UsageError
 
-_LONGEST_LINE = 1_048_576
+_LONGEST_LINE: Final = 1_048_576
+_LOCK_TRIES: Final = 100
+_LOCK_PAUSE: Final = 0.05
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -150,7 +153,7 @@ class Journal:
             self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
             try:
-                fcntl.flock(fd, fcntl.LOCK_EX)
+                self._lock(fd)
                 size = os.fstat(fd).st_size
                 # A torn last line is closed first, so that this one stands by itself.
                 if size and os.pread(fd, 1, size - 1) != b"\n":
@@ -167,3 +170,18 @@ class Journal:
                 where=clean_line(str(self.path)),
                 hint="nothing was done; free the disk or set XDG_STATE_HOME",
             ) from None
+
+    def _lock(self, fd: int) -> None:
+        """Wait for another console's line, but not for ever: it may be suspended."""
+        for _ in range(_LOCK_TRIES):
+            try:
+                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                time.sleep(_LOCK_PAUSE)
+            else:
+                return
+        raise UsageError(
+            "another console holds the journal",
+            where=clean_line(str(self.path)),
+            hint="nothing was done; end it, or wait for it",
+        )

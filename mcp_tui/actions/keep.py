@@ -5,13 +5,12 @@ Pods vanish with their job and events within the hour; the run's tags stay.
 
 from __future__ import annotations
 
+from mcp_tui.actions.runs import OPEN
 from mcp_tui.domain import keys
 from mcp_tui.domain.job import JobState, JobView
 from mcp_tui.domain.runfacts import RunFacts
 from mcp_tui.errors import McpTuiError, RefusedError
 from mcp_tui.sources.mlflow import MlflowClient
-
-_OPEN = ("RUNNING", "SCHEDULED")
 
 
 async def keep_cause(mlflow: MlflowClient, view: JobView, run: RunFacts | None) -> str:
@@ -49,7 +48,7 @@ async def end_run(mlflow: MlflowClient, view: JobView, run: RunFacts | None, *, 
     Returns:
         Why it could not be marked; empty when it was or need not be.
     """
-    if view.state is not JobState.FAILED or run is None or run.status not in _OPEN:
+    if view.state is not JobState.FAILED or run is None or run.status not in OPEN:
         return ""
     try:
         ended = int((view.finished or now) * 1000)

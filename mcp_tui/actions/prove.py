@@ -4,13 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Mapping
+from typing import Final
 
 from mcp_tui.actions.kinds import kind_of
 from mcp_tui.domain import kube as k
 from mcp_tui.domain.plan import Outcome, OutcomeStatus, Plan, Target, Verb
+from mcp_tui.errors import ExitCode
+from mcp_tui.sources.kubernetes.backoff import Timing
 from mcp_tui.sources.kubernetes.reflector import Delta, Reflector
 from mcp_tui.sources.kubernetes.resources import Resource
 from mcp_tui.sources.kubernetes.transport import KubeClient
+
+# A proof is waited for by a person: without the watch verb it is asked for more often than a list
+# of everything would be, as it is about one object.
+_TIMING: Final = Timing(poll=2.0)
 
 
 class _RunPolicy(k.Kube, frozen=True, kw_only=True):
@@ -38,17 +46,15 @@ class Probe(k.Kube, frozen=True, kw_only=True):
     spec: _Spec = _Spec()
     status: _Status = _Status()
 
+    def says(self, condition: str) -> bool:
+        """Whether a condition is true."""
+        found = k.condition(self.status.conditions, condition)
+        return found is not None and found.is_true
+
     @property
     def suspended(self) -> bool:
         """Whether its specification holds it."""
         return bool(self.spec.suspend or self.spec.run_policy.suspend)
-
-    @property
-    def held(self) -> bool:
-        """Whether its controller says that it is held, or that nothing of it runs."""
-        condition = k.condition(self.status.conditions, "Suspended")
-        said = condition is not None and condition.is_true
-        return said or (self.suspended and not self.status.active)
 
     @property
     def taken_up(self) -> bool:
@@ -58,22 +64,29 @@ class Probe(k.Kube, frozen=True, kw_only=True):
             status.start_time or status.conditions or status.active or status.job_deployment_status
         )
 
+    @property
+    def held(self) -> bool:
+        """Whether its controller says that it is held."""
+        return self.says("Suspended") or self.status.job_deployment_status == "Suspended"
 
-def _holds(verb: Verb, probe: Probe | None, *, workload: bool) -> str:
-    """What proves a verb, in words, or nothing yet."""
+
+def holds(verb: Verb, kind: str, probe: Probe | None) -> str:
+    """What proves a verb, in words; empty while nothing does.
+
+    Args:
+        kind: Of the object that is watched: a job's, or ``Workload``.
+        probe: The object; None when it is not there.
+    """
     if verb in (Verb.CANCEL, Verb.DELETE):
         return "gone" if probe is None else ""
     if probe is None:
         return ""
-    if workload:
-        wanted = verb is Verb.RESUME
-        return (
-            f"its Workload is {'active' if wanted else 'inactive'}"
-            if (probe.spec.active is wanted)
-            else ""
-        )
+    if kind == "Workload":
+        return _workload_holds(verb, probe)
     if verb is Verb.SUSPEND:
-        return "held: nothing of it runs" if probe.suspended and probe.held else ""
+        # The Job controller counts pods; of other kinds only their controllers' word counts.
+        idle = not probe.status.active if kind == "Job" else not probe.taken_up
+        return "held: nothing of it runs" if probe.suspended and (probe.held or idle) else ""
     if verb is Verb.RESUME:
         return "" if probe.suspended or not probe.taken_up or probe.held else "released"
     if probe.taken_up:
@@ -81,73 +94,136 @@ def _holds(verb: Verb, probe: Probe | None, *, workload: bool) -> str:
     return ""
 
 
+def _workload_holds(verb: Verb, probe: Probe) -> str:
+    if verb is Verb.RESUME:
+        return (
+            "its Workload is active: the queue decides when it starts" if probe.spec.active else ""
+        )
+    quiet = not probe.says("Admitted") and not probe.says("QuotaReserved")
+    return "its Workload is inactive and holds no quota" if not probe.spec.active and quiet else ""
+
+
+class _Watched:
+    """What is watched for one target: the job itself, or its Workload."""
+
+    def __init__(self, plan: Plan, index: int, target: Target) -> None:
+        row = kind_of(target.kind)
+        self.target = target
+        self.kind, self.uid, self.name = target.kind, target.uid, target.name
+        self.resource = Resource(row.group, row.version, row.plural, target.kind, True, Probe)
+        for write in plan.writes:
+            if write.target == index and "/workloads/" in write.path:
+                _, group, version, *_, plural, name = write.path.strip("/").split("/")
+                self.kind, self.uid, self.name = "Workload", "", name
+                self.resource = Resource(group, version, plural, "Workload", True, Probe)
+
+    @property
+    def where(self) -> tuple[str, str, str, str]:
+        """Targets of the same list are watched together."""
+        r = self.resource
+        return (r.group, r.version, r.plural, self.target.namespace)
+
+
 async def prove(
-    client: KubeClient,
-    plan: Plan,
-    target: Target,
-    *,
-    timeout: float,
-) -> Outcome:
-    """Watch a target until its action's effect is seen.
+    client: KubeClient, plan: Plan, targets: Mapping[int, Target], *, timeout: float
+) -> dict[int, Outcome]:
+    """Watch targets until their action's effect is seen.
 
     Args:
-        timeout: Seconds; after them the outcome is UNPROVEN, with what was seen last.
+        targets: By their index in the plan.
+        timeout: Seconds, for all of them; then an outcome is UNPROVEN, with what was seen last.
     """
-    row = kind_of(target.kind)
-    group, version, plural, name, uid = row.group, row.version, row.plural, target.name, target.uid
-    workload = next((w for w in plan.writes if "/workloads/" in w.path), None)
-    if workload is not None:
-        parts = workload.path.strip("/").split("/")
-        group, version, plural, name, uid = parts[1], parts[2], parts[5], parts[6], ""
-    seen: dict[str, Probe] = {}
-    changed = asyncio.Event()
-
-    def sink(delta: Delta[Probe]) -> None:
-        if delta.replace:
-            seen.clear()
-        for gone in delta.removes:
-            seen.pop(gone, None)
-        for probe in delta.upserts:
-            seen[probe.metadata.uid] = probe
-        changed.set()
-
-    reflector = Reflector(
-        client,
-        Resource(group, version, plural, target.kind, True, Probe),
-        namespace=target.namespace,
-        field_selector=f"metadata.name={name}",
-        sink=sink,
+    groups: dict[tuple[str, str, str, str], dict[int, _Watched]] = {}
+    for index, target in targets.items():
+        watched = _Watched(plan, index, target)
+        groups.setdefault(watched.where, {})[index] = watched
+    proofs = await asyncio.gather(
+        *(_Proof(client, plan, group).run(timeout) for group in groups.values())
     )
-    task = asyncio.create_task(reflector.run())
-    started = time.monotonic()
-    try:
-        async with asyncio.timeout(timeout):
-            while True:
-                if reflector.health.synced:
-                    probe = seen.get(uid) if uid else next(iter(seen.values()), None)
-                    words = _holds(plan.verb, probe, workload=workload is not None)
-                    if words:
-                        took = time.monotonic() - started
-                        return Outcome(
-                            target=target,
-                            status=OutcomeStatus.PROVEN,
-                            message=f"{words}, seen after {took:.1f} s",
-                        )
-                changed.clear()
-                # The first complete list may change nothing, so it is looked at now and then too.
-                try:
-                    async with asyncio.timeout(0.2):
-                        await changed.wait()
-                except TimeoutError:
-                    pass
-    except TimeoutError:
-        health = reflector.health
-        why = health.message or f"{plan.until} was not seen"
-        return Outcome(
-            target=target,
-            status=OutcomeStatus.UNPROVEN,
-            message=f"accepted, but after {timeout:.0f} s unproven: {why}",
+    return {index: outcome for proof in proofs for index, outcome in proof.items()}
+
+
+class _Proof:
+    """One list or watch, and the targets that it is about."""
+
+    def __init__(self, client: KubeClient, plan: Plan, group: Mapping[int, _Watched]) -> None:
+        first = next(iter(group.values()))
+        self._plan = plan
+        self._waiting = dict(group)
+        self._outcomes: dict[int, Outcome] = {}
+        self._seen: dict[str, Probe] = {}
+        self._changed = asyncio.Event()
+        self._started = time.monotonic()
+        self._reflector = Reflector(
+            client,
+            first.resource,
+            namespace=first.target.namespace,
+            field_selector=f"metadata.name={first.name}" if len(group) == 1 else "",
+            sink=self._sink,
+            on_health=lambda _: self._changed.set(),
+            timing=_TIMING,
         )
-    finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
+
+    async def run(self, timeout: float) -> dict[int, Outcome]:
+        task = asyncio.create_task(self._reflector.run())
+        try:
+            async with asyncio.timeout(timeout):
+                while self._waiting:
+                    self._changed.clear()
+                    self._look()
+                    if self._waiting:
+                        await self._changed.wait()
+        except TimeoutError:
+            why = self._reflector.health.message or f"{self._plan.until} was not seen"
+            for index in list(self._waiting):
+                said = f"accepted, but after {timeout:.0f} s unproven: {why}"
+                self._settle(index, OutcomeStatus.UNPROVEN, said)
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+        return self._outcomes
+
+    def _sink(self, delta: Delta[Probe]) -> None:
+        if delta.replace:
+            self._seen.clear()
+        for gone in delta.removes:
+            self._seen.pop(gone, None)
+        for probe in delta.upserts:
+            self._seen[probe.metadata.uid] = probe
+        self._changed.set()
+
+    def _look(self) -> None:
+        if not self._reflector.health.synced:
+            return
+        for index, watched in list(self._waiting.items()):
+            probe = self._find(watched)
+            words = holds(self._plan.verb, watched.kind, probe)
+            if words:
+                took = time.monotonic() - self._started
+                self._settle(index, OutcomeStatus.PROVEN, f"{words}, seen after {took:.1f} s")
+            elif probe is None:
+                # The list was made after the write was accepted: it was there, and is not now.
+                gone = f"accepted, but somebody else deleted {watched.name} before it was proven"
+                self._settle(index, OutcomeStatus.UNPROVEN, gone, code=ExitCode.GONE)
+
+    def _find(self, watched: _Watched) -> Probe | None:
+        if watched.uid:
+            return self._seen.get(watched.uid)
+        return next((p for p in self._seen.values() if p.metadata.name == watched.name), None)
+
+    def _settle(
+        self,
+        index: int,
+        status: OutcomeStatus,
+        message: str,
+        *,
+        code: ExitCode = ExitCode.UNREACHABLE,
+    ) -> None:
+        target = self._waiting.pop(index).target
+        proven = status is OutcomeStatus.PROVEN
+        self._outcomes[index] = Outcome(
+            target=target,
+            status=status,
+            message=message,
+            exit_code=int(ExitCode.OK if proven else code),
+        )

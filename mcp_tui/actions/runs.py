@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Final
 
-from mcp_tui.actions.template import placeholder
+from mcp_tui.actions.template import placeholder, unfilled
 from mcp_tui.domain import keys
 from mcp_tui.domain.plan import Target, Write
+from mcp_tui.domain.text import clean_line
 
-MLFLOW: str = "/api/2.0/mlflow"
+MLFLOW: Final = "/api/2.0/mlflow"
+OPEN: Final = ("RUNNING", "SCHEDULED")
+"""Statuses of a run that has not ended."""
 
 
 def create_run(
@@ -37,9 +41,13 @@ def create_run(
             "start_time": int(now * 1000),
             "tags": [{"key": k, "value": v} for k, v in all_tags.items() if v],
         },
-        summary=f"create run {name} in experiment {experiment_id}",
+        summary=f"create run {clean_line(name)} in {_experiment(experiment_id)}",
         yields=(("run_id", "run.info.run_id"),),
     )
+
+
+def _experiment(experiment_id: str) -> str:
+    return "the new experiment" if unfilled(experiment_id) else f"experiment {experiment_id}"
 
 
 def fail_run(now: float) -> Write:
@@ -54,6 +62,38 @@ def fail_run(now: float) -> Write:
             "end_time": int(now * 1000),
         },
         summary="mark the run FAILED, as its job was not made",
+        optional=True,
+    )
+
+
+def log_total_steps(steps: str) -> Write:
+    """The write that says how many steps there will be, for the progress bar."""
+    return Write(
+        system="mlflow",
+        method="POST",
+        path=f"{MLFLOW}/runs/log-batch",
+        body={
+            "run_id": placeholder("run_id"),
+            "params": [{"key": keys.TOTAL_STEPS, "value": steps}],
+        },
+        summary=f"log parameter {keys.TOTAL_STEPS}={clean_line(steps)}",
+        optional=True,
+    )
+
+
+def delete_job(target: Target, path: str) -> Write:
+    """The write that takes a new job away again, as something that it needs could not be made."""
+    return Write(
+        system="kubernetes",
+        method="DELETE",
+        path=path,
+        body={
+            "kind": "DeleteOptions",
+            "apiVersion": "v1",
+            "preconditions": {"uid": placeholder("uid")},
+            "propagationPolicy": "Background",
+        },
+        summary=f"delete {clean_line(target.name)} again, as its Service was not made",
         optional=True,
     )
 

@@ -10,8 +10,15 @@ import msgspec
 
 from mcp_tui.actions.jobs import Scope, confirmation, new_plan_id
 from mcp_tui.actions.kinds import kind_of
-from mcp_tui.actions.runs import MLFLOW, create_run, fail_run, tag_run
-from mcp_tui.actions.template import placeholder
+from mcp_tui.actions.runs import (
+    MLFLOW,
+    create_run,
+    delete_job,
+    fail_run,
+    log_total_steps,
+    tag_run,
+)
+from mcp_tui.actions.template import placeholder, words
 from mcp_tui.domain import keys
 from mcp_tui.domain.manifest import (
     GIT_IMAGE,
@@ -113,6 +120,9 @@ def plan_submit(
     )
     writes: list[Write] = []
     compensate: list[Write] = []
+    service = build_service(config, submission, uid=placeholder("uid"))
+    if service is not None:
+        compensate.append(delete_job(target, kind.path(namespace, submission.name)))
     if tracking:
         writes += _run_writes(config, code, tracking, submission, plan_id, user, now)
         compensate.append(fail_run(now))
@@ -127,7 +137,6 @@ def plan_submit(
             yields=(("uid", "metadata.uid"),),
         )
     )
-    service = build_service(config, submission, uid=placeholder("uid"))
     if service is not None:
         writes.append(
             Write(
@@ -201,19 +210,7 @@ def _run_writes(
         )
     )
     if config.steps is not None:
-        writes.append(
-            Write(
-                system="mlflow",
-                method="POST",
-                path=f"{MLFLOW}/runs/log-batch",
-                body={
-                    "run_id": placeholder("run_id"),
-                    "params": [{"key": keys.TOTAL_STEPS, "value": str(config.steps)}],
-                },
-                summary=f"log parameter {keys.TOTAL_STEPS}={config.steps}",
-                optional=True,
-            )
-        )
+        writes.append(log_total_steps(str(config.steps)))
     if config.data:
         writes.append(_data_write(config))
     return writes
@@ -260,4 +257,4 @@ def as_yaml(value: Mapping[str, Any]) -> Sequence[str]:
     import yaml
 
     text = yaml.safe_dump(value, sort_keys=False, allow_unicode=True, width=1000)
-    return clean(text, limit=1_000_000).rstrip("\n").splitlines()
+    return clean(words(text), limit=1_000_000).rstrip("\n").splitlines()

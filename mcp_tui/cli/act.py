@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import asyncio
 import time
 from collections.abc import Callable, Sequence
 
@@ -57,7 +58,9 @@ async def retry(args: argparse.Namespace) -> int:
 async def _act(args: argparse.Namespace, planner: Planner) -> int:
     async with open_session(args) as session:
         engine = session.engine(args.timeout)
-        seen = [await session.find(name, engine) for name in dict.fromkeys(args.names)]
+        named = [await session.find(name, engine) for name in dict.fromkeys(args.names)]
+        # ``a`` and ``Job/a`` are one job.
+        seen = list({job.uid: job for job in named}.values())
         return await finish(session, engine, planner(engine, seen), args)
 
 
@@ -67,7 +70,13 @@ async def finish(session: Session, engine: Engine, plan: Plan, args: argparse.Na
     done = await confirmed(plan, args, session.printer)
     if done is not None:
         return done
-    outcomes = await engine.apply(plan, progress=session.printer.note)
+    try:
+        outcomes = await engine.apply(plan, progress=session.printer.note)
+    except asyncio.CancelledError:
+        session.printer.note(
+            f"interrupted: what was sent before is in mcp-tui journal, plan {plan.id[:8]}"
+        )
+        raise
     return report(outcomes, args, session.printer)
 
 
@@ -86,11 +95,21 @@ def report(outcomes: Sequence[Outcome], args: argparse.Namespace, printer: Print
 
 
 def exit_code(outcomes: Sequence[Outcome]) -> int:
-    """0 when all are proven, 3 when one was refused, 4 when one is unproven or unknown."""
-    statuses = {o.status for o in outcomes}
-    if OutcomeStatus.FAILED in statuses:
-        return ExitCode.REFUSED
-    return ExitCode.OK if statuses <= {OutcomeStatus.PROVEN} else ExitCode.UNREACHABLE
+    """0 when all are proven; else 3 when one was refused, 4 when a server could not be reached or
+    one is unproven or unknown, 5 when somebody else deleted it."""
+    codes = {_code(o) for o in outcomes}
+    for code in (ExitCode.REFUSED, ExitCode.UNREACHABLE, ExitCode.GONE):
+        if code in codes:
+            return code
+    return ExitCode.OK
+
+
+def _code(outcome: Outcome) -> ExitCode:
+    if outcome.status is OutcomeStatus.PROVEN:
+        return ExitCode.OK
+    if outcome.exit_code in (ExitCode.GONE, ExitCode.UNREACHABLE):
+        return ExitCode(outcome.exit_code)
+    return ExitCode.REFUSED if outcome.status is OutcomeStatus.FAILED else ExitCode.UNREACHABLE
 
 
 def _pairs(texts: Sequence[str]) -> dict[str, str]:

@@ -9,6 +9,7 @@ import os
 import sys
 import termios
 
+from mcp_tui.actions.checks import MLFLOW, REACHABLE
 from mcp_tui.actions.show import as_data, as_text
 from mcp_tui.cli.output import Printer
 from mcp_tui.domain.plan import Confirmation, Plan
@@ -26,23 +27,24 @@ async def confirmed(plan: Plan, args: argparse.Namespace, printer: Printer) -> E
         RefusedError: A check blocks it, or it was not confirmed.
         UnreachableError: What blocks it is a server that cannot be reached.
     """
-    if args.output != "table":
-        if args.dry_run:
-            printer.data(as_data(plan), args.output)
+    if args.dry_run and args.output != "table":
+        printer.data(as_data(plan), args.output)
     else:
+        # On stderr, unless it is the result: what is confirmed has been shown, whatever is printed.
         for line in as_text(plan, diffs=args.dry_run):
             (printer.line if args.dry_run else printer.note)(line)
     if plan.blocked:
         first = plan.blocked[0]
-        if first.name == "mlflow":
+        if first.name == MLFLOW:
             raise UnreachableError(first.message, hint="--no-run goes on without an MLflow run")
+        if first.name == REACHABLE:
+            raise UnreachableError(first.message)
         raise RefusedError(first.message, where=f"{plan.verb.value} in {plan.context}")
     if args.dry_run:
         printer.note("dry run: nothing was changed")
         return ExitCode.OK
-    if plan.confirmation is Confirmation.NONE:
-        return None
-    await _ask(plan, args)
+    if args.confirm or plan.confirmation is not Confirmation.NONE:
+        await _ask(plan, args)
     return None
 
 
@@ -50,6 +52,7 @@ async def _ask(plan: Plan, args: argparse.Namespace) -> None:
     word = plan.typed_word
     short = plan.targets[0].name if len(plan.targets) == 1 else word
     accepted = {word} if plan.confirmation is Confirmation.TYPED else {word, short}
+    # Given where nothing is asked for, it still says what is meant.
     if args.confirm:
         if args.confirm not in accepted:
             raise RefusedError(

@@ -79,8 +79,8 @@ class Write(msgspec.Struct, frozen=True, kw_only=True):
         optional: The action goes on if this write fails (a record, a tag).
         target: Index of the target it is about; when it fails, only that target's later writes
             are left out.
-        yields: Names of values that later bodies use as ``{{name}}``, each with the dotted path
-            where the answer holds it: ``(("run_id", "run.info.run_id"),)``.
+        yields: Names of values that later bodies use as ``{{mcp-tui.name}}``, each with the
+            dotted path where the answer holds it: ``(("run_id", "run.info.run_id"),)``.
     """
 
     system: str
@@ -163,8 +163,13 @@ class OutcomeStatus(StrEnum):
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
-    """What became of one target of a plan."""
+    """What became of one target of a plan.
+
+    Attributes:
+        exit_code: Of the error that a failed or unknown one met; 0 when there was none.
+    """
 
     target: Target
     status: OutcomeStatus
     message: str
+    exit_code: int = 0
