@@ -6,11 +6,12 @@ import argparse
 import os
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from mcp_tui.cli.settings import configuration, kubeconfig
 from mcp_tui.config import Config
+from mcp_tui.domain.plan import Tier
 from mcp_tui.errors import UsageError
 from mcp_tui.sources.kubernetes.kubeconfig import Kubeconfig
 
@@ -61,6 +62,9 @@ def open_console(args: argparse.Namespace, config: Config, *, demo: Demo | None 
 
     namespace = None if args.all_namespaces else (args.namespace or "")
     options = options_for(config, kube, names, namespace)
+    if demo is not None:
+        shown = options.tier is not Tier.PROD
+        options = replace(options, demo=shown, notice=demo.notice)
 
     def backend() -> LiveBackend:
         from mcp_tui.tui.live.backend import LiveBackend

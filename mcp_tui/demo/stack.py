@@ -316,8 +316,10 @@ class Stack:
         while not ready():
             ended = self.ended()
             gone = self._keeper is None or self._keeper.poll() is not None
-            if name in ended or gone or time.monotonic() > until:
-                what = "did not start" if name in ended or gone else f"took over {seconds:.0f} s"
+            if gone and name not in ended:
+                raise UnreachableError("the demo was ended from outside", where=self._where)
+            if name in ended or time.monotonic() > until:
+                what = "did not start" if name in ended else f"took over {seconds:.0f} s"
                 why = f": {ended[name]}" if ended.get(name) else ""
                 raise UnreachableError(f"the demo's {name} {what}{why}", where=self._where)
             time.sleep(0.02)

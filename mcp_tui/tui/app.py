@@ -138,6 +138,8 @@ class Console(App[int], inherit_bindings=False):
             self.pane.set_model(model)
         self._ticker = self.set_interval(1.0, self._apply_change)
         self._apply_change()
+        if self.options.notice:
+            self.say(self.options.notice)
 
     async def on_unmount(self) -> None:
         """End what the backend started."""

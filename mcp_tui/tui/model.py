@@ -382,6 +382,8 @@ class ConsoleOptions:
         filter: A filter to begin with.
         history_file: Where the command line keeps its history, or empty.
         save_dir: Where logs are saved; empty is the working directory.
+        demo: It is the demo: said in place of the tier.
+        notice: Said once when the console is up, such as what is missing; empty for nothing.
     """
 
     contexts: tuple[str, ...] = ()
@@ -397,3 +399,5 @@ class ConsoleOptions:
     filter: str = ""
     history_file: str = ""
     save_dir: str = ""
+    demo: bool = False
+    notice: str = ""

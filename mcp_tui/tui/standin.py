@@ -111,6 +111,7 @@ class StandIn:
             tier=options.tier,
             namespace=options.namespace,
             read_only=options.read_only,
+            demo=options.demo,
         )
 
     def pane(self, name: str) -> PaneModel:

@@ -90,7 +90,7 @@ class LiveBackend:
         names: Contexts to open; empty takes the current one.
         namespace: The one to look at; empty takes each context's own, None looks at all.
         env: The environment.
-        demo: Said on the frame.
+        demo: Said on the frame in place of the tier, but for production.
         example: The train config that a submission starts from; empty for the documented one.
     """
 
@@ -167,7 +167,8 @@ class LiveBackend:
             namespace=self._shown_namespace(),
             read_only=bool(lives) and all(live.settings.read_only for live in lives),
             sources=tuple(sources),
-            demo=self._demo,
+            # The demo has a context that is dressed as production.
+            demo=self._demo and tier is not Tier.PROD,
         )
 
     def _shown_namespace(self) -> str | None:
