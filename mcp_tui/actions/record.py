@@ -19,6 +19,8 @@ _PAST: Final[Mapping[Verb, str]] = {
     Verb.RESUME: "resumed",
     Verb.RETRY: "submitted again",
     Verb.DELETE: "deleted",
+    Verb.SHELL: "shell opened",
+    Verb.FORWARD: "port forwarded",
 }
 # The API server takes 1,024 bytes.
 _LONGEST: Final = 1_000

@@ -11,13 +11,14 @@ import contextlib
 import getpass
 import time
 from collections.abc import AsyncIterator, Sequence
-from typing import Any, Final
+from typing import Final
 from urllib.parse import quote, urlencode
 
 import msgspec
 
 from mcp_tui.actions.engine import Engine
 from mcp_tui.actions.jobs import Scope, Seen, new_plan_id
+from mcp_tui.actions.record import record
 from mcp_tui.domain import keys
 from mcp_tui.domain.kube import ContainerStatus, ObjectList, Pod
 from mcp_tui.domain.plan import (
@@ -34,7 +35,7 @@ from mcp_tui.domain.plan import (
 from mcp_tui.domain.podlabels import pod_selector
 from mcp_tui.domain.text import clean_line, one_line
 from mcp_tui.errors import ApiError, GoneError, McpTuiError, RefusedError, UsageError
-from mcp_tui.sources.kubernetes.resources import EVENTS, PODS
+from mcp_tui.sources.kubernetes.resources import PODS
 from mcp_tui.sources.kubernetes.transport import KubeClient
 
 SHELL: Final = ("sh", "-c", "exec $(command -v bash || command -v ash || echo sh)")
@@ -42,7 +43,6 @@ SHELL: Final = ("sh", "-c", "exec $(command -v bash || command -v ash || echo sh
 
 _DEFAULT_CONTAINER: Final = "kubectl.kubernetes.io/default-container"
 _PHASES: Final = {"Running": 0, "Pending": 1}
-_DONE: Final = {Verb.SHELL: "shell opened", Verb.FORWARD: "port forwarded"}
 
 
 class Place(msgspec.Struct, frozen=True, kw_only=True):
@@ -268,53 +268,18 @@ class Record:
         Returns:
             Why it could not be left, in a line; empty when it was. The action goes on without.
         """
+        target = self._plan.targets[0]
+        said = Outcome(target=target, status=OutcomeStatus.PROVEN, message=message)
         try:
             async with asyncio.timeout(5.0):
-                await self._engine.kube.send(
-                    "POST",
-                    EVENTS.path(self._plan.targets[0].namespace),
-                    await self._event(message),
-                    dict[str, Any],
-                    deadline=5.0,
+                await record(
+                    self._engine.kube, self._plan, target, said, user=await self._engine.user()
                 )
         except TimeoutError:
             return "not recorded as an Event: no answer within 5 s"
         except McpTuiError as error:
             return f"not recorded as an Event: {error.line()}"
         return ""
-
-    async def _event(self, message: str) -> dict[str, Any]:
-        from mcp_tui.actions.kinds import kind_of
-
-        plan, target = self._plan, self._plan.targets[0]
-        now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-        user = await self._engine.user()
-        said = f"{_DONE[plan.verb]} by {user} with mcp-tui (plan {plan.id[:8]}): {message}"
-        return {
-            "apiVersion": "v1",
-            "kind": "Event",
-            "metadata": {
-                "generateName": f"{target.name[:40].rstrip('-.')}-mcp-tui-",
-                "namespace": target.namespace,
-                "labels": {keys.MANAGED_BY: keys.MANAGER, keys.PLAN_ID: plan.id},
-            },
-            "involvedObject": {
-                "apiVersion": kind_of(target.kind).api_version,
-                "kind": target.kind,
-                "namespace": target.namespace,
-                "name": target.name,
-                "uid": target.uid,
-            },
-            "reason": f"Job{plan.verb.value.capitalize()}",
-            "message": one_line(said)[:1000],
-            "type": "Normal",
-            "firstTimestamp": now,
-            "lastTimestamp": now,
-            "count": 1,
-            "source": {"component": keys.MANAGER},
-            "reportingComponent": keys.MANAGER,
-            "reportingInstance": "",
-        }
 
 
 @contextlib.asynccontextmanager
@@ -327,16 +292,16 @@ async def recorded(engine: Engine, plan: Plan) -> AsyncIterator[Record]:
     """
     if plan.blocked:
         raise RefusedError(plan.blocked[0].message, where=f"{plan.verb.value} {plan.context}")
-    record = Record(engine, plan)
+    begun = Record(engine, plan)
     user = await engine.user()
     engine.journal.start(plan, at=time.time(), user=user, local_user=_local_user())
     try:
-        yield record
+        yield begun
     except McpTuiError as error:
-        record.failed(error.line())
+        begun.failed(error.line())
         raise
     finally:
-        outcome = Outcome(target=plan.targets[0], status=record.status, message=record.message)
+        outcome = Outcome(target=plan.targets[0], status=begun.status, message=begun.message)
         engine.journal.end(plan, (outcome,), at=time.time())
 
 
