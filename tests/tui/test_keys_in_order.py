@@ -1,0 +1,46 @@
+"""Keys that arrive together are taken one after another: none is a command by accident."""
+
+from __future__ import annotations
+
+from textual import events
+
+from mcp_tui.tui.app import Console
+from tests.tui.fake import FakeBackend
+from tests.tui.harness import console, screen_lines, screen_text, until
+
+NAMED = {" ": "space", ":": "colon", "/": "slash", "?": "question_mark", "\r": "enter"}
+
+
+def at_once(app: Console, text: str) -> None:
+    """As a terminal gives them that was read once: over a slow line, or from a quick hand."""
+    for character in text:
+        app.post_message(events.Key(NAMED.get(character, character), character))
+
+
+async def test_what_follows_the_colon_is_for_the_prompt() -> None:
+    backend = FakeBackend()
+    async with console(backend) as (app, pilot):
+        before = backend.actions.planned if hasattr(backend.actions, "planned") else None
+        at_once(app, ":zxta q")
+        await until(pilot, lambda: ":zxta q" in screen_lines(app)[-1])
+        assert app.pane is not None and not app.pane.table.marks
+        assert len(app.screen_stack) == 1
+        if before is not None:
+            assert backend.actions.planned == before
+
+
+async def test_a_filter_typed_in_one_burst_is_whole() -> None:
+    async with console(FakeBackend()) as (app, pilot):
+        at_once(app, "/ranker\rjj")
+        await until(pilot, lambda: "/ranker" in screen_text(app))
+        assert app.pane is not None and app.pane.model.filter == "ranker"
+        await until(pilot, lambda: app.pane is not None and app.pane.table.cursor_key is not None)
+
+
+async def test_a_key_of_a_screen_that_went_away_holds_up_nothing() -> None:
+    async with console(FakeBackend()) as (app, pilot):
+        at_once(app, "?")
+        await until(pilot, lambda: len(app.screen_stack) == 2)
+        at_once(app, "qjjj:ns")
+        await until(pilot, lambda: ":ns" in screen_lines(app)[-1])
+        assert len(app.screen_stack) == 1
