@@ -27,9 +27,10 @@ from mcp_tui.actions.jobs import Scope, plan_delete, plan_hold
 from mcp_tui.actions.journal import Journal
 from mcp_tui.actions.submit import Code, plan_submit
 from mcp_tui.config import ContextConfig, Endpoint
-from mcp_tui.demo.seed_jobs import BASE, FATES, Fate
+from mcp_tui.demo.seed_jobs import ACCELERATOR, ACCELERATORS, BASE, FATES, QUEUE, Fate
+from mcp_tui.demo.seed_queue import Queue
 from mcp_tui.demo.seed_repo import SOURCE, Repository, make_repository
-from mcp_tui.demo.stack_files import repository_url
+from mcp_tui.demo.stack_files import NAMESPACE, repository_url
 from mcp_tui.domain import keys
 from mcp_tui.domain.plan import OutcomeStatus, Plan, Target, Tier
 from mcp_tui.domain.trainconfig import TrainConfig, parse_train_config
@@ -93,6 +94,16 @@ class Simulator:
                 await self._step()
             except McpTuiError as error:
                 _LOG.warning("%s", error.line())
+
+    def queue(self) -> Queue:
+        """The queue that jobs of the demo name."""
+        return Queue(
+            self.connection.kube,
+            namespace=NAMESPACE,
+            name=QUEUE,
+            resource=ACCELERATOR,
+            quota=ACCELERATORS,
+        )
 
     async def _wait(self, call: Callable[[], Any]) -> None:
         while True:
@@ -210,6 +221,9 @@ class Simulator:
         parameters = {**BASE["parameters"], **fate.config.get("parameters", {})}
         if fate.config.get("command"):
             parameters = {}
+        else:
+            # No two curves alike.
+            parameters["seed"] = str(self.rng.randrange(1000))
         values = {
             **BASE,
             **fate.config,
@@ -262,7 +276,9 @@ async def _main(directory: Path, mlflow: str) -> None:
     await asyncio.to_thread(_wait_for, directory / "plane" / "kubeconfig", 60.0)
     simulator = Simulator(directory, mlflow, random.Random())  # noqa: S311 - not for secrets
     try:
-        await simulator.run()
+        async with asyncio.TaskGroup() as group:
+            group.create_task(simulator.run())
+            group.create_task(simulator.queue().run())
     finally:
         await simulator.connection.aclose()
 

@@ -52,6 +52,18 @@ def _trains(steps: int, seconds: float, **more: str) -> dict[str, Any]:
     return {"parameters": parameters, "total_steps": steps}
 
 
+QUEUE: Final = "gpu-a100"
+"""The LocalQueue of the demo, in namespace ml; it has as many accelerators as the node."""
+
+ACCELERATOR: Final = "nvidia.com/gpu"
+ACCELERATORS: Final = 4
+
+
+def _gpu(steps: int) -> dict[str, Any]:
+    resources = {"cpu": "1", "memory": "1Gi", "accelerators": {ACCELERATOR: 2}}
+    return {**_trains(steps, 1.0), "resources": resources, "queue": QUEUE}
+
+
 FATES: Final[tuple[Fate, ...]] = (
     # Those that need no run: they are there at once, before MLflow is.
     Fate(
@@ -71,7 +83,7 @@ FATES: Final[tuple[Fate, ...]] = (
     Fate(
         name="llm-finetune",
         config={
-            "resources": {"cpu": "4", "memory": "32Gi", "accelerators": {"nvidia.com/gpu": 8}},
+            "resources": {"cpu": "4", "memory": "32Gi", "accelerators": {ACCELERATOR: 8}},
             "experiment": "llm",
         },
         user="eva",
@@ -90,7 +102,7 @@ FATES: Final[tuple[Fate, ...]] = (
     ),
     Fate(
         name="ctr-hourly",
-        config=_trains(12, 1.0, seed="3"),
+        config=_trains(12, 1.0),
         user="ml-ci",
         run=False,
         weight=2,
@@ -98,11 +110,11 @@ FATES: Final[tuple[Fate, ...]] = (
     # Those with a run.
     Fate(
         name="ranker-train",
-        config=_trains(900, 1.0, seed="7") | {"resources": {"cpu": "2", "memory": "1Gi"}},
+        config=_trains(900, 1.0) | {"resources": {"cpu": "2", "memory": "1Gi"}},
         branch="feature/v1.2",
         keep=True,
     ),
-    Fate(name="ctr-hourly-v31", config=_trains(25, 1.0, seed="11"), user="ml-ci", weight=6),
+    Fate(name="ctr-hourly-v31", config=_trains(25, 1.0), user="ml-ci", weight=6),
     Fate(
         name="embed-v3",
         config=_trains(40, 0.5, fault="oom", fault_at="6")
@@ -121,14 +133,14 @@ FATES: Final[tuple[Fate, ...]] = (
     ),
     Fate(
         name="sweep-night",
-        config=_trains(600, 1.0, seed="5") | {"deadline": "40s", "experiment": "sweep"},
+        config=_trains(600, 1.0) | {"deadline": "40s", "experiment": "sweep"},
         user="ml-ci",
         weight=1,
         keep=True,
     ),
     Fate(
         name="tokenizer-build",
-        config=_trains(300, 1.0, seed="9") | {"experiment": "llm"},
+        config=_trains(300, 1.0) | {"experiment": "llm"},
         user="eva",
         suspend=True,
         keep=True,
@@ -146,10 +158,13 @@ FATES: Final[tuple[Fate, ...]] = (
         user="mallory",
         keep=True,
     ),
-    Fate(name="ranker-short", config=_trains(45, 1.0, seed="13"), user="bo", weight=5),
+    Fate(name="ctr-gpu", config=_gpu(120), user="eva", weight=2),
+    Fate(name="ranker-gpu", config=_gpu(80), user="bo", weight=1),
+    Fate(name="llm-eval", config=_gpu(100), user="alice", keep=True),
+    Fate(name="ranker-short", config=_trains(45, 1.0), user="bo", weight=5),
     Fate(
         name="churn-weekly",
-        config=_trains(90, 1.0, seed="17") | {"experiment": "churn"},
+        config=_trains(90, 1.0) | {"experiment": "churn"},
         namespace="research",
         user="eva",
         weight=3,

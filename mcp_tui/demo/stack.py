@@ -26,6 +26,7 @@ from typing import Any, Final
 import mcp_tui
 from mcp_tui.demo import stack_files as files
 from mcp_tui.demo.kubelet import guardian
+from mcp_tui.demo.seed_jobs import ACCELERATORS
 from mcp_tui.demo.stack_keeper import GRACE, MARK, STATE, remove_tree
 from mcp_tui.domain.text import clean_line
 from mcp_tui.errors import UnreachableError, UsageError
@@ -186,7 +187,7 @@ class Stack:
                 "plane", ["--dir", str(here / "plane"), "--fd", str(plane.fileno()),
                           "--tokens", str(here / "tokens.json"), "--node", "--back-off", "3",
                           "--namespace", "ml", "--namespace", "research", "--with", "kueue",
-                          *_node("--gpu", "4", "--cpu", "16", "--memory", "64Gi",
+                          *_node("--gpu", str(ACCELERATORS), "--cpu", "16", "--memory", "64Gi",
                                  "--shutdown-grace", "1")],
                 plane,
             ),

@@ -23,6 +23,7 @@ _FATES = {
     "tokenizer-build": "suspended",
     "ranker-dist": "rank 2: lost its peer",
     "clicks-import": "ValueError: bad token",
+    "llm-eval": "quota gpu-a100",
 }
 
 

@@ -51,6 +51,7 @@ def test_nothing_is_left_after_a_signal(served: Served, number: int, code: int) 
 
 
 def test_nothing_is_left_when_the_keeper_is_killed(served: Served) -> None:
+    served.wait_mlflow()
     served.wait_pod()
     os.kill(served.keeper(), signal.SIGKILL)
     assert served.process.wait(30) == 4, served.text

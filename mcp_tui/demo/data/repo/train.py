@@ -92,8 +92,8 @@ def main():
         f1 = 0.93 - 0.42 * math.exp(-decay) + random.gauss(0, 0.003)
         speed = given.batch_size / given.seconds * random.uniform(0.95, 1.02)
         print("step %d  loss %.4f  f1 %.4f  %.0f samples/s" % (step, loss, f1, speed), flush=True)
-        # A batch a step or, for short steps, every two seconds: enough for a curve.
-        if step == given.steps or step % max(1, round(2.0 / given.seconds)) == 0:
+        # A batch a step or, for short steps, every three seconds: enough for a curve.
+        if step == given.steps or step % max(1, round(3.0 / given.seconds)) == 0:
             run.metrics(step, loss=loss, f1=f1, samples_per_s=speed)
     run.end("FINISHED")
     print("done: loss %.4f" % loss, flush=True)
