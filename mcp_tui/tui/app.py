@@ -22,6 +22,7 @@ from mcp_tui.domain.plan import Plan, Verb
 from mcp_tui.domain.text import one_line
 from mcp_tui.errors import McpTuiError
 from mcp_tui.tui import commands, history
+from mcp_tui.tui.inside import Inside
 from mcp_tui.tui.keymap import KeyMap
 from mcp_tui.tui.model import ConsoleBackend, ConsoleOptions, ConsoleState, PaneModel, Tone
 from mcp_tui.tui.panes.jobs import JobsScreen, PaneScreen
@@ -89,6 +90,7 @@ class Console(App[int], inherit_bindings=False):
         self.filter_history: list[str] = []
         self.search_history: list[str] = []
         self.draft = ""
+        self.inside = Inside(self)
         self._pending: dict[str, tuple[str, float]] = {}
         self._dirty = False
         self._keys: deque[events.Key] = deque()
@@ -338,11 +340,8 @@ class Console(App[int], inherit_bindings=False):
 
     def _command_forward(self, rest: str) -> None:
         front: Screen[object] = self.screen
-        forward = getattr(front, "forward", None)
-        if forward is None:
-            self.say("open a job and go to its pods first")
-        else:
-            forward(rest)
+        place = getattr(front, "place", None)
+        self.inside.forward(rest, place() if place is not None else None)
 
     def _command_unmark(self, rest: str) -> None:
         del rest

@@ -32,7 +32,7 @@ COMMANDS: tuple[Command, ...] = (
     Command("theme", "another colour scheme", "theme"),
     Command("submit", "plan a new job"),
     Command("retry", "plan a new try with changes: memory=128Gi cpu=8", "text"),
-    Command("forward", "forward a port of the pod under the cursor: 8080:80", "text"),
+    Command("forward", "forward a port of the job or pod: 8080:80; stop ends it", "text"),
     Command("unmark", "clear all marks"),
     Command("refresh", "ask the sources again now"),
     Command("help", "every key and command", "", ("h",)),

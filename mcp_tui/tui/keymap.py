@@ -12,7 +12,7 @@ from typing import Literal
 
 from mcp_tui.errors import UsageError
 
-Scope = Literal["all", "move", "table", "jobs", "detail", "pods", "log"]
+Scope = Literal["all", "move", "table", "jobs", "detail", "log"]
 
 FORBIDDEN: Mapping[str, str] = {
     "ctrl+a": "screen's prefix",
@@ -95,7 +95,7 @@ KEYS: tuple[Key, ...] = (
     Key("refresh", "r", "refresh", "all", "look", "refresh", "ask the sources again now"),
     Key("interrupt", "ctrl+c", "interrupt", "all", "look", "stop", "interrupt; twice quits"),
     Key("submit", "s", "submit", "jobs", "act", "submit", "plan a new job", 30),
-    Key("shell", "e", "shell", "pods", "act", "shell", "a shell in the container"),
+    Key("shell", "e", "shell", "jobs", "act", "shell", "plan a shell in a container"),
     Key("retry", "t", "act('retry')", "jobs", "act", "retry", "plan a new try of the job", 40),
     Key("cancel", "x", "act('cancel')", "jobs", "act", "cancel", "plan to cancel the job", 50),
     Key("hold", "z", "hold", "jobs", "act", "suspend", "plan to suspend, or to resume"),
@@ -105,7 +105,6 @@ KEYS: tuple[Key, ...] = (
 SCOPES: Mapping[str, tuple[Scope, ...]] = {
     "jobs": ("all", "move", "table", "jobs"),
     "detail": ("all", "move", "jobs", "detail"),
-    "pods": ("all", "move", "table", "jobs", "detail", "pods"),
     "log": ("all", "move", "detail", "log"),
     "view": ("all", "move", "log"),
 }
@@ -117,7 +116,6 @@ SCOPE_TITLES: Mapping[Scope, str] = {
     "table": "In a list",
     "jobs": "Jobs",
     "detail": "In the detail",
-    "pods": "On a pod",
     "log": "In logs and texts",
 }
 
@@ -254,5 +252,5 @@ def markdown_table(keymap: KeyMap | None = None) -> Iterable[str]:
     for scope, title in SCOPE_TITLES.items():
         for key in (k for k in keymap.keys if k.scope == scope):
             labels = " ".join(f"`{shown(n)}`" for n in normalise(key.keys)).replace("|", "\\|")
-            what = key.help + (" (opens a plan)" if key.kind == "act" and key.id != "shell" else "")
+            what = key.help + (" (opens a plan)" if key.kind == "act" else "")
             yield f"| {title} | {labels} | {what} | {key.id} |"

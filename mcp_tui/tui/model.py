@@ -57,8 +57,8 @@ class Column:
         kind: ``state`` draws the row's sign before the word; ``name`` is cut in its middle, so that
             the end, which tells two objects apart, stays.
         sortable: Offered by the sort keys.
-        comfort: For the flexible column: cells it has before columns of priority
-            5 and more come in.
+        comfort: Cells it has before columns of priority 5 and more come in.
+        short: The heading where the whole one does not fit.
     """
 
     id: str
@@ -70,6 +70,7 @@ class Column:
     kind: Literal["text", "state", "name"] = "text"
     sortable: bool = True
     comfort: int = 0
+    short: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -263,23 +264,42 @@ class DetailProvider(Protocol):
 
 @runtime_checkable
 class Terminals(Protocol):
-    """What a backend's details may also offer: a shell, a forwarded port.
+    """What a backend's details may also offer: shells in containers, forwarded ports.
 
-    The shell screen is given over: while :meth:`shell` runs, the terminal is its own, cooked.
+    Empty ``pod`` and ``container`` are the main container of the job's first pod that runs. Each
+    method that is awaited may raise McpTuiError: refused, or the pod is gone.
     """
 
-    async def shell(self, key: str, pod: str, container: str) -> str:
-        """Run a shell in a container on this process's terminal until it ends.
+    async def plan_shell(self, key: str, pod: str, container: str) -> Plan:
+        """Plan a shell, with its checks made. Opens nothing."""
+
+    async def shell(self, plan: Plan) -> str:
+        """Run a planned shell on this process's terminal until it ends.
+
+        The screen is given over: meanwhile the terminal is the shell's, and cooked at first.
 
         Returns:
             What to say afterwards, in a line.
-
-        Raises:
-            McpTuiError: Refused (exec is not on the read-only list), or the pod is gone.
         """
 
-    async def forward(self, key: str, pod: str, local: int, remote: int) -> str:
-        """Forward a port in the background until the console ends; returns what to say."""
+    async def plan_forward(self, key: str, pod: str, local: int, remote: int) -> Plan:
+        """Plan a forwarded port, with its checks made; a local port 0 is any free one."""
+
+    async def forward(self, plan: Plan, say: Callable[[str], None]) -> str:
+        """Begin a planned forward, which ends with the console, its pod, or when it is stopped.
+
+        Args:
+            say: Told, a line each, what goes wrong with it and that it ended.
+
+        Returns:
+            Which local port leads where.
+        """
+
+    def forwards(self) -> Sequence[str]:
+        """The forwards under way: ``8080>80``."""
+
+    async def stop_forwards(self, port: int = 0) -> int:
+        """End the forward of a local port, or (0) all; returns how many there were."""
 
 
 class Actions(Protocol):

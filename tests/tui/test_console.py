@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from mcp_tui.domain.plan import Tier
+from mcp_tui.domain.plan import Confirmation, Tier
 from mcp_tui.errors import UnreachableError, UsageError
 from mcp_tui.tui import commands
 from mcp_tui.tui.app import Console
@@ -15,9 +15,11 @@ from mcp_tui.tui.bar import bar_cells
 from mcp_tui.tui.keymap import KEYS, KeyMap, normalise, shown
 from mcp_tui.tui.model import ConsoleOptions, SourceState
 from mcp_tui.tui.run import prepare
+from mcp_tui.tui.screens.confirm import ConfirmScreen
 from mcp_tui.tui.screens.help import help_lines
 from mcp_tui.tui.theme import ASCII_SIGNS, PALETTES, ROLES, TIERS, UNICODE_SIGNS
 from tests.tui.fake import NOW, FakeBackend, many
+from tests.tui.fake_terminals import offer
 from tests.tui.harness import changed, console, screen_lines, screen_text, until
 
 
@@ -405,40 +407,66 @@ async def test_an_attempt_and_a_pod_can_be_chosen_for_logs() -> None:
         assert backend.details.log_options[3].container == "train"
 
 
-async def test_a_shell_is_offered_on_a_pod_only_and_never_when_read_only() -> None:
+async def test_a_shell_is_asked_for_where_the_cursor_is_and_never_when_read_only() -> None:
     backend = FakeBackend()
-    ran: list[object] = []
-
-    async def shell(key: str, pod: str, container: str) -> str:
-        ran.append((pod, container))
-        return "the shell ended"
-
-    async def forward(key: str, pod: str, local: int, remote: int) -> str:
-        ran.append((pod, local, remote))
-        return f"127.0.0.1:{local} goes to {pod}:{remote}"
-
-    backend.details.shell = shell  # type: ignore[attr-defined]  # what a backend may also offer
-    backend.details.forward = forward  # type: ignore[attr-defined]  # the same
+    offered = offer(backend)
     async with console(backend) as (app, pilot):
-        await pilot.press("enter", "e")
-        app.screen.show("Pods")
-        await until(pilot, lambda: "exit 137" in screen_text(app))
         await pilot.press("e")
-        assert "cursor on a pod" in screen_text(app)
-        await pilot.press("j", "e")
         # The test's driver cannot give its terminal over: said, and nothing run.
         await until(pilot, lambda: "cannot be given over" in screen_text(app))
-        assert not ran
-        await pilot.press(":", *"forward x", "enter")
-        assert "write a port" in screen_text(app)
-        await pilot.press(":", *"forward 8080:80", "enter")
-        await until(
-            pilot, lambda: "127.0.0.1:8080 goes to ranker-train-0412-0:80" in screen_text(app)
-        )
+        await pilot.press("enter")
+        app.screen.show("Pods")
+        await until(pilot, lambda: "exit 137" in screen_text(app))
+        await pilot.press("j", "e")
+        await until(pilot, lambda: len(offered.asked) == 2)
+        assert offered.asked[0] == ("", "")
+        assert offered.asked[1][0] == "ranker-train-0412-0"
+        assert not offered.ran
+        app.screen.show("Logs")
+        await pilot.press("e")
+        assert len(offered.asked) == 2
+        app.screen.show("Pods")
         backend.current = replace(backend.current, read_only=True)
         await changed(app, backend, pilot)
         await pilot.press("e")
         assert "read-only: shell is refused" in screen_text(app)
+        assert len(offered.asked) == 2
+
+
+async def test_ports_are_forwarded_shown_and_closed() -> None:
+    backend = FakeBackend()
+    offered = offer(backend)
+    async with console(backend) as (app, pilot):
+        for wrong in ("x", "80:0", "70000", "1:2:3", "80 81"):
+            await pilot.press(":", *f"forward {wrong}", "enter")
+            await until(pilot, lambda: "write a port" in screen_text(app))
+        assert not offered.asked
+        await pilot.press(":", *"forward 8080:80", "enter")
+        await until(pilot, lambda: "127.0.0.1:8080 leads to port 80" in screen_text(app))
+        assert offered.asked == [("", 8080, 80)]
+        await changed(app, backend, pilot)
+        assert "port 8080>80" in screen_text(app)
+        await pilot.press(":", *"forward stop", "enter")
+        await until(pilot, lambda: "1 forwarded port closed" in screen_text(app))
+        await changed(app, backend, pilot)
+        assert "8080>80" not in screen_text(app)
+
+
+async def test_in_production_a_shell_is_typed_for() -> None:
+    backend = FakeBackend()
+    offered = offer(backend, Confirmation.TYPED)
+    async with console(backend) as (app, pilot):
+        await pilot.press("e")
+        await until(pilot, lambda: isinstance(app.screen, ConfirmScreen))
+        assert "PRODUCTION" in screen_text(app)
+        now = [app.screen.clock() + 1.0]
+        app.screen.clock = lambda: now[0]
+        await pilot.press("enter")
+        assert not offered.ran
+        for key in ("d", "e", "v", "slash", *"train", "enter"):
+            now[0] += 0.2
+            await pilot.press(key)
+        await until(pilot, lambda: "cannot be given over" in screen_text(app))
 
 
 async def test_a_part_that_fails_says_so_in_its_place() -> None:

@@ -25,17 +25,16 @@ import sys
 from mcp_tui.tui.model import ConsoleOptions
 from mcp_tui.tui.run import run_console
 from tests.tui.fake import FakeBackend
-import asyncio
+from tests.tui.fake_terminals import offer
+from dataclasses import replace
 class Backend(FakeBackend):
     def __init__(self):
         super().__init__()
-        self.details.shell = self.shell
-        self.details.forward = self.shell
-    async def shell(self, key, pod, container):
-        sys.__stdout__.write("sh-5$ ")
-        sys.__stdout__.flush()
-        line = await asyncio.to_thread(sys.__stdin__.readline)
-        return f"the shell said {line.strip()}"
+        offer(self).meanwhile = self.stir
+    def stir(self):
+        # What the list does behind a shell's back.
+        self.current = replace(self.current, user="stirred")
+        self.on_change()
     async def stop(self):
         open(sys.argv[1], "w").write("stopped")
 sys.exit(run_console(Backend, ConsoleOptions(contexts=("dev",), ascii=False)))
@@ -152,11 +151,16 @@ def test_the_terminal_is_given_to_a_shell_and_taken_back(terminal: Terminal) -> 
     terminal.type("\r\t")
     terminal.until(lambda: "exit 137" in terminal.text)
     terminal.type("je")
-    terminal.until(lambda: "sh-5$" in terminal.text)
+    terminal.until(lambda: b"sh-5$" in terminal.raw)
     before = len(terminal.raw)
+    end = time.monotonic() + 1.5  # longer than a tick of the console
+    while time.monotonic() < end:
+        terminal.read()
+    assert terminal.raw[before:] == b"", "the console drew on a terminal that was not its own"
     terminal.type("hello\r")
     terminal.until(lambda: "the shell said hello" in terminal.text)
     assert b"hello" in terminal.raw[before:]
+    terminal.until(lambda: "stirred" in terminal.text and "Overview" in terminal.text)
     terminal.type("?")
     terminal.until(lambda: "Everywhere" in terminal.text)
 

@@ -262,13 +262,13 @@ class LiveBackend:
         old, self.lives = self.lives, opened
         self._names = tuple(opened)
         for gone in old.values():
-            self._spawn(gone.close())
+            self.spawn(gone.close())
         self.jobs.scope(contexts=len(opened), namespaced=self._namespace is not None)
         for live in opened.values():
             live.feed.start()
-            self._spawn(self._introduce(live))
+            self.spawn(self._introduce(live))
             if live.connection.prometheus is not None:
-                self._spawn(self._prometheus(live))
+                self.spawn(self._prometheus(live))
         self._changed()
 
     async def _introduce(self, live: Live) -> None:
@@ -386,12 +386,14 @@ class LiveBackend:
             if uid in live.kept or run is None or view.cause is None or not view.cause.evidence:
                 continue
             live.kept.add(uid)
-            self._spawn(keep_cause(mlflow, view, run))
+            self.spawn(keep_cause(mlflow, view, run))
 
-    def _spawn(self, work: Any) -> None:
-        task = asyncio.ensure_future(work)
+    def spawn(self, work: Any) -> asyncio.Task[Any]:
+        """Let something run beside the console; it ends with it."""
+        task: asyncio.Task[Any] = asyncio.ensure_future(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        return task
 
 
 def _source(name: str, health: SourceHealth, now: float) -> SourceState:

@@ -18,10 +18,11 @@ from mcp_tui.domain.text import clean, clean_line, one_line
 from mcp_tui.errors import GoneError, McpTuiError
 from mcp_tui.sources.kubernetes.resources import EVENTS, PODS
 from mcp_tui.store.joblogs import JobLogs, LogQuery
+from mcp_tui.tui.live.shell import LiveTerminals
 from mcp_tui.tui.model import Cell, Line, LogLine, LogOptions, PodLine, Tone
 
 if TYPE_CHECKING:
-    from mcp_tui.tui.live.backend import Live, LiveBackend
+    from mcp_tui.tui.live.backend import Live
 
 _PREVIEW_LOG = 8
 _BAD = frozenset(
@@ -33,11 +34,8 @@ def _fact(name: str, text: str, tone: Tone = "") -> Line:
     return (Cell(f"{name:<11}", "heading"), Cell(text, tone))
 
 
-class LiveDetails:
-    """Implements :class:`mcp_tui.tui.model.DetailProvider`."""
-
-    def __init__(self, backend: LiveBackend) -> None:
-        self._backend = backend
+class LiveDetails(LiveTerminals):
+    """Implements :class:`mcp_tui.tui.model.DetailProvider`, and what goes into containers."""
 
     def _find(self, key: str) -> tuple[Live, JobView]:
         live, _ = self._backend.live_of(key)

@@ -312,6 +312,15 @@ class JobsScreen(PaneScreen, inherit_bindings=False):
         """What an action is about."""
         return self.table.chosen()
 
+    def place(self) -> tuple[str, str, str] | None:
+        """Where a shell is opened: in the first pod of the job under the cursor that runs."""
+        key = self.table.cursor_key
+        return None if key is None else (key, "", "")
+
+    def action_shell(self) -> None:
+        """Plan a shell in the job under the cursor."""
+        self.console.inside.shell(self.place())
+
     def action_submit(self) -> None:
         """Plan a new job."""
         self.console.submit()

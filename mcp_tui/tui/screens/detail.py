@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import Iterable, Sequence
 from typing import ClassVar
 
-from textual.app import SuspendNotSupported
 from textual.binding import BindingType
 from textual.containers import Container
 from textual.widget import Widget
@@ -22,7 +21,6 @@ from mcp_tui.tui.model import (
     Phase,
     PodLine,
     RowView,
-    Terminals,
 )
 from mcp_tui.tui.screens.frame import bindings_for
 from mcp_tui.tui.screens.viewer import ViewKeys
@@ -123,7 +121,7 @@ class DetailScreen(ViewKeys, inherit_bindings=False):
     DEFAULT_CSS: ClassVar[str] = "#parts { height: 1fr; width: 1fr; layers: base; }"
     BINDINGS: ClassVar[list[BindingType]] = [
         *bindings_for("detail", "log"),
-        *(b for b in bindings_for("pods") if getattr(b, "id", "") in {"open", "shell"}),
+        *(b for b in bindings_for("jobs") if getattr(b, "id", "") == "open"),
     ]
 
     def __init__(self, key: str, model: PaneModel, tab: str = "Overview") -> None:
@@ -141,8 +139,8 @@ class DetailScreen(ViewKeys, inherit_bindings=False):
 
     @property
     def kind(self) -> str:
-        """Writes are dead in logs; on the pods a shell can be opened."""
-        return {"Logs": "log", "Pods": "pods"}.get(self.tab, "detail")
+        """Writes are dead in logs."""
+        return "log" if self.tab == "Logs" else "detail"
 
     @property
     def part(self) -> Widget:
@@ -347,59 +345,17 @@ class DetailScreen(ViewKeys, inherit_bindings=False):
         ending = {"Logs": "log", "YAML": "yaml"}.get(self.tab, "txt")
         return f"{self.name_shown.rpartition('/')[2]}.{ending}"
 
-    def _pod(self) -> PodLine | None:
-        """The pod under the cursor, if the pods are in front."""
-        if self.tab != "Pods" or not self.pods_model.count:
-            return None
-        line = self.pods_model.lines[self.pods.cursor]
-        return line if line.pod else None
+    def place(self) -> tuple[str, str, str]:
+        """Where a shell is opened: under the cursor on the pods, else in the first that runs."""
+        if self.tab == "Pods" and self.pods_model.count:
+            line = self.pods_model.lines[self.pods.cursor]
+            return (self.key, line.pod, line.container)
+        return (self.key, "", "")
 
     def action_shell(self) -> None:
-        """Give the terminal to a shell in the container under the cursor, and take it back."""
-        line = self._pod()
-        details = self.console.backend.details
-        if line is None:
-            self.say("put the cursor on a pod or container first")
-        elif not isinstance(details, Terminals):
-            self.say("no shells here")
-        elif self.console.may_write("shell"):
-            self.run_worker(
-                self._shell(details, line), group="shell", exclusive=True, exit_on_error=False
-            )
-
-    async def _shell(self, details: Terminals, line: PodLine) -> None:
-        try:
-            with self.app.suspend():
-                said = await details.shell(self.key, line.pod, line.container)
-        except SuspendNotSupported:
-            self.say("this terminal cannot be given over", "error")
-        except McpTuiError as error:
-            self.say(error.line(), "error")
-        else:
-            self.app.refresh(layout=True)
-            self.say(said)
-
-    def forward(self, ports: str) -> None:
-        """Forward ``local:remote`` (or one port for both) to the pod under the cursor."""
-        line = self._pod()
-        details = self.console.backend.details
-        local, _, remote = ports.partition(":")
-        numbers = [int(p) for p in (local, remote or local) if p.isdigit() and 0 < int(p) < 65_536]
-        if len(numbers) != 2:
-            self.say("write a port, or local:remote, such as 8080:80", "error")
-        elif line is None:
-            self.say("put the cursor on a pod first")
-        elif not isinstance(details, Terminals):
-            self.say("no port-forward here")
-        elif self.console.may_write("port-forward"):
-            work = self._forward(details, line.pod, numbers)
-            self.run_worker(work, group="forward", exit_on_error=False)
-
-    async def _forward(self, details: Terminals, pod: str, ports: Sequence[int]) -> None:
-        try:
-            self.say(await details.forward(self.key, pod, ports[0], ports[1]))
-        except McpTuiError as error:
-            self.say(error.line(), "error")
+        """Plan a shell in the container under the cursor."""
+        if self._acts():
+            self.console.inside.shell(self.place())
 
     def _acts(self) -> bool:
         if self.kind == "log":

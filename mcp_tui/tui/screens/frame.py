@@ -107,9 +107,8 @@ class FrameScreen(Screen[None], inherit_bindings=False):
         width = self.console.size.width
         self.line_bar.set_cells(bar.bar_cells(state, width), role=f"bar-{state.tier.value}")
         self.line_panes.set_cells(bar.panes_cells(self.PANE, bar.trouble(state), width))
-        self.line_crumbs.set_cells(
-            bar.crumbs_cells(self.crumbs(), self.counts(), width, self.notes())
-        )
+        notes = (*self.notes(), *self.console.inside.cells())
+        self.line_crumbs.set_cells(bar.crumbs_cells(self.crumbs(), self.counts(), width, notes))
         self._update_keys()
 
     def _update_keys(self) -> None:

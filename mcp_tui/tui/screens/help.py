@@ -22,7 +22,7 @@ def help_lines(keymap: KeyMap, kind: str) -> Iterator[Line]:
         yield (Cell(SCOPE_TITLES[scope], "heading"),)
         for key in keys:
             labels = " ".join(shown(name) for name in normalise(key.keys))
-            act = " (opens a plan)" if key.kind == "act" and key.id != "shell" else ""
+            act = " (opens a plan)" if key.kind == "act" else ""
             yield (Cell(f"  {labels:<16}", "key"), Cell(f"{key.help}{act}"))
         yield ()
     yield (Cell("Commands", "heading"),)
