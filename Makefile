@@ -7,7 +7,7 @@ WORKERS ?= 2
 PYTEST := $(BIN)/python -m pytest
 
 .DEFAULT_GOAL := help
-.PHONY: help venv quick test lint format bench cluster cluster-down demo snapshots clean system
+.PHONY: help venv quick coverage test lint format bench cluster cluster-down demo snapshots clean system
 
 help: ## list these targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1|/' \
@@ -29,6 +29,12 @@ $(VENV)/.stamp: pyproject.toml .constraints.txt
 
 quick: venv ## the tests that need no server, in under 40 s
 	$(PYTEST) -q -n $(WORKERS) -m 'not real' tests/unit tests/tui
+
+coverage: venv ## which lines and branches the tests without servers run
+	$(BIN)/coverage erase
+	$(BIN)/coverage run -m pytest -q -m 'not real' tests/unit tests/tui
+	$(BIN)/coverage combine -q
+	$(BIN)/coverage report --skip-covered --sort=cover
 
 test: venv system ## every test, on the real control plane (its first build takes 15 minutes)
 	$(BIN)/python -m tests.cluster build --with kubeflow
