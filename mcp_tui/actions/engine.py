@@ -40,6 +40,7 @@ class Engine:
         scope: The context and its tier.
         journal: Where actions are written down before they happen.
         proof_timeout: Seconds to wait for an effect to be seen.
+        deadline: Seconds around each write to the API server.
     """
 
     def __init__(
@@ -50,12 +51,14 @@ class Engine:
         journal: Journal,
         *,
         proof_timeout: float = 60.0,
+        deadline: float = 10.0,
     ) -> None:
         self.kube = kube
         self.mlflow_client = mlflow
         self.scope = scope
         self.journal = journal
         self.proof_timeout = proof_timeout
+        self._deadline = deadline
         self._user: str | None = None
 
     async def user(self) -> str:
@@ -166,6 +169,7 @@ class Engine:
             params=params,
             body=None if body is None else msgspec.json.encode(body),
             content_type=content_type,
+            deadline=self._deadline,
         )
         where = self.kube.where(method, bare)
         try:

@@ -57,15 +57,15 @@ async def recheck(plan: Plan, write: Write, wire: Wire, path: str, body: Any) ->
         McpTuiError: It could not be looked at; nothing was sent then.
     """
     if write.system == "kubernetes" and write.method == "DELETE":
-        await _recheck_job(plan, write, wire, path)
+        await _recheck_job(plan, write, wire, path, body)
     elif path == f"{MLFLOW}/runs/update" and body.get("status") == "KILLED":
         await _recheck_run(plan, write, wire, body)
 
 
-async def _recheck_job(plan: Plan, write: Write, wire: Wire, path: str) -> None:
+async def _recheck_job(plan: Plan, write: Write, wire: Wire, path: str, body: Any) -> None:
     target = plan.targets[write.target]
     name = clean_line(target.name)
-    uid = pick(write.body, "preconditions.uid") or target.uid
+    uid = pick(body, "preconditions.uid") or target.uid
     try:
         found = await wire.kubernetes("GET", path, None, "")
     except ApiError as error:

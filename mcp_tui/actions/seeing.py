@@ -94,9 +94,8 @@ async def _workload(
             except ApiError as error:
                 if error.status == 404:
                     break
-                if error.status == 403:
-                    return None, queued
-                raise
+                # Not for us to see, or Kueue's API is not well: only holding needs to know.
+                return None, queued or error.status != 403
             for item in found.get("items") or ():
                 owners = (item.get("metadata") or {}).get("ownerReferences") or ()
                 if any(owner.get("uid") == uid for owner in owners):
