@@ -16,7 +16,14 @@ from mcp_tui.domain.kinds import AnyJob, Outline, outline
 from mcp_tui.domain.kube import Event, Pod, epoch
 from mcp_tui.domain.kube_custom import Workload
 from mcp_tui.domain.reltime import duration
-from mcp_tui.domain.runfacts import MetricFact, Progress, RunFacts, quiet_text
+from mcp_tui.domain.runfacts import (
+    QUIET_AT_LEAST,
+    QUIET_INTERVALS,
+    MetricFact,
+    Progress,
+    RunFacts,
+    quiet_text,
+)
 from mcp_tui.domain.text import one_line
 
 __all__ = [
@@ -27,6 +34,8 @@ __all__ = [
     "Progress",
     "RunFacts",
     "Used",
+    "changes_at",
+    "run_id_of",
     "view_job",
 ]
 
@@ -38,6 +47,9 @@ LONG_WAIT: Final = 3_600.0
 
 NEW_FAILURE: Final = 86_400.0
 """Seconds that a failure stands on top."""
+
+# How often the words of a silence are made anew.
+_SILENCE_WORDS: Final = 15.0
 
 # Waits that do not end by themselves: somebody has to do something.
 _STUCK: Final = frozenset(
@@ -66,6 +78,35 @@ class _Facts(NamedTuple):
     now: float
     active: int
     ready: int
+    ending: bool
+
+
+def run_id_of(job: AnyJob) -> str:
+    """The MLflow run that a job carries, or empty."""
+    return one_line(job.metadata.labels.get(keys.RUN_ID, ""))
+
+
+def changes_at(view: JobView, run: RunFacts | None, now: float) -> float | None:
+    """When a row may read otherwise although nobody said anything: epoch seconds, or None.
+
+    What depends on time alone is the order of old rows, a wait that becomes a stall, and silence.
+    """
+    moments: list[float] = []
+    if view.state is JobState.FAILED:
+        moments.append(view.since + NEW_FAILURE)
+    elif view.state is JobState.WAITING:
+        moments.append(view.since + LONG_WAIT)
+    elif view.state in (JobState.RUNNING, JobState.STALLED):
+        cause = view.cause
+        if cause is not None and cause.waiting and 0 < view.ready < view.active:
+            held = (cause.at, view.started, view.created)
+            moments.append(next((m for m in held if m is not None), now) + STALL_AFTER)
+        if run is not None and run.step is not None and run.updated is not None:
+            quiet = run.updated + max(QUIET_AT_LEAST, QUIET_INTERVALS * (run.interval or 0))
+            # Once it is silent, the row says for how long.
+            moments.append(quiet if quiet >= now else now + _SILENCE_WORDS)
+    # The comparisons are strict, so that the moment itself is just too early.
+    return min((m + 0.001 for m in moments if m >= now), default=None)
 
 
 def view_job(
@@ -101,11 +142,12 @@ def view_job(
     whole = _with_children(outline(job), parts)
     if kept is None and run is not None and run.cause:
         kept = Cause.from_text(run.cause)
+    pods = tuple(pods)
     cause = cause_in(whole, parts, pods, events, workload, now=now)
     if whole.failure is not None:
         cause = keep(kept, cause)
     active, ready = max(0, whole.active), max(0, min(whole.ready, whole.active))
-    facts = _Facts(whole, workload, run, cause, now, active, ready)
+    facts = _Facts(whole, workload, run, cause, now, active, ready, _ending(whole, pods))
     state = _state(facts)
     since = _since(facts, state)
     meta = whole.metadata
@@ -134,7 +176,7 @@ def view_job(
         commit=one_line(meta.labels.get(keys.COMMIT, "")),
         branch=one_line(meta.annotations.git_branch),
         git_url=one_line(meta.annotations.git_url),
-        run_id=one_line(meta.labels.get(keys.RUN_ID, "") or (run.run_id if run else "")),
+        run_id=run_id_of(job) or (run.run_id if run else ""),
         experiment_id=one_line(meta.annotations.experiment_id),
         parent=one_line(meta.annotations.parent),
         active=active,
@@ -166,6 +208,8 @@ def _with_children(whole: Outline, parts: Sequence[Outline]) -> Outline:
         starts = [part.started for part in jobs if part.started is not None]
         if starts and whole.started is None:
             changes["started"] = min(starts)
+    if whole.counts_jobs and jobs and all(part.done or part.ending for part in jobs):
+        changes["ending"] = True
     source = inner or (jobs[0] if jobs else None)
     if source is not None:
         if not whole.image:
@@ -177,6 +221,27 @@ def _with_children(whole: Outline, parts: Sequence[Outline]) -> Outline:
     return msgspec.structs.replace(whole, **changes) if changes else whole
 
 
+def _ending(whole: Outline, pods: Iterable[Pod]) -> bool:
+    """Whether the pods have done their work, and only the job's own end is still to be written.
+
+    The job's controller hears of a pod's end later than whoever watches the pod.
+    """
+    if whole.ready or whole.suspended:
+        return False
+    if whole.ending:
+        return True
+    ended = sum(1 for pod in pods if _succeeded(pod))
+    wanted = whole.parallelism if whole.completions is None else whole.completions
+    return 0 < wanted <= ended
+
+
+def _succeeded(pod: Pod) -> bool:
+    states = [status.state.terminated for status in pod.status.container_statuses]
+    return pod.status.phase == "Succeeded" or (
+        bool(states) and all(end is not None and end.exit_code == 0 for end in states)
+    )
+
+
 def _state(facts: _Facts) -> JobState:
     whole, cause = facts.whole, facts.cause
     if whole.done:
@@ -185,6 +250,8 @@ def _state(facts: _Facts) -> JobState:
         return JobState.FAILED
     if whole.suspended:
         return JobState.SUSPENDED if _suspended_by(facts) == "hand" else JobState.WAITING
+    if facts.ending:
+        return JobState.RUNNING
     if facts.ready:
         waits = cause is not None and cause.waiting and facts.ready < facts.active
         if waits and cause is not None and facts.now - _held_since(facts, cause) > STALL_AFTER:
@@ -245,7 +312,11 @@ def _why(facts: _Facts, state: JobState) -> str:
             return f"queue {_queue(whole, facts.workload) or 'unknown'}"
         if whole.message:
             return one_line(whole.message)
+        if whole.failed and not facts.active:
+            return f"trying again: {whole.failed} pod{'s' if whole.failed > 1 else ''} failed"
         return f"starting: {facts.ready} of {facts.active or whole.parallelism} pods ready"
+    if facts.ending:
+        return "ending: its pods have succeeded"
     parts = [run.newest()] if run is not None else []
     if not any(parts) and whole.remaining is not None:
         parts.append(f"{duration(whole.remaining)} left")

@@ -40,6 +40,8 @@ class Outline(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     failing: bool = False
     """The failure is decided, its pods still being ended."""
     done: bool = False
+    ending: bool = False
+    """Its pods have done their work; only its own end is not written yet."""
     started: float | None = None
     finished: float | None = None
     active: int = 0
@@ -78,6 +80,10 @@ def _job(job: Job) -> Outline:
     complete = _true(status.conditions, "Complete")
     suspended = _true(status.conditions, "Suspended")
     parallelism = 1 if spec.parallelism is None else spec.parallelism
+    uncounted = status.uncounted_terminated_pods
+    succeeded = status.succeeded + len(uncounted.succeeded)
+    wanted = 1 if spec.completions is None else spec.completions
+    enough = succeeded >= wanted > 0 and not status.active
     return Outline(
         kind="Job",
         metadata=job.metadata,
@@ -86,6 +92,7 @@ def _job(job: Job) -> Outline:
         failure=None if complete else failed or failing,
         failing=failed is None and failing is not None and complete is None,
         done=complete is not None,
+        ending=enough or _true(status.conditions, "SuccessCriteriaMet") is not None,
         started=epoch(status.start_time),
         finished=epoch(status.completion_time) or _since(complete or failed),
         active=status.active,

@@ -246,6 +246,13 @@ class JobSpec(Kube, frozen=True, kw_only=True):
     template: PodTemplate = PodTemplate()
 
 
+class UncountedPods(Kube, frozen=True, kw_only=True):
+    """Pods that have ended and are not in the counts yet, by uid."""
+
+    succeeded: tuple[str, ...] = ()
+    failed: tuple[str, ...] = ()
+
+
 class JobStatus(Kube, frozen=True, kw_only=True):
     active: int = 0
     ready: int = 0
@@ -256,6 +263,7 @@ class JobStatus(Kube, frozen=True, kw_only=True):
     completion_time: str | None = None
     completed_indexes: str = ""
     failed_indexes: str = ""
+    uncounted_terminated_pods: UncountedPods = UncountedPods()
     conditions: tuple[Condition, ...] = ()
 
 

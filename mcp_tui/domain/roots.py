@@ -33,60 +33,93 @@ class Group(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         return frozenset(item.metadata.uid for item in (self.root, *self.children))
 
 
-def root_of(objects: Iterable[AnyJob]) -> list[Group]:
-    """Group jobs of all kinds of one cluster under their root owners.
+def root_uid(uid: str, known: Mapping[str, AnyJob]) -> tuple[str, int]:
+    """The root owner of a known object, and how far below it the object stands.
 
-    What is owned by something that is not among ``objects`` (a CronJob, or a kind that may not be
-    listed) is its own root. An ownership that runs in a circle is cut.
+    Only the controlling owner counts. What is owned by something unknown (a CronJob, or a kind
+    that may not be listed) is its own root, and so is what an ownership in a circle leads to.
     """
+    root, depth, seen = uid, 0, {uid}
+    while (owner := known[root].metadata.controller) is not None and owner.uid in known:
+        if owner.uid in seen:
+            return uid, 0
+        seen.add(owner.uid)
+        root, depth = owner.uid, depth + 1
+    return root, depth
+
+
+def in_order(below: Iterable[tuple[int, AnyJob]]) -> tuple[AnyJob, ...]:
+    """Children by their depth, then by name, however they came."""
+    ordered = sorted(below, key=lambda p: (p[0], p[1].metadata.name, p[1].metadata.uid))
+    return tuple(item for _, item in ordered)
+
+
+def root_of(objects: Iterable[AnyJob]) -> list[Group]:
+    """Group jobs of all kinds of one cluster under their root owners, as :func:`root_uid` says."""
     known = {item.metadata.uid: item for item in objects if item.metadata.uid}
     below: dict[str, list[tuple[int, AnyJob]]] = defaultdict(list)
     roots: list[AnyJob] = []
-    for item in known.values():
-        root, depth, seen = item, 0, {item.metadata.uid}
-        while (owner := root.metadata.controller) is not None and owner.uid in known:
-            if owner.uid in seen:
-                root, depth = item, 0
-                break
-            seen.add(owner.uid)
-            root, depth = known[owner.uid], depth + 1
+    for uid, item in known.items():
+        root, depth = root_uid(uid, known)
         if depth:
-            below[root.metadata.uid].append((depth, item))
+            below[root].append((depth, item))
         else:
             roots.append(item)
-    return [
-        Group(
-            root=root,
-            children=tuple(
-                item for _, item in sorted(below[root.metadata.uid], key=lambda pair: pair[0])
-            ),
-        )
-        for root in roots
-    ]
+    return [Group(root=root, children=in_order(below[root.metadata.uid])) for root in roots]
+
+
+def ray_claim(namespace: str, cluster: str) -> str:
+    """What a pod of a Ray cluster claims, since its owner is the cluster and not the job."""
+    return f"ray/{namespace}/{cluster}" if cluster else ""
+
+
+def claim_of(job: AnyJob) -> str:
+    """What pods may claim of a job beside its uid; empty for nothing."""
+    if isinstance(job, RayJob):
+        return ray_claim(job.metadata.namespace, job.status.ray_cluster_name)
+    return ""
+
+
+def claims_of(pod: Pod) -> tuple[str, ...]:
+    """What a pod says that it belongs to, the surest first: uids, and Ray's clusters.
+
+    A pod that outlives its Job is released from it, and keeps the labels.
+    """
+    owner = pod.metadata.controller
+    labels = pod.metadata.labels
+    found = (
+        owner.uid if owner else "",
+        labels.get(_CONTROLLER_UID, ""),
+        labels.get(_JOBSET_UID, ""),
+        ray_claim(pod.metadata.namespace, labels.get(_RAY_CLUSTER, "")),
+    )
+    return tuple(dict.fromkeys(claim for claim in found if claim))
 
 
 def pods_by_root(groups: Sequence[Group], pods: Iterable[Pod]) -> dict[str, list[Pod]]:
     """The pods of each group, by its root's uid; pods that belong to none are left out."""
     owners = {uid: group.root.metadata.uid for group in groups for uid in group.uids}
-    clusters = {
-        (group.root.metadata.namespace, group.root.status.ray_cluster_name): group.root.metadata.uid
+    owners |= {
+        claim: group.root.metadata.uid
         for group in groups
-        if isinstance(group.root, RayJob) and group.root.status.ray_cluster_name
+        for claim in map(claim_of, (group.root, *group.children))
+        if claim
     }
     found: dict[str, list[Pod]] = defaultdict(list)
     for pod in pods:
-        owner = pod.metadata.controller
-        labels = pod.metadata.labels
-        uid = (
-            (owners.get(owner.uid) if owner else None)
-            # A pod that outlives its Job is released from it, and keeps the labels.
-            or owners.get(labels.get(_CONTROLLER_UID, ""))
-            or owners.get(labels.get(_JOBSET_UID, ""))
-            or clusters.get((pod.metadata.namespace, labels.get(_RAY_CLUSTER, "")))
-        )
+        uid = next((owners[claim] for claim in claims_of(pod) if claim in owners), "")
         if uid:
             found[uid].append(pod)
     return found
+
+
+def newest_workload(workloads: Iterable[Workload]) -> Workload | None:
+    """Of several Workloads of one job, the one that counts."""
+    return max(
+        workloads,
+        key=lambda w: (w.metadata.creation_timestamp or "", w.metadata.name, w.metadata.uid),
+        default=None,
+    )
 
 
 def workloads_by_root(
@@ -94,17 +127,12 @@ def workloads_by_root(
 ) -> dict[str, Workload]:
     """Kueue's Workload of each group, by its root's uid; of several, the newest."""
     owners = {uid: group.root.metadata.uid for group in groups for uid in group.uids}
-    found: dict[str, Workload] = {}
+    held: dict[str, list[Workload]] = defaultdict(list)
     for workload in workloads:
         for reference in workload.metadata.owner_references:
-            uid = owners.get(reference.uid)
-            if uid is None:
-                continue
-            other = found.get(uid)
-            created = workload.metadata.creation_timestamp or ""
-            if other is None or created >= (other.metadata.creation_timestamp or ""):
-                found[uid] = workload
-    return found
+            if reference.uid in owners:
+                held[owners[reference.uid]].append(workload)
+    return {uid: max_ for uid, each in held.items() if (max_ := newest_workload(each)) is not None}
 
 
 class Node(msgspec.Struct, frozen=True, kw_only=True, gc=False):

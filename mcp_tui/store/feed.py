@@ -355,7 +355,7 @@ class JobsFeed:
         for namespace, queue in sorted(wanted)[:_AT_ONCE]:
             found = await places(self.connection.kube, version, namespace, queue)
             if found is not None:
-                self.store.queues.tell(namespace, found)
+                self.store.queues.tell(namespace, queue, found)
 
     async def _runs(self) -> None:
         """The newest metrics of the runs on screen; those of finished jobs once."""

@@ -36,33 +36,37 @@ class Queues:
     """
 
     def __init__(self) -> None:
+        self.version = 0
+        """Grows when a place may have changed."""
         self._workloads: dict[str, Workload] = {}
         self._order: dict[tuple[str, str], dict[str, int]] | None = None
-        self._told: dict[tuple[str, str], int] = {}
+        self._told: dict[tuple[str, str], dict[str, int]] = {}
 
     def put(self, workload: Workload) -> None:
         """Take a new or newer Workload."""
         self._workloads[workload.metadata.uid] = workload
         self._order = None
+        self.version += 1
 
     def drop(self, uid: str) -> None:
         """Forget one that is gone."""
         if self._workloads.pop(uid, None) is not None:
             self._order = None
+            self.version += 1
 
-    def tell(self, namespace: str, items: Iterable[PendingWorkload]) -> None:
-        """Take what the visibility API says of a namespace's pending Workloads."""
-        self._told = {key: place for key, place in self._told.items() if key[0] != namespace}
-        for item in items:
-            key = (item.metadata.namespace or namespace, item.metadata.name)
-            self._told[key] = item.position_in_cluster_queue + 1
+    def tell(self, namespace: str, queue: str, items: Iterable[PendingWorkload]) -> None:
+        """Take what the visibility API says of the pending Workloads of a LocalQueue."""
+        told = {item.metadata.name: item.position_in_cluster_queue + 1 for item in items}
+        if told != self._told.get((namespace, queue), {}):
+            self._told[namespace, queue] = told
+            self.version += 1
 
     def place(self, workload: Workload) -> int | None:
         """Place of a pending Workload, counted from 1; None for one that does not wait."""
         if not pending(workload):
             return None
         meta = workload.metadata
-        told = self._told.get((meta.namespace, meta.name))
+        told = self._told.get((meta.namespace, workload.spec.queue_name), {}).get(meta.name)
         if told is not None:
             return told
         if self._order is None:
