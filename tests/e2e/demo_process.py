@@ -118,8 +118,8 @@ class Served:
         """The jobs of every namespace, as ``job ls`` tells them."""
         done = self.run("job", "ls", "-A", "-o", "json")
         assert done.returncode == 0, done.stderr
-        found = json.loads(done.stdout)
-        return found if isinstance(found, list) else found["items"]
+        rows: list[dict[str, object]] = json.loads(done.stdout)
+        return rows
 
     def pods_run(self) -> bool:
         """Whether a container of a pod runs."""
