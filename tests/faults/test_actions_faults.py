@@ -90,7 +90,14 @@ def proxy(actor: Actor, name: str) -> FaultProxy:
     return actor.kube if name == "kube" else actor.mlflow
 
 
-@pytest.mark.parametrize("spoilt", [Lost(), Lie(whole=lambda _: b'{"kind":"Status"}'), Lie(whole=lambda _: b"<html>")], ids=["lost", "junk", "html"])  # fmt: skip
+SPOILT = {
+    "lost": Lost(),
+    "junk": Lie(whole=lambda _: b'{"kind":"Status"}'),
+    "html": Lie(whole=lambda _: b"<html>"),
+}
+
+
+@pytest.mark.parametrize("spoilt", SPOILT.values(), ids=SPOILT)
 @pytest.mark.parametrize("what", ["experiment", "run", "steps", "job", "service"])
 async def test_what_was_made_is_found_and_not_made_again(
     actor: Actor, what: str, spoilt: Act

@@ -250,8 +250,12 @@ def test_deadline_and_retries_where_a_kind_has_them() -> None:
 def test_what_others_track_their_objects_by_is_not_copied() -> None:
     job = seen(
         labels={"argocd.argoproj.io/instance": "app", "team": "x", "controller-uid": "1"},
-        annotations={"meta.helm.sh/release-name": "r", "kubectl.kubernetes.io/last-applied-configuration": "{}", "why": "y"},
-    )  # fmt: skip
+        annotations={
+            "meta.helm.sh/release-name": "r",
+            "kubectl.kubernetes.io/last-applied-configuration": "{}",
+            "why": "y",
+        },
+    )
     metadata = retried(job)["metadata"]
     assert set(metadata["labels"]) == {"team", keys.MANAGED_BY, keys.PLAN_ID}
     assert set(metadata["annotations"]) == {"why", keys.PARENT, keys.SUBMITTED_BY}
