@@ -27,6 +27,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.cluster import Ground, GroundError
 from tests.cluster.cache import locked
@@ -42,6 +43,16 @@ _REAL_FIXTURES = {*_GROUNDS, "namespace"}
 # A test that hangs must not eat the time of the whole run; both limits are far above any need.
 _TEST_LIMIT = float(os.environ.get("MCP_TUI_TEST_LIMIT", "300"))
 _RUN_LIMIT = float(os.environ.get("MCP_TUI_RUN_LIMIT", "3000"))
+
+
+# A loaded machine is no defect. In CI the same examples are tried each time; elsewhere new ones.
+settings.register_profile(
+    "house",
+    deadline=None,
+    derandomize=os.environ.get("CI", "").lower() in ("1", "true", "yes"),
+    suppress_health_check=[HealthCheck.too_slow],
+)
+settings.load_profile("house")
 
 
 # --- one run
