@@ -7,9 +7,14 @@ import sys
 
 def main() -> None:
     """Run the command line and leave with its exit code."""
-    from mcp_tui.cli import main as run
+    try:
+        from mcp_tui.cli import main as run
 
-    sys.exit(run())
+        code = run()
+    except KeyboardInterrupt:
+        # Before the command line could say anything.
+        code = 130
+    sys.exit(code)
 
 
 if __name__ == "__main__":

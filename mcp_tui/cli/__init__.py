@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import errno
 import os
 import sys
 import traceback
 from collections.abc import Sequence
+from typing import TYPE_CHECKING, Final
 
 from mcp_tui.errors import ExitCode, McpTuiError
+
+if TYPE_CHECKING:
+    from mcp_tui.cli.output import Printer
+
+_NO_ROOM: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EBADF)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -17,32 +25,66 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         The exit code; see :class:`mcp_tui.errors.ExitCode`.
     """
-    from mcp_tui.cli.output import Printer
-    from mcp_tui.cli.parser import parse
-
-    printer = Printer(color=False)
     try:
+        return _run(argv)
+    except BrokenPipeError:
+        # The reader of our output went away (``| head``): nothing is wrong.
+        _forget_output()
+        return int(ExitCode.OK)
+    except KeyboardInterrupt:
+        # While modules were still being imported, or while an error was printed.
+        return int(ExitCode.INTERRUPTED)
+    except OSError as error:
+        if error.errno not in _NO_ROOM:
+            raise
+        _forget_output()
+        with contextlib.suppress(OSError):
+            sys.stderr.write(f"mcp-tui: cannot write the output: {error.strerror}\n")
+        return int(ExitCode.USAGE)
+
+
+def _run(argv: Sequence[str] | None) -> int:
+    try:
+        from mcp_tui.cli.output import Printer, stand_in
+
+        stand_in()
+        printer = Printer(color=False)
+        from mcp_tui.cli.parser import parse
+
         args = parse(sys.argv[1:] if argv is None else argv)
         result = args.run(args)
         code = asyncio.run(result) if asyncio.iscoroutine(result) else result
         sys.stdout.flush()
         return int(code)
+    except SystemExit:
+        # ``--help`` and ``--version`` have written; a reader that went away is found out here.
+        sys.stdout.flush()
+        raise
+    except KeyboardInterrupt:
+        return int(ExitCode.INTERRUPTED)
     except McpTuiError as error:
         printer.note(f"mcp-tui: {error.line()}")
         return int(error.exit_code)
-    except KeyboardInterrupt:
-        return int(ExitCode.INTERRUPTED)
-    except BrokenPipeError:
-        # The reader of our output went away (``| head``): nothing is wrong. Python would complain
-        # when it flushes stdout at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return int(ExitCode.OK)
+    except OSError as error:
+        if isinstance(error, BrokenPipeError) or error.errno in _NO_ROOM:
+            raise
+        return _defect(printer, error)
     except Exception as error:  # noqa: BLE001 - no traceback ever reaches a user
-        where = _save_crash()
-        printer.note(
-            f"mcp-tui: a defect: {type(error).__name__}; details are in {where}; please report it"
-        )
-        return 70
+        return _defect(printer, error)
+
+
+def _forget_output() -> None:
+    """Python would complain when it flushes stdout at exit."""
+    with contextlib.suppress(OSError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+
+
+def _defect(printer: Printer, error: Exception) -> int:
+    where = _save_crash()
+    printer.note(
+        f"mcp-tui: a defect: {type(error).__name__}; details are in {where}; please report it"
+    )
+    return 70
 
 
 def _save_crash() -> str:

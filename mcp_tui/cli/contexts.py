@@ -8,7 +8,7 @@ import os
 import msgspec
 
 from mcp_tui.cli.output import Column, Printer
-from mcp_tui.cli.settings import configuration, kubeconfig
+from mcp_tui.cli.settings import chosen_names, configuration, kubeconfig
 from mcp_tui.config import Endpoint
 from mcp_tui.domain.text import clean_line
 from mcp_tui.errors import ExitCode
@@ -26,6 +26,7 @@ class _Row(msgspec.Struct, frozen=True):
     read_only: bool
     mlflow: str
     prometheus: str
+    problem: str
 
 
 def _endpoint(endpoint: Endpoint | None) -> str:
@@ -53,7 +54,16 @@ def contexts(args: argparse.Namespace) -> int:
     """Print every context of the kubeconfig."""
     config, kube = configuration(args), kubeconfig(args)
     rows = []
-    for info in kube.contexts():
+    problems = []
+    infos = kube.contexts()
+    if args.context:
+        wanted = chosen_names(args, kube)
+        known = {info.name: info for info in infos}
+        # An unknown one is refused in the kubeconfig's own words.
+        infos = tuple(known.get(name) or kube.context(name) for name in wanted)
+    for info in infos:
+        if info.problem is not None:
+            problems.append(info.problem)
         settings = config.for_context(info.name, os.environ)
         rows.append(
             _Row(
@@ -68,6 +78,7 @@ def contexts(args: argparse.Namespace) -> int:
                 read_only=settings.read_only,
                 mlflow=_endpoint(settings.mlflow),
                 prometheus=_endpoint(settings.prometheus),
+                problem=info.problem.line() if info.problem is not None else "",
             )
         )
     printer = Printer(color=False if config.no_color else None)
@@ -78,4 +89,6 @@ def contexts(args: argparse.Namespace) -> int:
             printer.line(row.context)
     else:
         printer.table(rows, _COLUMNS, wide=args.output == "wide")
+    for problem in problems:
+        printer.note(f"mcp-tui: {problem.line()}")
     return ExitCode.OK

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import os
 import shutil
 from collections.abc import Awaitable
@@ -15,7 +16,7 @@ import msgspec
 from mcp_tui.actions.kinds import JOB_KINDS
 from mcp_tui.cli.output import Column, Printer
 from mcp_tui.cli.settings import Chosen, chosen_names, configuration, kubeconfig
-from mcp_tui.config import Config
+from mcp_tui.config import Config, Endpoint
 from mcp_tui.domain.text import clean_line
 from mcp_tui.errors import ApiError, ExitCode, McpTuiError, RefusedError, UnreachableError
 from mcp_tui.sources.connect import Connection
@@ -104,6 +105,9 @@ async def _safely(
         return await _examine(Chosen(info, settings, namespace), timeout)
     except McpTuiError as error:
         return [Finding(clean_line(name), "kubeconfig", "FAIL", error.line())]
+    except Exception as error:  # noqa: BLE001 - a defect met in one context hides no other
+        what = f"a defect: {type(error).__name__}"
+        return [Finding(clean_line(name), "doctor", "FAIL", what, "please report it")]
 
 
 async def _examine(chosen: Chosen, timeout: float) -> list[Finding]:
@@ -119,16 +123,46 @@ async def _examine(chosen: Chosen, timeout: float) -> list[Finding]:
             f"{settings.tier.value}, {mode} ({clean_line(settings.tier_origin)})",
         )
     ]
+    plugin = chosen.info.user_info.exec
+    if plugin is not None:
+        found.append(Finding(chosen.name, "plugin", "note", f"runs {plugin.command_line()}"))
     connection = Connection(chosen.info, settings)
     try:
+        # What is configured is asked beside the cluster; what is not may be found through it.
         cluster, mlflow, prometheus = await asyncio.gather(
             _cluster(chosen, connection, timeout),
-            _mlflow(chosen, connection, timeout),
-            _prometheus(chosen, connection, timeout),
+            _mlflow(chosen.name, connection, timeout),
+            _prometheus(chosen.name, connection, timeout),
         )
-        return found + cluster + mlflow + prometheus
+        if (mlflow is None or prometheus is None) and cluster[0].verdict != "FAIL":
+            with contextlib.suppress(McpTuiError):
+                await _bounded(connection.find_endpoints(chosen.namespace), timeout)
+            mlflow = mlflow or await _mlflow(chosen.name, connection, timeout)
+            prometheus = prometheus or await _prometheus(chosen.name, connection, timeout)
+        looked = "not asked" if cluster[0].verdict == "FAIL" else "no Service with the usual labels"
+        mlflow = mlflow or Finding(
+            chosen.name,
+            "mlflow",
+            "warn",
+            f"not configured, {looked}: no runs, no metrics",
+            f"set mlflow under [contexts.{_key(chosen.name)}], or MLFLOW_TRACKING_URI",
+        )
+        prometheus = prometheus or Finding(
+            chosen.name,
+            "prometheus",
+            "note",
+            f"not configured, {looked}",
+            f"set prometheus under [contexts.{_key(chosen.name)}], or PROMETHEUS_URL",
+        )
+        return [*found, *cluster, mlflow, prometheus]
     finally:
         await connection.aclose()
+
+
+def _key(name: str) -> str:
+    """A context's name as a key of TOML."""
+    plain = all(c.isascii() and (c.isalnum() or c in "-_") for c in name)
+    return name if plain and name else msgspec.json.encode(clean_line(name)).decode()
 
 
 async def _bounded(call: Awaitable[T], timeout: float) -> T:
@@ -166,10 +200,12 @@ async def _cluster(chosen: Chosen, connection: Connection, timeout: float) -> li
                 "ages are wrong by as much; set the clock",
             )
         )
-    found.append(await _who(name, connection, timeout))
-    found += await _rights(chosen, connection, timeout)
-    found += await _kinds(chosen, connection, timeout)
-    return found
+    who, rights, kinds = await asyncio.gather(
+        _who(name, connection, timeout),
+        _rights(chosen, connection, timeout),
+        _kinds(chosen, connection, timeout),
+    )
+    return [*found, who, *rights, *kinds]
 
 
 async def _who(name: str, connection: Connection, timeout: float) -> Finding:
@@ -214,7 +250,12 @@ async def _rights(chosen: Chosen, connection: Connection, timeout: float) -> lis
     answers = await asyncio.gather(*(ask(v, g, r) for v, g, r, _, _ in _WANTED))
     may = [f"{v} {r}" for (v, _, r, _, _), yes in zip(_WANTED, answers, strict=True) if yes]
     found = [
-        Finding(chosen.name, "rights", "ok" if may else "warn", f"in {namespace}: {', '.join(may)}")
+        Finding(
+            chosen.name,
+            "rights",
+            "ok" if may else "warn",
+            f"in namespace {clean_line(namespace)}: {', '.join(may) or 'none of those needed'}",
+        )
     ]
     for (verb, _, resource, verdict, loss), yes in zip(_WANTED, answers, strict=True):
         if yes is False:
@@ -241,35 +282,32 @@ async def _kinds(chosen: Chosen, connection: Connection, timeout: float) -> list
     return [Finding(chosen.name, "kinds", "ok", words)]
 
 
-async def _mlflow(chosen: Chosen, connection: Connection, timeout: float) -> list[Finding]:
-    settings = chosen.config.mlflow
-    if connection.mlflow is None or settings is None:
-        return [
-            Finding(
-                chosen.name,
-                "mlflow",
-                "warn",
-                "not configured: no runs, no metrics",
-                f"set mlflow under [contexts.{chosen.name}], or MLFLOW_TRACKING_URI",
-            )
-        ]
-    where = clean_line(settings.url or settings.service)
+async def _mlflow(name: str, connection: Connection, timeout: float) -> Finding | None:
+    settings, client = connection.settings.mlflow, connection.mlflow
+    if client is None or settings is None:
+        return None
+    where = _endpoint(settings)
     try:
-        version = await _bounded(connection.mlflow.version(), timeout)
+        version = await _bounded(client.version(), timeout)
     except McpTuiError as error:
-        return [Finding(chosen.name, "mlflow", "FAIL", error.line(), f"from {settings.origin}")]
-    text = f"{where}, MLflow {clean_line(version)} (from {clean_line(settings.origin)})"
-    return [Finding(chosen.name, "mlflow", "ok", text)]
+        return Finding(name, "mlflow", "FAIL", f"{where}: {error.line()}")
+    return Finding(name, "mlflow", "ok", f"{where}, MLflow {clean_line(version) or 'unknown'}")
 
 
-async def _prometheus(chosen: Chosen, connection: Connection, timeout: float) -> list[Finding]:
-    settings = chosen.config.prometheus
-    if connection.prometheus is None or settings is None:
-        return [Finding(chosen.name, "prometheus", "note", "not configured")]
-    where = clean_line(settings.url or settings.service)
+async def _prometheus(name: str, connection: Connection, timeout: float) -> Finding | None:
+    settings, client = connection.settings.prometheus, connection.prometheus
+    if client is None or settings is None:
+        return None
+    where = _endpoint(settings)
     try:
-        version = (await _bounded(connection.prometheus.build_info(), timeout)).version
+        info = await _bounded(client.build_info(), timeout)
     except McpTuiError as error:
-        return [Finding(chosen.name, "prometheus", "FAIL", error.line())]
-    text = f"{where}, Prometheus {clean_line(version)} (from {clean_line(settings.origin)})"
-    return [Finding(chosen.name, "prometheus", "ok", text)]
+        return Finding(name, "prometheus", "FAIL", f"{where}: {error.line()}")
+    # A server that was built without its makefile does not know its version.
+    version = clean_line(info.version) or f"of unknown version ({clean_line(info.go_version)})"
+    return Finding(name, "prometheus", "ok", f"{where}, Prometheus {version}")
+
+
+def _endpoint(endpoint: Endpoint) -> str:
+    where = endpoint.url or f"service {endpoint.service}"
+    return clean_line(f"{where} (from {endpoint.origin})")

@@ -6,6 +6,7 @@ import os
 import sys
 import unicodedata
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, Generic, TextIO, TypeVar
 
 import msgspec
@@ -26,6 +27,17 @@ _STYLES: Mapping[str, str] = {
     "bold": "1",
     "prod": "97;41;1",
 }
+
+
+def stand_in() -> None:
+    """Give a process that was started with stdout or stderr closed (``>&-``) something to write to.
+
+    Python sets such a stream to None; what is written is then nobody's to read.
+    """
+    if sys.stdout is None:
+        sys.stdout = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - the process' own
+    if sys.stderr is None:
+        sys.stderr = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - the process' own
 
 
 class Column(msgspec.Struct, Generic[T], frozen=True):
@@ -93,7 +105,12 @@ class Printer:
         wide: bool = False,
         header: bool = True,
     ) -> None:
-        """Rows in aligned columns; the last column is as long as it likes."""
+        """Rows in aligned columns.
+
+        The last column is as long as it likes, but on a terminal lines are cut to its width: a
+        table whose lines wrap cannot be read. What is piped or saved is whole.
+        """
+        room = self.room()
         shown = [c for c in columns if wide or not c.wide]
         cells = [[clean_line(c.text(row)) for c in shown] for row in rows]
         titles = [c.title for c in shown]
@@ -101,14 +118,26 @@ class Printer:
             max([width(titles[i])] + [width(line[i]) for line in cells]) for i in range(len(shown))
         ]
         if header:
-            self.line(_join(titles, widths))
+            self.line(cut(_join(titles, widths), room))
         for row, texts in zip(rows, cells, strict=True):
             styles = [c.style(row) if c.style else "" for c in shown]
             padded = [
                 pad(text, widths[i] if i < len(shown) - 1 else 0) for i, text in enumerate(texts)
             ]
-            painted = [self.styled(text, style) for text, style in zip(padded, styles, strict=True)]
+            left, painted = room, []
+            for text, style in zip(padded, styles, strict=True):
+                painted.append(self.styled(cut(text, left), style) if left > 0 else "")
+                left -= width(text) + 2
             self.line("  ".join(painted).rstrip())
+
+    def room(self) -> int:
+        """Cells of a line of the output; without bound where it is no terminal."""
+        if not self.out.isatty():
+            return sys.maxsize
+        try:
+            return os.get_terminal_size(self.out.fileno()).columns or sys.maxsize
+        except (OSError, ValueError):
+            return sys.maxsize
 
     @staticmethod
     def _safe(text: str, stream: TextIO) -> str:
@@ -137,3 +166,18 @@ def width(text: str) -> int:
 def pad(text: str, cells: int) -> str:
     """Text filled with spaces to a number of cells."""
     return text + " " * max(0, cells - width(text))
+
+
+def cut(text: str, cells: int) -> str:
+    """Text in at most a number of cells; what was cut ends in ``~``, which every locale has."""
+    if width(text) <= cells:
+        return text
+    if cells < 1:
+        return ""
+    kept, used = [], 0
+    for char in text:
+        used += width(char)
+        if used > cells - 1:
+            break
+        kept.append(char)
+    return "".join(kept) + "~"

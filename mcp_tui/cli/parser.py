@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import difflib
 import importlib
 import itertools
 from collections.abc import Callable, Sequence
@@ -10,6 +11,7 @@ from typing import Any, NoReturn
 
 from mcp_tui import __version__
 from mcp_tui.cli.output import FORMATS
+from mcp_tui.domain.text import clean_line
 from mcp_tui.errors import UsageError
 
 Run = Callable[[argparse.Namespace], Any]
@@ -32,7 +34,18 @@ class _Parser(argparse.ArgumentParser):
         super().__init__(*args, **{"allow_abbrev": False, **kwargs})
 
     def error(self, message: str) -> NoReturn:
-        raise UsageError(message, hint=f"see {self.prog} --help")
+        raise UsageError(clean_line(message), hint=f"see {self.prog} --help")
+
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        """Say what an unknown word is near to, in every Python's words alike."""
+        if action.choices is None or value in action.choices:
+            return
+        known = [str(choice) for choice in action.choices]
+        near = difflib.get_close_matches(str(value), known, n=1)
+        what = action.metavar if isinstance(action.metavar, str) else action.dest
+        what = what.lower() if not action.option_strings else "/".join(action.option_strings)
+        hint = f"did you mean {near[0]}?" if near else f"known: {', '.join(known)}"
+        raise UsageError(f"unknown {what} {clean_line(str(value))!r}", hint=hint)
 
 
 def _common(*, top: bool) -> argparse.ArgumentParser:
@@ -116,7 +129,7 @@ def build() -> argparse.ArgumentParser:
 
     console = add(commands, "console", _late("console", "console"), "open the console")
     _console_options(console)
-    _job_commands(commands, add)
+    _job_commands(commands, add, common)
 
     demo = add(
         commands, "demo", _late("demo", "demo"), "open the console on an embedded control plane"
@@ -131,7 +144,9 @@ def build() -> argparse.ArgumentParser:
         commands, "doctor", _late("doctor", "doctor"), "say what is reachable, allowed and missing"
     )
     _output(doctor)
-    doctor.add_argument("--timeout", type=_seconds, default=10.0, metavar="DURATION")
+    doctor.add_argument(
+        "--timeout", type=_seconds, default=10.0, metavar="DURATION", help="for each question"
+    )
     contexts = add(
         commands, "contexts", _late("contexts", "contexts"), "list contexts, tiers and endpoints"
     )
@@ -150,11 +165,21 @@ def build() -> argparse.ArgumentParser:
 
 def _console_options(p: argparse.ArgumentParser) -> None:
     p.add_argument("--theme", default=argparse.SUPPRESS, help="colour scheme")
-    p.add_argument("--profile", choices=("auto", "local", "ssh"), default=argparse.SUPPRESS)
+    p.add_argument(
+        "--profile",
+        choices=("auto", "local", "ssh"),
+        default=argparse.SUPPRESS,
+        help="how the line is: ssh draws less",
+    )
 
 
-def _job_commands(commands: Any, add: Callable[..., argparse.ArgumentParser]) -> None:
-    job = commands.add_parser("job", help="list, show, submit and act on training jobs")
+def _job_commands(
+    commands: Any, add: Callable[..., argparse.ArgumentParser], common: argparse.ArgumentParser
+) -> None:
+    text = "list, show, submit and act on training jobs"
+    job = commands.add_parser(
+        "job", help=text, description=text[0].upper() + text[1:] + ".", parents=[common]
+    )
     verbs = job.add_subparsers(metavar="VERB", parser_class=_Parser, title="verbs", required=True)
 
     ls = add(verbs, "ls", _late("jobs", "ls"), "list jobs", words="job ls")
@@ -162,16 +187,24 @@ def _job_commands(commands: Any, add: Callable[..., argparse.ArgumentParser]) ->
     ls.add_argument("-l", "--selector", default="", metavar="LABELS", help="label selector")
     ls.add_argument("--filter", default="", help="as / in the console")
     ls.add_argument("-w", "--watch", action="store_true", help="go on, a line a change")
-    ls.add_argument("--timeout", type=_seconds, default=10.0, metavar="DURATION")
+    ls.add_argument(
+        "--timeout", type=_seconds, default=10.0, metavar="DURATION", help="for the whole list"
+    )
 
     show = add(verbs, "show", _late("jobs", "show"), "show one job", words="job show")
     show.add_argument("name", help="NAME, or KIND/NAME")
     _output(show)
     show.add_argument("-w", "--watch", action="store_true", help="follow it to its end")
     show.add_argument("--logs", action="store_true", help="with its log lines")
-    show.add_argument("--timeout", type=_seconds, default=None, metavar="DURATION")
+    show.add_argument(
+        "--timeout",
+        type=_seconds,
+        default=None,
+        metavar="DURATION",
+        help="with --watch: give up after so long a silence; the default is never",
+    )
 
-    logs = add(verbs, "logs", _late("jobs", "logs"), "print a job's logs", words="job logs")
+    logs = add(verbs, "logs", _late("logs", "logs"), "print a job's logs", words="job logs")
     logs.add_argument("name", help="NAME, or KIND/NAME")
     logs.add_argument("-f", "--follow", action="store_true", help="go on")
     logs.add_argument("-p", "--previous", action="store_true", help="of the container before")
@@ -184,18 +217,23 @@ def _job_commands(commands: Any, add: Callable[..., argparse.ArgumentParser]) ->
     submit = add(
         verbs, "submit", _late("submit", "submit"), "submit a training job", words="job submit"
     )
+    submit.formatter_class = argparse.RawDescriptionHelpFormatter
+    submit.epilog = _SUBMIT_EXAMPLES
     submit.add_argument(
         "--config", required=True, metavar="FILE", help="train-config.yaml; - is stdin"
     )
     submit.add_argument("--git-branch", default="", metavar="REF", help="branch, tag or commit")
     submit.add_argument("--name", default="", help="instead of the config's name")
-    submit.add_argument("--watch", action="store_true", help="follow it to its end")
+    submit.add_argument("-w", "--watch", action="store_true", help="follow it to its end")
     submit.add_argument("--logs", action="store_true", help="with its log lines (with --watch)")
     submit.add_argument(
         "--no-run", action="store_true", help="without an MLflow run, when MLflow is not there"
     )
     _confirmable(submit)
     submit.set_defaults(timeout=None)
+    for action in submit._actions:
+        if action.dest == "timeout":
+            action.help = "with --watch: give up after so long a silence; the default is never"
 
     for verb, text in (
         ("cancel", "stop jobs for good: deleted with their pods, their runs KILLED"),
@@ -240,6 +278,16 @@ def _job_commands(commands: Any, add: Callable[..., argparse.ArgumentParser]) ->
     )
 
 
+_SUBMIT_EXAMPLES = """\
+examples:
+  mcp-tui job init train-config.yaml
+  mcp-tui job submit --config train-config.yaml --dry-run
+  mcp-tui job submit --config train-config.yaml --git-branch feature/v1.2 --watch --logs
+  mcp-tui --context prod job submit --config train-config.yaml --confirm prod/NAME
+  mcp-tui job submit --config - --no-run -o json --dry-run < train-config.yaml
+"""
+
+
 def _inside_commands(verbs: Any, add: Callable[..., argparse.ArgumentParser]) -> None:
     shell = add(
         verbs, "shell", _late("shell", "shell"), "open a shell in a container", words="job shell"
@@ -271,10 +319,38 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
         UsageError: They make no sense; names the argument. ``--help`` and ``--version`` exit.
     """
     argv, words = _split_command(argv)
-    args = build().parse_args(argv)
+    parser = build()
+    args, rest = parser.parse_known_args(argv)
+    if rest:
+        _unknown(parser, rest)
     if words:
         args.words = words
     return args
+
+
+def _unknown(parser: argparse.ArgumentParser, rest: Sequence[str]) -> NoReturn:
+    """Refuse what no option or argument takes, with the option that it is near to."""
+    options = sorted(_options(parser))
+    near: list[str] = []
+    if rest[0].startswith("-"):
+        option = rest[0].partition("=")[0]
+        if option in options:
+            raise UsageError(f"{option} is no option here", hint=f"see {parser.prog} --help")
+        near = difflib.get_close_matches(option, options, n=1)
+    raise UsageError(
+        f"unknown argument{'s' if len(rest) > 1 else ''} {clean_line(' '.join(rest))!r}",
+        hint=f"did you mean {near[0]}?" if near else f"see {parser.prog} --help",
+    )
+
+
+def _options(parser: argparse.ArgumentParser) -> set[str]:
+    found: set[str] = set()
+    for action in parser._actions:
+        found.update(action.option_strings)
+        if isinstance(action, argparse._SubParsersAction):
+            for sub in action.choices.values():
+                found |= _options(sub)
+    return found
 
 
 def _split_command(argv: Sequence[str]) -> tuple[Sequence[str], list[str]]:

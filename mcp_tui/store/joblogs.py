@@ -3,26 +3,35 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+import functools
+from collections import deque
+from collections.abc import AsyncGenerator, Callable
 from contextlib import suppress
 from typing import Final
 
 import msgspec
 
-from mcp_tui.domain.keys import COMPLETION_INDEX
 from mcp_tui.domain.kube import ContainerStatus, Pod
-from mcp_tui.errors import ApiError, McpTuiError
-from mcp_tui.sources.kubernetes.podlog import LogRecord, read_log
+from mcp_tui.domain.roots import rank_of
+from mcp_tui.errors import ApiError, McpTuiError, RefusedError, UnreachableError
+from mcp_tui.sources.base import HealthState, SourceHealth
+from mcp_tui.sources.kubernetes.podlog import Cursor, LogRecord, read_log
 from mcp_tui.sources.kubernetes.reflector import Delta, Reflector
 from mcp_tui.sources.kubernetes.resources import PODS
 from mcp_tui.sources.kubernetes.transport import KubeClient
 
 # Lines of several pods that arrive within this time are put in the order of their stamps.
 MERGE_WINDOW: Final = 0.15
-# What may wait between the readers and the consumer: past it the readers stand still, and the
-# kubelet's side with them; nothing is lost.
+_Key = tuple[str, str]
+# What may wait between the readers and the consumer where every line counts: past it the readers
+# stand still, and the kubelet's side with them; nothing is lost.
 _QUEUED: Final = 64
-_READERS: Final = 32
+# Lines given out at once: more would hold up whoever shows them.
+_BATCH: Final = 4_000
+# Containers read at once; a job of more pods says so.
+_READERS: Final = 128
+_TROUBLES: Final = 8
+_FAILED: Final = (HealthState.DENIED, HealthState.ABSENT, HealthState.DOWN)
 
 
 class LogQuery(msgspec.Struct, frozen=True, kw_only=True):
@@ -37,6 +46,8 @@ class LogQuery(msgspec.Struct, frozen=True, kw_only=True):
         follow: Go on until the job's pods have ended and ``done`` is set.
         previous: The attempt before: of a container that restarted.
         tail: The newest lines of each container.
+        keep: How many lines may wait to be shown; older ones are dropped then, and their number
+            said. 0 drops none: what writes faster than it is read waits.
     """
 
     namespace: str
@@ -47,6 +58,7 @@ class LogQuery(msgspec.Struct, frozen=True, kw_only=True):
     follow: bool = True
     previous: bool = False
     tail: int | None = None
+    keep: int = 0
 
 
 def readable(pod: Pod, wanted: str, *, previous: bool = False) -> list[tuple[str, int]]:
@@ -77,7 +89,68 @@ def _entry(status: ContainerStatus, previous: bool) -> list[tuple[str, int]]:
     if state.running or state.terminated:
         return [(status.name, status.restart_count)]
     # It waits to be started again: its last run is what there is to read.
-    return [(status.name, status.restart_count - 1)] if last.terminated else []
+    return [(status.name, status.restart_count)] if last.terminated else []
+
+
+def _status_of(pod: Pod, container: str) -> ContainerStatus | None:
+    both = (*pod.status.container_statuses, *pod.status.init_container_statuses)
+    return next((status for status in both if status.name == container), None)
+
+
+class Buffer:
+    """What waits between the readers and the consumer.
+
+    Args:
+        keep: Lines; 0 makes :meth:`put` wait instead.
+
+    Attributes:
+        dropped: Lines given up so that newer ones could be kept, since they were said last.
+    """
+
+    def __init__(self, keep: int) -> None:
+        self._keep = keep
+        self._batches: deque[list[LogRecord]] = deque()
+        self._lines = 0
+        self._filled = asyncio.Event()
+        self._room = asyncio.Event()
+        self.dropped = 0
+
+    def __len__(self) -> int:
+        return self._lines
+
+    async def put(self, batch: list[LogRecord]) -> None:
+        """Add lines; waits for room where none may be dropped."""
+        while not self._keep and len(self._batches) >= _QUEUED:
+            self._room.clear()
+            await self._room.wait()
+        self._batches.append(batch)
+        self._lines += len(batch)
+        self._filled.set()
+        while self._keep and self._lines > self._keep:
+            over = self._lines - self._keep
+            oldest = self._batches[0]
+            if len(oldest) <= over:
+                self._batches.popleft()
+                cut = len(oldest)
+            else:
+                self._batches[0], cut = oldest[over:], over
+            self._lines -= cut
+            self.dropped += cut
+        # A socket that always has more must not keep everybody else waiting.
+        await asyncio.sleep(0)
+
+    async def get(self, most: int) -> list[LogRecord]:
+        """The oldest lines, at most so many; waits for one."""
+        while not self._batches:
+            self._filled.clear()
+            await self._filled.wait()
+        batch = self._batches.popleft()
+        if len(batch) > most:
+            self._batches.appendleft(batch[most:])
+            batch = batch[:most]
+        self._lines -= len(batch)
+        self._room.set()
+        return batch
 
 
 class JobLogs:
@@ -86,19 +159,34 @@ class JobLogs:
     Args:
         client: The cluster's client.
         query: Which lines.
+        on_note: Told once of each kind of trouble, in one line.
+
+    Attributes:
+        done: Set when the job has ended: what is there is read to its end, and no more awaited.
+        errors: The troubles, each kind once.
     """
 
-    def __init__(self, client: KubeClient, query: LogQuery) -> None:
+    def __init__(
+        self,
+        client: KubeClient,
+        query: LogQuery,
+        on_note: Callable[[str], None] = lambda _words: None,
+    ) -> None:
         self._client = client
         self._query = query
-        self._queue: asyncio.Queue[list[LogRecord]] = asyncio.Queue(_QUEUED)
-        self._readers: dict[tuple[str, str, int], asyncio.Task[None]] = {}
-        self._room = asyncio.Semaphore(_READERS)
+        self._on_note = on_note
+        self._buffer = Buffer(query.keep)
+        # By pod and container: who reads it, how far, which attempt is there, which was read.
+        self._readers: dict[_Key, asyncio.Task[None]] = {}
+        self._cursors: dict[_Key, Cursor] = {}
+        self._there: dict[_Key, int] = {}
+        self._read: dict[_Key, int] = {}
         self._pods: dict[str, Pod] = {}
+        self._troubles: set[str] = set()
         self.done = asyncio.Event()
         self.errors: list[str] = []
 
-    async def batches(self) -> AsyncIterator[list[LogRecord]]:
+    async def batches(self) -> AsyncGenerator[list[LogRecord], None]:
         """Batches in the order of time, as well as a merge of live streams can.
 
         Ends when everything was read (not following), or ``done`` is set and the readers ended.
@@ -117,38 +205,63 @@ class JobLogs:
         watching = asyncio.create_task(reflector.run())
         read_any = False
         try:
-            while True:
+            while not self._is_over(reflector, watching):
                 batch = await self._next()
                 if batch:
                     read_any = True
                     yield batch
-                    continue
-                if not reflector.synced:
-                    continue
-                idle = not any(not t.done() for t in self._readers.values())
-                if idle and (not self._query.follow or self.done.is_set()):
-                    break
             if not read_any and self.errors:
                 raise McpTuiError(self.errors[0])
         finally:
-            watching.cancel()
-            for task in self._readers.values():
+            tasks = [watching, *self._readers.values()]
+            for task in tasks:
                 task.cancel()
-            await asyncio.gather(watching, *self._readers.values(), return_exceptions=True)
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _is_over(self, reflector: Reflector[Pod], watching: asyncio.Task[None]) -> bool:
+        if len(self._buffer):
+            return False
+        health = reflector.health
+        if watching.done() or health.state in _FAILED:
+            self._trouble("pods", health.message or "the pods cannot be watched")
+            return not any(not task.done() for task in self._readers.values())
+        if health.state is HealthState.RETRYING:
+            self._trouble("pods", health.message)
+        if not reflector.synced:
+            # Without following, a server that does not answer is an answer.
+            return health.state is HealthState.RETRYING and not self._query.follow
+        idle = not any(not task.done() for task in self._readers.values())
+        return idle and (not self._query.follow or self.done.is_set())
+
+    @property
+    def pods(self) -> tuple[Pod, ...]:
+        """The pods that were seen and are there still."""
+        return tuple(self._pods.values())
+
+    def _give_up(self, health: SourceHealth) -> None:
+        """Raise when the pods cannot be listed and waiting would not help."""
+        if health.state in (HealthState.DENIED, HealthState.ABSENT):
+            raise RefusedError(health.message)
+        if health.state is HealthState.RETRYING and not self._query.follow:
+            raise UnreachableError(health.message)
 
     async def _next(self) -> list[LogRecord]:
         """What arrives within one merge window, in order of time."""
         try:
             async with asyncio.timeout(0.5):
-                batch = list(await self._queue.get())
+                batch = await self._buffer.get(_BATCH)
         except TimeoutError:
             return []
         if len(self._readers) > 1:
             with suppress(TimeoutError):
                 async with asyncio.timeout(MERGE_WINDOW):
-                    while len(batch) < 20_000:
-                        batch += await self._queue.get()
-            batch.sort(key=lambda record: record.stamp)
+                    while len(batch) < _BATCH:
+                        batch = batch + await self._buffer.get(_BATCH)
+            batch = sorted(batch, key=lambda record: record.stamp)
+        dropped, self._buffer.dropped = self._buffer.dropped, 0
+        if dropped:
+            words = f"[{dropped:,} lines came faster than they can be shown, and are left out]"
+            batch = [LogRecord(words, batch[0].stamp, batch[0].pod, batch[0].container), *batch]
         return batch
 
     def _on_pods(self, delta: Delta[Pod]) -> None:
@@ -156,34 +269,73 @@ class JobLogs:
             self._pods.pop(uid, None)
         for pod in delta.upserts:
             self._pods[pod.metadata.uid] = pod
-            if self._query.rank is not None:
-                index = pod.metadata.labels.get(COMPLETION_INDEX)
-                if index != str(self._query.rank):
-                    continue
-            for container, attempt in readable(
-                pod, self._query.container, previous=self._query.previous
-            ):
-                key = (pod.metadata.uid, container, attempt)
-                if key not in self._readers:
-                    name = pod.metadata.name
-                    self._readers[key] = asyncio.create_task(self._read(name, container))
+            self._consider(pod)
 
-    async def _read(self, pod: str, container: str) -> None:
-        async with self._room:
+    def _consider(self, pod: Pod) -> None:
+        if self._query.rank is not None and rank_of(pod) != self._query.rank:
+            return
+        for container, attempt in readable(
+            pod, self._query.container, previous=self._query.previous
+        ):
+            self._begin((pod.metadata.uid, container), pod.metadata.name, attempt)
+
+    def _begin(self, key: _Key, pod: str, attempt: int) -> None:
+        """Read an attempt, once the one before is read to its end."""
+        self._there[key] = attempt
+        reader = self._readers.get(key)
+        if (reader is not None and not reader.done()) or self._read.get(key) == attempt:
+            return
+        reading = sum(1 for task in self._readers.values() if not task.done())
+        if reading >= _READERS:
+            self._trouble("many", f"only {_READERS} containers are read at once; choose a pod")
+            return
+        self._readers[key] = task = asyncio.create_task(self._read_container(key, pod))
+        task.add_done_callback(self._next_in_line)
+
+    def _next_in_line(self, task: asyncio.Task[None]) -> None:
+        """There is room for a container that found none."""
+        if not task.cancelled() and "many" in self._troubles:
+            for pod in tuple(self._pods.values()):
+                self._consider(pod)
+
+    async def _read_container(self, key: _Key, pod: str) -> None:
+        """All attempts of a container, one after another: none twice, and no line twice."""
+        cursor = self._cursors.setdefault(key, Cursor())
+        while self._read.get(key) != self._there[key]:
+            attempt = self._there[key]
             try:
                 async for batch in read_log(
                     self._client,
                     self._query.namespace,
                     pod,
-                    container,
+                    key[1],
                     follow=self._query.follow,
                     previous=self._query.previous,
                     tail=self._query.tail,
+                    cursor=cursor,
+                    ended=functools.partial(self._has_ended, key, attempt),
+                    on_trouble=functools.partial(self._trouble, "again"),
                 ):
-                    await self._queue.put(batch)
+                    await self._buffer.put(batch)
             except ApiError as error:
                 # A pod that was deleted meanwhile has no log any more, which is no fault.
                 if error.status != 404:
-                    self.errors.append(error.line())
+                    self._trouble(str(error.status), error.line())
             except McpTuiError as error:
-                self.errors.append(error.line())
+                self._trouble(type(error).__name__, error.line())
+            self._read[key] = attempt
+
+    def _has_ended(self, key: _Key, attempt: int) -> bool:
+        """Whether an attempt has ended, as the watch of the pods says."""
+        pod = self._pods.get(key[0])
+        status = _status_of(pod, key[1]) if pod is not None else None
+        if pod is None or status is None or pod.status.phase in ("Succeeded", "Failed"):
+            return True
+        return status.restart_count != attempt or status.state.running is None
+
+    def _trouble(self, kind: str, words: str) -> None:
+        """Say each kind of trouble once, not for each of a thousand pods."""
+        if words and kind not in self._troubles and len(self.errors) < _TROUBLES:
+            self._troubles.add(kind)
+            self.errors.append(words)
+            self._on_note(words)
