@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import os
+import select
+import signal
+import threading
+import time
 from collections.abc import Callable, MutableMapping
 from dataclasses import replace
 
@@ -10,6 +14,9 @@ from mcp_tui.tui.model import ConsoleBackend, ConsoleOptions
 
 SLOW_FPS = "12"
 """Frames a second over a slow line."""
+
+HANG_UP_GRACE = 4.0
+"""Seconds that an orderly end is given once the terminal is closed."""
 
 
 def prepare(options: ConsoleOptions, env: MutableMapping[str, str]) -> ConsoleOptions:
@@ -40,6 +47,28 @@ def prepare(options: ConsoleOptions, env: MutableMapping[str, str]) -> ConsoleOp
     return replace(options, profile=profile, theme=theme, no_color=no_color)
 
 
+def end_with_terminal(descriptor: int, grace: float = HANG_UP_GRACE) -> None:
+    """End this process when its terminal is closed, if it has not left by itself by then.
+
+    The thread that writes to the terminal dies of the first write to one that is closed, and the
+    event loop then waits for it for ever: no signal handler of the loop's is run any more.
+
+    Args:
+        descriptor: Of the terminal.
+        grace: Seconds that an orderly end is given.
+    """
+
+    def watch() -> None:
+        poll = select.poll()
+        poll.register(descriptor, 0)  # a hang-up is always told
+        if not any(what & (select.POLLHUP | select.POLLERR) for _, what in poll.poll()):
+            return  # The descriptor is not open: there is nothing to watch.
+        time.sleep(grace)
+        os._exit(128 + signal.SIGHUP)
+
+    threading.Thread(target=watch, name="terminal", daemon=True).start()
+
+
 def run_console(build: Callable[[], ConsoleBackend], options: ConsoleOptions | None = None) -> int:
     """Open the console and stay until it is left.
 
@@ -58,6 +87,8 @@ def run_console(build: Callable[[], ConsoleBackend], options: ConsoleOptions | N
     from mcp_tui.tui.app import Console
 
     app = Console(build, prepared)
+    if os.isatty(0):
+        end_with_terminal(0)
     result = app.run(mouse=prepared.profile != "ssh")
     if result is not None:
         return result

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import fcntl
 import json
 import os
@@ -64,6 +65,12 @@ def left_over(directory: Path) -> list[str]:
     return found
 
 
+def _die_with_us() -> None:
+    """A test that is killed leaves no demo behind."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(1, signal.SIGTERM, 0, 0, 0)  # PR_SET_PDEATHSIG
+
+
 class Served:
     """``mcp-tui demo --no-console``, running."""
 
@@ -78,6 +85,7 @@ class Served:
                 stderr=subprocess.STDOUT,
                 cwd=temporary,
                 start_new_session=True,
+                preexec_fn=_die_with_us,
             )
         try:
             wait_for(lambda: self._said("# Prometheus"), START, "the instructions")

@@ -86,6 +86,16 @@ def test_nothing_is_left_of_a_console(console: OnTerminal, how: str) -> None:
         assert console.status == 0
 
 
+def test_a_terminal_closed_in_the_middle_of_a_frame_leaves_nothing(console: OnTerminal) -> None:
+    # Not read, so that the console is writing, and fails in it, when the terminal goes.
+    wait_for(lambda: len(list(console.temporary.glob("mcp-tui-demo-*/state.json"))), 60, "a start")
+    directory = console.directory()
+    console.read(60.0)
+    console.hang_up()
+    wait_for(console.over, 60, "its end")
+    _nothing_left(directory)
+
+
 def test_a_console_left_before_its_servers_are_up_leaves_nothing(console: OnTerminal) -> None:
     console.until("STATE")
     directory = console.directory()
