@@ -11,8 +11,10 @@ import termios
 
 from mcp_tui.actions.checks import MLFLOW, REACHABLE
 from mcp_tui.actions.show import as_data, as_text
+from mcp_tui.actions.template import pick
 from mcp_tui.cli.output import Printer
-from mcp_tui.domain.plan import Confirmation, Plan
+from mcp_tui.domain.keys import PARENT
+from mcp_tui.domain.plan import Confirmation, Plan, Verb
 from mcp_tui.domain.text import clean_line
 from mcp_tui.errors import ExitCode, RefusedError, UnreachableError
 
@@ -52,6 +54,10 @@ async def _ask(plan: Plan, args: argparse.Namespace) -> None:
     word = plan.typed_word
     short = plan.targets[0].name if len(plan.targets) == 1 else word
     accepted = {word} if plan.confirmation is Confirmation.TYPED else {word, short}
+    if plan.verb is Verb.RETRY:
+        # The new name is made with the plan, so a script can only know the old one.
+        parents = (pick(w.body, "metadata.annotations") and w.body["metadata"] for w in plan.writes)
+        accepted |= {f"{plan.context}/{m['annotations'].get(PARENT)}" for m in parents if m}
     # Given where nothing is asked for, it still says what is meant.
     if args.confirm:
         if args.confirm not in accepted:
