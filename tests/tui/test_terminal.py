@@ -27,14 +27,17 @@ from mcp_tui.tui.run import run_console
 from tests.tui.fake import FakeBackend
 from tests.tui.fake_terminals import offer
 from dataclasses import replace
+import asyncio
 class Backend(FakeBackend):
     def __init__(self):
         super().__init__()
         offer(self).meanwhile = self.stir
-    def stir(self):
-        # What the list does behind a shell's back.
-        self.current = replace(self.current, user="stirred")
+    def stir(self, count=0):
+        # What the list does behind a shell's back: more frames than a driver that is off queues.
+        self.current = replace(self.current, user=f"stirred{count}")
         self.on_change()
+        if count < 60:
+            asyncio.get_running_loop().call_later(0.02, self.stir, count + 1)
     async def stop(self):
         open(sys.argv[1], "w").write("stopped")
 sys.exit(run_console(Backend, ConsoleOptions(contexts=("dev",), ascii=False)))
@@ -160,7 +163,7 @@ def test_the_terminal_is_given_to_a_shell_and_taken_back(terminal: Terminal) -> 
     terminal.type("hello\r")
     terminal.until(lambda: "the shell said hello" in terminal.text)
     assert b"hello" in terminal.raw[before:]
-    terminal.until(lambda: "stirred" in terminal.text and "Overview" in terminal.text)
+    terminal.until(lambda: "stirred60" in terminal.text and "Overview" in terminal.text)
     terminal.type("?")
     terminal.until(lambda: "Everywhere" in terminal.text)
 
