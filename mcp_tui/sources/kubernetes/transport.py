@@ -22,7 +22,13 @@ import msgspec
 import mcp_tui
 from mcp_tui.domain.decode import DecodeError, decode
 from mcp_tui.domain.text import clean_line
-from mcp_tui.errors import ApiError, UnknownOutcomeError, UnreachableError, UsageError
+from mcp_tui.errors import (
+    ApiError,
+    RefusedError,
+    UnknownOutcomeError,
+    UnreachableError,
+    UsageError,
+)
 from mcp_tui.sources.gate import Gate
 from mcp_tui.sources.http import load_httpx
 from mcp_tui.sources.kubernetes import access, failures
@@ -306,6 +312,9 @@ class KubeClient:
         if body is not None:
             headers["Content-Type"] = content_type
         dry = ("dryRun", "All") in pairs
+        if dry and method == "DELETE" and body and b'"dryRun":["All"]' not in body:
+            # Given DeleteOptions, a server takes no options from the query: it would delete.
+            raise RefusedError(f"not a dry run: {method} {path}", hint="the body has to say so too")
         writes = method in WRITES and not dry and not self.gate.reads("kubernetes", method, path)
         return _Call(method, path, pairs, body, headers, writes, deadline)
 
