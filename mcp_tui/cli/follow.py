@@ -72,6 +72,7 @@ class _Follower:
         )
         self.logs: JobLogs | None = None
         self.silent_since: float | None = None
+        self.mlflow_silent = False
         self.last: JobView | None = None
         self.kept = ""
 
@@ -119,12 +120,19 @@ class _Follower:
                 if view.state is JobState.FAILED:
                     return ExitCode.JOB_FAILED
             if self.watch.gone:
-                return ExitCode.GONE
+                return await self._gone()
             if self._gave_up():
                 return ExitCode.UNREACHABLE
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_TICK):
                     await self.changed.wait()
+
+    async def _gone(self) -> int:
+        """Deleted by its own time to live after its end, or by somebody while it ran."""
+        self.watch.verdict = await self.watch.judge()
+        if self.watch.verdict is JobState.DONE:
+            return ExitCode.OK
+        return ExitCode.JOB_FAILED if self.watch.verdict is JobState.FAILED else ExitCode.GONE
 
     def _gave_up(self) -> bool:
         """Say that the cluster is silent, and whether it has been so for too long."""
@@ -151,12 +159,21 @@ class _Follower:
         if self.what.output != "table":
             self.screen.data(view)
             return
-        if self.watch.mlflow_error:
-            self.screen.once(f"MLflow does not answer, trying again: {self.watch.mlflow_error}")
+        if self.watch.mlflow_error and not self.mlflow_silent:
+            self.screen.note(f"MLflow does not answer, trying again: {self.watch.mlflow_error}")
+        elif self.mlflow_silent and not self.watch.mlflow_error:
+            self.screen.note("MLflow answers again")
+        self.mlflow_silent = bool(self.watch.mlflow_error)
+        if self.watch.defect:
+            self.screen.once(self.watch.defect)
         self.screen.status(view, run)
 
     async def _end(self, code: int) -> None:
-        view = self.last
+        view, verdict = self.last, self.watch.verdict
+        if verdict is not None:
+            how = "succeeded" if verdict is JobState.DONE else "failed"
+            self.screen.result(f"{how}: deleted after its end, which its Events tell")
+            return
         if view is None:
             if code == ExitCode.GONE:
                 self.screen.note(f"{self.what.name} was deleted by somebody else")
@@ -215,6 +232,7 @@ class _Follower:
                 selector=pod_selector(self.what.kind, self.what.name),
                 follow=True,
             ),
+            on_note=lambda words: self.screen.note(f"logs: {words}"),
         )
         try:
             async for batch in self.logs.batches():
@@ -222,8 +240,8 @@ class _Follower:
                 for record in batch:
                     prefix = f"[{record.pod} {record.container}] " if several else ""
                     self.screen.log(prefix + record.text)
-        except McpTuiError as error:
-            self.screen.note(f"logs: {error.line()}")
+        except McpTuiError:
+            return  # Each trouble was said when it came.
 
 
 class _Lines:

@@ -48,6 +48,9 @@ LONG_WAIT: Final = 3_600.0
 NEW_FAILURE: Final = 86_400.0
 """Seconds that a failure stands on top."""
 
+ENDING: Final = "ending: its pods have succeeded"
+"""What a job says between the end of its pods and its own."""
+
 # How often the words of a silence are made anew.
 _SILENCE_WORDS: Final = 15.0
 
@@ -316,7 +319,7 @@ def _why(facts: _Facts, state: JobState) -> str:
             return f"trying again: {whole.failed} pod{'s' if whole.failed > 1 else ''} failed"
         return f"starting: {facts.ready} of {facts.active or whole.parallelism} pods ready"
     if facts.ending:
-        return "ending: its pods have succeeded"
+        return ENDING
     parts = [run.newest()] if run is not None else []
     if not any(parts) and whole.remaining is not None:
         parts.append(f"{duration(whole.remaining)} left")

@@ -102,19 +102,23 @@ class Connection:
 
     _ports: Mapping[str, str] = {}
 
-    async def find_endpoints(self, namespace: str | None = None) -> None:
+    async def find_endpoints(self, namespace: str | None = None) -> bool:
         """Find MLflow and Prometheus by the usual labels of their Services, where not configured.
 
         Never raises: what is not found stays None.
 
         Args:
             namespace: Looked at where the whole cluster may not be listed.
+
+        Returns:
+            Whether the cluster answered, so that what is None is not there.
         """
         missing: list[Source] = []
         if self.settings.mlflow is None:
             missing.append("mlflow")
         if self.settings.prometheus is None:
             missing.append("prometheus")
+        self._unanswered = False
         found = await asyncio.gather(*(self._find(source, namespace) for source in missing))
         for source, endpoint in zip(missing, found, strict=True):
             if endpoint is not None and source == "mlflow":
@@ -122,6 +126,9 @@ class Connection:
             elif endpoint is not None:
                 self.settings = msgspec.structs.replace(self.settings, prometheus=endpoint)
         self._open()
+        return not self._unanswered
+
+    _unanswered = False
 
     async def _find(self, source: Source, namespace: str | None) -> Endpoint | None:
         for selector in _LABELS[source]:
@@ -136,8 +143,10 @@ class Connection:
                 except ApiError as error:
                     if error.status == 403 and namespace and path == "/api/v1/services":
                         continue
+                    self._unanswered |= error.status == 429 or error.status >= 500
                     return None
                 except McpTuiError:
+                    self._unanswered = True
                     return None
                 for service in page.items:
                     endpoint = self._endpoint(service, selector)

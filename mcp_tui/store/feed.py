@@ -9,14 +9,19 @@ without a cause, and the newest metrics of their runs. Never all pods of the clu
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
-from collections.abc import Callable, Sequence
-from typing import Any, Final
+from collections.abc import Callable, Coroutine, Sequence
+from functools import partial
+from typing import Any, Final, TypeVar
+
+import msgspec
 
 from mcp_tui.domain.jobview import JobState, JobView
 from mcp_tui.domain.kube import Event, ObjectList, Pod
 from mcp_tui.domain.podlabels import pod_selector
 from mcp_tui.domain.run import Run
+from mcp_tui.domain.text import one_line
 from mcp_tui.errors import ApiError, McpTuiError
 from mcp_tui.sources.base import HealthState, SourceHealth
 from mcp_tui.sources.connect import Connection
@@ -41,16 +46,31 @@ from mcp_tui.store.queues import pending
 from mcp_tui.store.runs import RunTracker
 from mcp_tui.store.usage import POD_METRICS, VISIBILITY, measure, places
 
+T = TypeVar("T")
+
 _KINDS: Final[tuple[Resource[Any], ...]] = (JOBS, TRAINJOBS, PYTORCHJOBS, JOBSETS, RAYJOBS)
 _JOB_PODS: Final = "batch.kubernetes.io/job-name"
 _PODS_EVERY: Final = 5.0
 _RUNS_EVERY: Final = 5.0
 _TICK: Final = 1.0
 _AT_ONCE: Final = 8
+# Calls that one look may make for pods and events; what is left waits for the next.
+_CALLS_A_LOOK: Final = 16
+_EVENT_NAMES: Final = 4
+_PODS_KEPT: Final = 5_000
+_DENIED_FOR: Final = 60.0
+_BUSY_FOR: Final = 10.0
 _USED_EVERY: Final = 15.0
 _MEASURED: Final = 60
-_DISCOVER_AGAIN: Final = 300.0
+_DISCOVER_RETRY: Final = 10.0
+_DISCOVER_AGAIN: Final = 600.0
+_ENDPOINTS_RETRY: Final = 15.0
+_ALIVE_EVERY: Final = 30.0
 _RUNS: Final = 50
+_FIRST_RESTART: Final = 1.0
+_LAST_RESTART: Final = 60.0
+_NEVER: Final = 1e8
+_AILING: Final = (HealthState.RETRYING, HealthState.DENIED, HealthState.DOWN)
 _SPEAKING: Final = (HealthState.LIVE, HealthState.POLLING)
 
 
@@ -87,7 +107,12 @@ class JobsFeed:
         self._focus: str | None = None
         self._looked: dict[str, tuple[str, float]] = {}
         self._events_for: dict[str, str] = {}
+        # Until when something is not asked again, by what and where.
+        self._not_before: dict[tuple[str, str], float] = {}
+        self._said: dict[str, str] = {}
+        self._calls = 0
         self._wake = asyncio.Event()
+        self._again = asyncio.Event()
         self._tracker = RunTracker()
         self.discovery_error = ""
         self._discovered = False
@@ -100,9 +125,9 @@ class JobsFeed:
         """Begin; returns at once."""
         # Jobs are everywhere: they are not made to wait for discovery.
         self._follow(JOBS)
-        self._spawn(self._discover())
-        self._spawn(self._look())
-        self._spawn(self._runs())
+        self._spawn("discovery", self._discover)
+        self._spawn("pods on screen", self._look)
+        self._spawn("mlflow", self._runs)
 
     async def stop(self) -> None:
         """End everything that was started."""
@@ -125,7 +150,11 @@ class JobsFeed:
         """Ask again now what is asked at intervals."""
         self._looked.clear()
         self._events_for.clear()
+        self._not_before.clear()
+        self._settled_runs.clear()
         self._wake.set()
+        # Kinds and services that came since are found, too.
+        self._again.set()
 
     @property
     def synced(self) -> bool:
@@ -164,57 +193,88 @@ class JobsFeed:
         self._tell()
 
     def health(self) -> SourceHealth:
-        """The worst health of the reflectors, as that of the cluster."""
-        order = (
-            HealthState.DOWN,
-            HealthState.RETRYING,
-            HealthState.DENIED,
-            HealthState.CONNECTING,
-            HealthState.POLLING,
-            HealthState.LIVE,
-        )
-        main = self._reflectors["jobs"].health
-        if main.state in (HealthState.RETRYING, HealthState.DENIED, HealthState.CONNECTING):
-            return main
-        healths = [r.health for r in self._reflectors.values()]
-        for state in order[:2]:
-            for health in healths:
-                if health.state is state:
-                    return health
-        return main
+        """The health of the Jobs, as that of the cluster; what ails beside them is named in it.
 
-    def _spawn(self, work: Any) -> None:
-        self._tasks.append(asyncio.create_task(work))
+        Rows are as good as the list of Jobs: that pods may not be read, or that one kind does not
+        answer, makes no row stale.
+        """
+        main = self._reflectors["jobs"].health
+        if main.state not in _SPEAKING:
+            return main
+        words = [main.message, *self.troubles()]
+        return msgspec.structs.replace(main, message="; ".join(filter(None, words)))
+
+    def troubles(self) -> list[str]:
+        """What ails beside the Jobs, each in a line."""
+        found = []
+        for name, reflector in self._reflectors.items():
+            health = reflector.health
+            if name != "jobs" and health.state in _AILING:
+                found.append(f"{health.name}: {health.message or health.state.value}")
+            elif name != "jobs" and health.state is HealthState.LIVE and health.message:
+                found.append(f"{health.name}: {health.message}")
+        found += self._said.values()
+        return list(dict.fromkeys(filter(None, (*found, self.discovery_error, self.store.defect))))
+
+    def _spawn(self, name: str, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        self._tasks.append(asyncio.create_task(self._guarded(name, work)))
+
+    async def _guarded(self, name: str, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Begin work again that ended by an error or a defect, and say so: never in silence."""
+        delay = _FIRST_RESTART
+        while True:
+            try:
+                await work()
+            except McpTuiError as error:
+                self._said[name] = error.line()
+            except Exception as error:  # noqa: BLE001 - a defect of one source must not end the rest
+                self._said[name] = (
+                    f"defect in {name}: {type(error).__name__}: {one_line(str(error))}"
+                )
+            else:
+                return
+            self._changed()
+            await asyncio.sleep(delay)
+            delay = min(_LAST_RESTART, delay * 2)
+
+    def _applying(
+        self, name: str, apply: Callable[[Delta[Any]], None]
+    ) -> Callable[[Delta[Any]], None]:
+        """A sink that one object cannot break for all others."""
+
+        def sink(delta: Delta[Any]) -> None:
+            try:
+                apply(delta)
+            except Exception:  # noqa: BLE001 - found below which object it is
+                for each in (*(Delta((o,)) for o in delta.upserts), Delta((), delta.removes)):
+                    try:
+                        apply(each)
+                    except Exception as error:  # noqa: BLE001 - the others are to be taken
+                        self._said[name] = f"defect in {name}: {type(error).__name__}"
+            self._changed()
+
+        return sink
 
     def _follow(self, resource: Resource[Any]) -> None:
         if resource.plural in self._reflectors:
             return
 
-        def sink(delta: Delta[Any]) -> None:
-            if resource.plural == "workloads":
-                self.store.apply_workloads(delta)
-            else:
-                self.store.apply(delta)
-            self._changed()
-
+        workloads = resource.plural == "workloads"
+        apply = self.store.apply_workloads if workloads else self.store.apply
         self._add(
             resource.plural,
             Reflector(
                 self.connection.kube,
                 resource,
                 namespace=self.namespace,
-                label_selector="" if resource.plural == "workloads" else self._selector,
-                sink=sink,
+                label_selector="" if workloads else self._selector,
+                sink=self._applying(resource.plural, apply),
                 on_health=lambda _health: self._changed(),
             ),
         )
 
     def _follow_pods(self, phase: str, selector: str) -> None:
         source = f"{phase} {selector}"
-
-        def sink(delta: Delta[Pod]) -> None:
-            self.store.apply_pods(source, delta)
-            self._changed()
 
         self._add(
             source,
@@ -224,15 +284,16 @@ class JobsFeed:
                 namespace=self.namespace,
                 label_selector=selector,
                 field_selector=f"status.phase={phase}",
-                sink=sink,
+                sink=self._applying(source, partial(self.store.apply_pods, source)),
                 on_health=lambda _health: self._changed(),
+                most=_PODS_KEPT,
             ),
         )
 
     def _add(self, name: str, reflector: Reflector[Any]) -> None:
         if name not in self._reflectors:
             self._reflectors[name] = reflector
-            self._spawn(reflector.run())
+            self._spawn(name, reflector.run)
 
     async def _discover(self) -> None:
         for phase in ("Failed", "Pending"):
@@ -241,8 +302,9 @@ class JobsFeed:
             try:
                 served = await discover(self.connection.kube)
             except McpTuiError as error:
-                self.discovery_error = error.line()
-                await asyncio.sleep(10.0)
+                self.discovery_error = f"discovery: {error.line()}"
+                self._changed()
+                await self._pause(_DISCOVER_RETRY)
                 continue
             self.discovery_error = ""
             for wanted in (*_KINDS[1:], WORKLOADS):
@@ -256,7 +318,14 @@ class JobsFeed:
             self._discovered = True
             self._changed()
             # A CRD may be installed while the console is open.
-            await asyncio.sleep(_DISCOVER_AGAIN)
+            await self._pause(_DISCOVER_AGAIN)
+
+    async def _pause(self, seconds: float) -> None:
+        """Wait, or until somebody asks for it again."""
+        self._again.clear()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._again.wait()
 
     async def _look(self) -> None:
         """Fetch what the rows on screen need beside the watches."""
@@ -271,25 +340,38 @@ class JobsFeed:
                 self._changed()
 
     async def look(self) -> None:
-        """Fetch the pods and events that the rows on screen need, those that are due."""
+        """Fetch the pods and events that the rows on screen need: those due longest, and few."""
         now = time.monotonic()
-        wanted = []
-        for uid in dict.fromkeys((*self._visible, *([self._focus] if self._focus else ()))):
+        wanted: list[tuple[float, JobView]] = []
+        for uid in dict.fromkeys((*([self._focus] if self._focus else ()), *self._visible)):
             view = self.store.table.get(uid)
-            if view is None:
+            if view is None or not self._needs_pods(view) or not self._may("pods", view, now):
                 continue
             version, at = self._looked.get(uid, ("", -1e9))
-            if self._needs_pods(view) and (version != _version(view) or now - at >= _PODS_EVERY):
-                self._looked[uid] = (_version(view), now)
-                wanted.append(view)
+            if now - at >= _PODS_EVERY or (version != _version(view) and uid == self._focus):
+                wanted.append((at if uid != self._focus else -2e9, view))
+        wanted.sort(key=lambda pair: pair[0])
+        self._calls = 0
         for start in range(0, len(wanted), _AT_ONCE):
-            await asyncio.gather(*(self._fetch(view) for view in wanted[start : start + _AT_ONCE]))
+            if self._calls >= _CALLS_A_LOOK:
+                break
+            batch = [view for _, view in wanted[start : start + _AT_ONCE]]
+            for view in batch:
+                self._looked[view.key.uid] = (_version(view), now)
+            await asyncio.gather(*(self._fetch(view) for view in batch))
         if now - self._measured_at >= _USED_EVERY:
             self._measured_at = now
             await self._look_at_used()
             await self._look_at_places()
         if len(self._looked) > 4_096:
-            self._looked = {k: v for k, v in self._looked.items() if k in set(self._visible)}
+            seen = set(self._visible)
+            self._looked = {k: v for k, v in self._looked.items() if k in seen}
+            self._events_for = {k: v for k, v in self._events_for.items() if k in seen}
+
+    def _may(self, what: str, view: JobView, now: float) -> bool:
+        """Whether something may be asked for: it was not refused just now, nor the server busy."""
+        places = ((what, view.key.namespace), ("", ""))
+        return all(now >= self._not_before.get(place, -1e9) for place in places)
 
     @staticmethod
     def _needs_pods(view: JobView) -> bool:
@@ -300,31 +382,53 @@ class JobsFeed:
         return view.ready < view.active or view.state is not JobState.RUNNING
 
     async def _fetch(self, view: JobView) -> None:
-        kube = self.connection.kube
+        what, namespace = "pods", view.key.namespace
         selector = pod_selector(view.key.kind, view.key.name)
         try:
-            pods = await kube.get(
-                PODS.path(view.key.namespace),
-                ObjectList[Pod],
-                params={"labelSelector": selector, "limit": "200"},
-            )
-            self.store.set_pods(view.key.uid, tuple(pods.items))
-            if self._events_for.get(view.key.uid) != _version(view):
+            pods = await self._ask(PODS, namespace, {"labelSelector": selector, "limit": "200"})
+            self.store.set_pods(view.key.uid, pods)
+            self._said.pop(what, None)
+            self._changed()
+            what = "events"
+            if self._needs_events(view):
                 self._events_for[view.key.uid] = _version(view)
-                events: list[Event] = []
-                names = [view.key.name, *(p.metadata.name for p in pods.items[:8])]
-                for name in names:
-                    found = await kube.get(
-                        EVENTS.path(view.key.namespace),
-                        ObjectList[Event],
-                        params={"fieldSelector": f"involvedObject.name={name}", "limit": "100"},
-                    )
-                    events += found.items
-                self.store.set_events(view.key.uid, tuple(events))
+                self.store.set_events(view.key.uid, await self._events(view, pods))
+                self._said.pop(what, None)
+        except ApiError as error:
+            refused = error.status in (401, 403)
+            place = (what, namespace) if refused or error.status == 404 else ("", "")
+            wait = _DENIED_FOR if refused else error.retry_after or _BUSY_FOR
+            self._not_before[place] = time.monotonic() + wait
+            self._said[what] = f"{what}: {error.line()}"
         except McpTuiError:
             # The reflector of the jobs tells how the server is; a cause is a thing more.
-            return
+            self._not_before["", ""] = time.monotonic() + _BUSY_FOR
         self._changed()
+
+    def _needs_events(self, view: JobView) -> bool:
+        known = view.cause is not None and view.cause.evidence and view.key.uid != self._focus
+        now = time.monotonic()
+        asked = self._events_for.get(view.key.uid) == _version(view)
+        return not known and not asked and self._may("events", view, now)
+
+    async def _events(self, view: JobView, pods: Sequence[Pod]) -> tuple[Event, ...]:
+        """Of the job, and of the pods that wait or failed."""
+        ailing = [p for p in pods if p.status.phase not in ("Running", "Succeeded")] or list(pods)
+        names = [view.key.name, *(p.metadata.name for p in ailing)][:_EVENT_NAMES]
+        found: list[Event] = []
+        for name in names:
+            params = {"fieldSelector": f"involvedObject.name={name}", "limit": "100"}
+            found += await self._ask(EVENTS, view.key.namespace, params)
+        return tuple(found)
+
+    async def _ask(self, resource: Resource[T], namespace: str, params: dict[str, str]) -> list[T]:
+        self._calls += 1
+        page: ObjectList[T] = await self.connection.kube.get(
+            resource.path(namespace),
+            ObjectList[resource.type_],  # type: ignore[name-defined] # at run time
+            params=params,
+        )
+        return page.items
 
     async def _look_at_used(self) -> None:
         """What running jobs on screen use, where the cluster has a metrics API."""
@@ -359,14 +463,16 @@ class JobsFeed:
 
     async def _runs(self) -> None:
         """The newest metrics of the runs on screen; those of finished jobs once."""
-        if self.connection.mlflow is None:
-            await self.connection.find_endpoints(self.namespace)
-        mlflow = self.connection.mlflow
-        if mlflow is None:
-            self._mlflow_is(HealthState.ABSENT, "not configured")
-            return
+        while self.connection.mlflow is None:
+            if await self.connection.find_endpoints(self.namespace):
+                if self.connection.mlflow is None:
+                    self._mlflow_is(HealthState.ABSENT, "not configured")
+                    self._changed()
+                    await self._pause(_NEVER)
+            else:
+                await self._pause(_ENDPOINTS_RETRY)
         while True:
-            await self.look_at_runs(mlflow)
+            await self.look_at_runs(self.connection.mlflow)
             self._changed()
             await asyncio.sleep(_RUNS_EVERY)
 
@@ -383,8 +489,10 @@ class JobsFeed:
                 found = await fetch_runs(mlflow, ids)
                 self.store.set_runs({r: self._tracker.facts(run) for r, run in found.items()})
                 self._settled_runs |= {r for r, _ in ids if self._is_settled(r)}
-            else:
+            elif (self.mlflow_health.spoke_at or -1e9) + _ALIVE_EVERY < time.monotonic():
                 await mlflow.version()
+            else:
+                return
             self._mlflow_is(HealthState.LIVE, "")
         except McpTuiError as error:
             self._mlflow_is(HealthState.RETRYING, error.line())

@@ -37,10 +37,12 @@ class JobStore:
 
     Attributes:
         table: The rows; changed by :meth:`flush` only.
+        defect: Of ours, in making a row; empty as long as there was none.
     """
 
     def __init__(self, context: str) -> None:
         self.context = context
+        self.defect = ""
         self.table: Table[JobView] = Table()
         self._jobs: dict[str, AnyJob] = {}
         self._children: dict[str, set[str]] = {}
@@ -334,7 +336,10 @@ class JobStore:
                 self._waiting.discard(uid)
             if root in self._jobs and root not in made:
                 made.add(root)
-                upserts[root] = self._view(root, now)
+                try:
+                    upserts[root] = self._view(root, now)
+                except Exception as error:  # noqa: BLE001 - one row's defect must not hide the others
+                    self.defect = f"a row cannot be made: {type(error).__name__} ({root})"
         return self.table.apply(upserts, removes)
 
     def _view(self, uid: str, now: float) -> JobView:

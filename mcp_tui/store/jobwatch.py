@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from typing import Any, Final
 
-from mcp_tui.domain.job import JobState, JobView
+from mcp_tui.domain.job import ENDING, JobState, JobView
 from mcp_tui.domain.kube import Event, ObjectList, Pod
 from mcp_tui.domain.podlabels import POD_LABEL, pod_selector
 from mcp_tui.errors import McpTuiError
@@ -24,6 +25,7 @@ from mcp_tui.sources.kubernetes.resources import (
     TRAINJOBS,
     WORKLOADS,
     Resource,
+    Served,
     choose,
     discover,
 )
@@ -35,6 +37,27 @@ _ROOTS: Final[dict[str, Resource[Any]]] = {
     r.kind: r for r in (JOBS, TRAINJOBS, PYTORCHJOBS, JOBSETS, RAYJOBS)
 }
 _RUN_EVERY: Final = 2.0
+_DISCOVER_RETRY: Final = 10.0
+# The Event of a job's end may come a moment later than the deletion.
+_JUDGE_TRIES: Final = 4
+_JUDGE_PAUSE: Final = 0.7
+# Reasons of the Events by which the controllers of job kinds tell of an end.
+_DONE_REASONS: Final = frozenset(
+    {"Completed", "AllJobsCompleted", "PyTorchJobSucceeded", "TrainJobCompleted", "Succeeded"}
+)
+_FAILED_REASONS: Final = frozenset(
+    {
+        "BackoffLimitExceeded",
+        "DeadlineExceeded",
+        "PodFailurePolicy",
+        "FailedIndexes",
+        "MaxFailedIndexesExceeded",
+        "FailedJobs",
+        "ReachedMaxRestarts",
+        "PyTorchJobFailed",
+        "TrainJobFailed",
+    }
+)
 _FAILING: Final = (HealthState.RETRYING, HealthState.DENIED, HealthState.DOWN)
 
 
@@ -48,7 +71,10 @@ class JobWatch:
 
     Attributes:
         gone: It was there and is not any more.
+        verdict: How a job ended that was gone before its end was seen, as its Events and pods
+            say: done, failed, or None when they do not.
         mlflow_error: Why the run cannot be read now; empty when it can.
+        defect: Of ours, that ended a part of this; empty while there is none.
     """
 
     def __init__(
@@ -65,11 +91,13 @@ class JobWatch:
         self.kind, self.namespace, self.name, self.uid = kind, namespace, name, uid
         self.store = JobStore(connection.info.name)
         self.gone = False
+        self.verdict: JobState | None = None
         self.mlflow_error = ""
+        self.defect = ""
         self._on_change = on_change
         self._tracker = RunTracker()
         self._tasks: list[asyncio.Task[None]] = []
-        self._main = self._reflector(_ROOTS[kind], f"metadata.name={name}", "")
+        self._main = self._reflector(_ROOTS[kind], f"metadata.name={name}", "", self._on_root)
         self._events_version = ""
 
     def start(self) -> None:
@@ -84,10 +112,11 @@ class JobWatch:
         )
         self._spawn(pods.run())
         if self.kind == "TrainJob":
-            self._spawn(self._reflector(JOBSETS, f"metadata.name={self.name}", "").run())
+            inner = self._reflector(JOBSETS, f"metadata.name={self.name}", "", self._on_children)
+            self._spawn(inner.run())
         if self.kind in ("TrainJob", "JobSet"):
             selector = f"{POD_LABEL['JobSet']}={self.name}"
-            self._spawn(self._reflector(JOBS, "", selector).run())
+            self._spawn(self._reflector(JOBS, "", selector, self._on_children).run())
         self._spawn(self._beside())
         self._spawn(self._workload())
 
@@ -112,29 +141,57 @@ class JobWatch:
         self.store.flush(time.time())
         return self.store.table.get(self.uid)
 
-    def _reflector(self, resource: Resource[Any], field: str, label: str) -> Reflector[Any]:
+    def _reflector(
+        self,
+        resource: Resource[Any],
+        field: str,
+        label: str,
+        sink: Callable[[Delta[Any]], None],
+    ) -> Reflector[Any]:
         return Reflector(
             self.connection.kube,
             resource,
             namespace=self.namespace,
             field_selector=field,
             label_selector=label,
-            sink=self._on_jobs,
+            sink=sink,
             on_health=lambda _health: self._on_change(),
         )
 
-    def _on_jobs(self, delta: Delta[Any]) -> None:
-        if self.uid in delta.removes or (
-            delta.synced
-            and self.uid not in {o.metadata.uid for o in delta.upserts}
-            and self.store.job(self.uid) is None
-            and any(o.metadata.name == self.name for o in delta.upserts)
-        ):
+    def _on_root(self, delta: Delta[Any]) -> None:
+        """Only the object meant counts: one of its name and another uid came after it."""
+        mine = tuple(job for job in delta.upserts if job.metadata.uid == self.uid)
+        self.store.apply(Delta(mine))
+        known = self.store.job(self.uid) is not None
+        if self.uid in delta.removes or (delta.synced and not known):
+            # The row stays: it is the last that was seen.
             self.view()
             self.gone = True
-        else:
-            self.store.apply(delta)
         self._on_change()
+
+    def _on_children(self, delta: Delta[Any]) -> None:
+        # Those of an object of this name that went before find no owner, and make no row of ours.
+        self.store.apply(delta)
+        self._on_change()
+
+    async def judge(self) -> JobState | None:
+        """How a job ended that is gone: it may have been deleted by its own time to live.
+
+        Its Events outlive it. Without them its pods tell, when all have succeeded.
+        """
+        for attempt in range(_JUDGE_TRIES):
+            found = await self._events_of([self.name])
+            reasons = {e.reason for e in found if e.involved_object.uid == self.uid}
+            if reasons & _DONE_REASONS:
+                return JobState.DONE
+            if reasons & _FAILED_REASONS:
+                return JobState.FAILED
+            if attempt + 1 < _JUDGE_TRIES:
+                await asyncio.sleep(_JUDGE_PAUSE)
+        view = self.view()
+        if view is not None and view.why == ENDING:
+            return JobState.DONE
+        return None
 
     def _on_pods(self, delta: Delta[Pod]) -> None:
         # Pods that are deleted while the job fails hold the evidence: they are kept here.
@@ -142,10 +199,7 @@ class JobWatch:
         self._on_change()
 
     async def _workload(self) -> None:
-        try:
-            served = await discover(self.connection.kube)
-        except McpTuiError:
-            return
+        served = await self._served()
         resource = choose(served, WORKLOADS)
         if resource is not None:
 
@@ -156,6 +210,13 @@ class JobWatch:
             await Reflector(
                 self.connection.kube, resource, namespace=self.namespace, sink=sink
             ).run()
+
+    async def _served(self) -> Served:
+        while True:
+            try:
+                return await discover(self.connection.kube)
+            except McpTuiError:
+                await asyncio.sleep(_DISCOVER_RETRY)
 
     async def _beside(self) -> None:
         """Events where they may tell more, and the run."""
@@ -174,18 +235,22 @@ class JobWatch:
             return
         self._events_version = version
         names = [self.name, *(p.metadata.name for p in self.store.pods(self.uid)[:8])]
+        events = await self._events_of(names)
+        if events:
+            self.store.set_events(self.uid, tuple(events))
+
+    async def _events_of(self, names: list[str]) -> list[Event]:
+        """None when they cannot be read: they are a thing more."""
         events: list[Event] = []
         for name in names:
-            try:
+            with contextlib.suppress(McpTuiError):
                 found = await self.connection.kube.get(
                     EVENTS.path(self.namespace),
                     ObjectList[Event],
                     params={"fieldSelector": f"involvedObject.name={name}", "limit": "100"},
                 )
-            except McpTuiError:
-                return
-            events += found.items
-        self.store.set_events(self.uid, tuple(events))
+                events += found.items
+        return events
 
     async def _fetch_run(self, view: JobView) -> None:
         mlflow = self.connection.mlflow
@@ -205,5 +270,13 @@ class JobWatch:
         if view is not None:
             await self._fetch_run(view)
 
-    def _spawn(self, work: Any) -> None:
-        self._tasks.append(asyncio.create_task(work))
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        task.add_done_callback(self._ended)
+        self._tasks.append(task)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        """A task that dies by a defect of ours is not passed over in silence."""
+        if not task.cancelled() and task.exception() is not None:
+            self.defect = f"defect: {type(task.exception()).__name__} while following"
+            self._on_change()

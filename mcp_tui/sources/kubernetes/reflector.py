@@ -52,6 +52,7 @@ class Reflector(Generic[T]):
         sleep: How to wait.
         rng: Randomness for timeouts and jitter.
         timing: The times.
+        most: Objects kept at once; further ones are passed over and that is said. None for all.
     """
 
     def __init__(
@@ -69,8 +70,11 @@ class Reflector(Generic[T]):
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         rng: random.Random | None = None,
         timing: Timing | None = None,
+        most: int | None = None,
     ) -> None:
         self.client = client
+        self._most = most
+        self._beyond = False
         self.resource = resource
         self.namespace = namespace
         self._path = resource.path(namespace)
@@ -174,8 +178,10 @@ class Reflector(Generic[T]):
                 # A server that gives the same page again would be asked for ever.
                 raise UnreachableError("the list repeats its continue token", where=self._path)
             token = page.metadata.continue_
-            done = not token
             batch = self._take_page(page.items, seen)
+            full = self._most is not None and len(seen) >= self._most
+            self._beyond = full and (bool(token) or len(seen) < len(page.items))
+            done = full or not token
             if done:
                 for uid in self._known.unseen(seen):
                     batch.remove(uid)
@@ -210,6 +216,8 @@ class Reflector(Generic[T]):
             if not uid:
                 self._drop()
                 continue
+            if self._most is not None and len(seen) >= self._most:
+                break
             seen.add(uid)
             if not self._known.holds(item):
                 batch.upsert(item)
@@ -247,7 +255,7 @@ class Reflector(Generic[T]):
                 clock=self._clock,
                 wall=self._wall,
             )
-        if self.resource.relist:
+        if self.resource.relist or (self._beyond and len(self._known) < (self._most or 0)):
             self._must_list = True
         lasted = self._clock() - started
         if lasted < self._timing.fast_end:
@@ -290,13 +298,20 @@ class Reflector(Generic[T]):
                 self._drop()
             elif kind == "DELETED":
                 batch.remove(uid_of(item))
-            else:
+            elif self._has_room(uid_of(item)):
                 batch.upsert(item)
         elif kind != "BOOKMARK":
             self._torn()
             return 0
         self._version = version_of(item) or self._version
         return 1
+
+    def _has_room(self, uid: str) -> bool:
+        """Whether an object may be kept; one that is passed over is listed when there is room."""
+        if self._most is None or uid in self._known or len(self._known) < self._most:
+            return True
+        self._beyond = True
+        return False
 
     def _torn(self) -> None:
         """A line that is no event: ask for it again once, then go on without it."""
@@ -360,6 +375,8 @@ class Reflector(Generic[T]):
     def _live(self) -> None:
         count = self.health.dropped
         words = f"{count} object{'s' if count > 1 else ''} could not be read" if count else ""
+        if self._beyond:
+            words = f"only {self._most:,} of them are read" + (f"; {words}" if words else "")
         if self.health.state is not HealthState.LIVE or self.health.message != words:
             self._set(state=HealthState.LIVE, message=words, retry_at=None)
 
