@@ -35,14 +35,14 @@ class RunTracker:
     def __init__(self) -> None:
         self._points: dict[str, dict[str, deque[tuple[int, float]]]] = {}
         self._steps: dict[str, deque[tuple[float, int]]] = {}
+        self._restarted: set[str] = set()
 
     def facts(self, run: Run) -> RunFacts:
         """What is known of a run after this look at it."""
         run_id = run.info.run_id
         if run_id not in self._points and len(self._points) >= _MOST:
             oldest = next(iter(self._points))
-            del self._points[oldest]
-            self._steps.pop(oldest, None)
+            self.forget((oldest,))
         points = self._points.setdefault(run_id, {})
         metrics = []
         newest = 0
@@ -52,7 +52,10 @@ class RunTracker:
             newest = max(newest, metric.timestamp)
             value = metric.number
             seen = points.setdefault(metric.key, deque(maxlen=_KEPT))
-            if not seen or seen[-1] != (metric.step, value):
+            if seen and metric.step < seen[-1][0]:
+                # It began again, from a checkpoint or from nothing: what was before misleads.
+                seen.clear()
+            if not seen or not _same(seen[-1], (metric.step, value)):
                 seen.append((metric.step, value))
             name = one_line(metric.key)
             metrics.append(MetricFact(name=name, value=value, direction=_direction(seen)))
@@ -60,9 +63,14 @@ class RunTracker:
         step = run.newest_step
         updated = newest / 1000 if newest else None
         steps = self._steps.setdefault(run_id, deque(maxlen=_KEPT))
+        if step is not None and steps and step < steps[-1][1]:
+            steps.clear()
+            self._restarted.add(run_id)
         if step is not None and updated is not None and (not steps or steps[-1][1] != step):
             steps.append((updated, step))
         started = run.info.start_time / 1000 if run.info.start_time else None
+        # Steps that were done again say nothing of how long they take.
+        origin = None if run_id in self._restarted else started
         return RunFacts(
             run_id=run_id,
             experiment_id=run.info.experiment_id,
@@ -73,7 +81,7 @@ class RunTracker:
             started=started,
             updated=updated,
             interval=_interval(steps),
-            seconds_per_step=_pace(steps, started),
+            seconds_per_step=_pace(steps, origin),
             cause=run.tags.get(keys.TAG_CAUSE, ""),
         )
 
@@ -82,6 +90,13 @@ class RunTracker:
         for run_id in run_ids:
             self._points.pop(run_id, None)
             self._steps.pop(run_id, None)
+            self._restarted.discard(run_id)
+
+
+def _same(one: tuple[int, float], other: tuple[int, float]) -> bool:
+    """NaN counts as equal to itself: looking again is no new point."""
+    both_nan = math.isnan(one[1]) and math.isnan(other[1])
+    return one[0] == other[0] and (both_nan or one[1] == other[1])
 
 
 def _rank(name: str) -> int:

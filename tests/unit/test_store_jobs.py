@@ -290,7 +290,8 @@ def test_a_child_that_comes_first_leaves_no_row_behind() -> None:
     assert set(store.table) == {"c"}
     store.apply(Delta((job_of("a"), job_of("b", "a"))))
     change = store.flush(T0)
-    assert (change.removed, set(store.table)) == ({"c"}, {"a"})
+    assert change.removed == frozenset({"c"})
+    assert set(store.table) == {"a"}
     assert [child.metadata.uid for child in store.children("a")] == ["b", "c"]
     store.apply(Delta((), ("b",)))
     store.flush(T0)
@@ -367,6 +368,34 @@ def test_pods_of_a_train_job_are_found_where_nothing_between_may_be_read() -> No
     store.apply(Delta((job_of("a"),)))
     store.set_pods("a", (pod_of("p1", "hidden", "Running"),))
     assert [pod.metadata.name for pod in store.pods("a")] == ["p1"]
+
+
+def test_a_pod_moves_when_what_it_claims_first_appears() -> None:
+    store = JobStore("dev")
+    store.apply(Delta((job_of("d", kind=3),)))
+    labels = {"batch.kubernetes.io/controller-uid": "d"}
+    store.apply_pods("Failed", Delta((pod_of("p1", "c", "Failed", labels),)))
+    store.flush(T0)
+    row = store.table.rows()["d"]
+    assert row.cause is not None
+    store.apply(Delta((job_of("c", kind=3),)))
+    store.flush(T0)
+    assert [store.table.rows()[uid].cause is not None for uid in "cd"] == [True, False]
+    store.apply(Delta((), ("c",)))
+    store.flush(T0)
+    assert store.table.rows()["d"].cause is not None
+
+
+def test_a_job_that_is_released_takes_its_pods_with_it() -> None:
+    store = JobStore("dev")
+    store.apply(Delta((job_of("b"), job_of("c", "b", kind=3))))
+    store.apply_pods("Failed", Delta((pod_of("p1", "c", "Failed"),)))
+    store.flush(T0)
+    assert store.table.rows()["b"].cause is not None
+    store.apply(Delta((job_of("c", kind=3),)))
+    store.flush(T0)
+    assert store.table.rows()["b"].cause is None
+    assert store.table.rows()["c"].cause is not None
 
 
 def test_what_was_fetched_for_rows_long_gone_from_the_screen_is_forgotten(

@@ -1,0 +1,434 @@
+"""Logs, the feed and the watch of one job, on the real cluster and through the fault proxy."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import re
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_asyncio
+
+from mcp_tui.config import ContextConfig
+from mcp_tui.domain.job import JobState, view_job
+from mcp_tui.domain.plan import Tier
+from mcp_tui.errors import McpTuiError
+from mcp_tui.sources.base import HealthState
+from mcp_tui.sources.connect import Connection
+from mcp_tui.sources.kubernetes.kubeconfig import load_kubeconfig
+from mcp_tui.sources.kubernetes.resources import JOBS
+from mcp_tui.store import feed as feed_module
+from mcp_tui.store.feed import JobsFeed
+from mcp_tui.store.joblogs import JobLogs, LogQuery
+from mcp_tui.store.jobs import JobStore
+from mcp_tui.store.jobwatch import JobWatch
+from tests.cluster import Ground
+from tests.cluster.objects import FAKE_TOLERATION
+from tests.faults.follow import Maps, following, until
+from tests.faults.proxy import Answer, Cut, Fault, FaultProxy, Stall
+
+LOG = r"/pods/[^/]+/log"
+POD_LISTS = r"/pods\?.*labelSelector=.*limit=200"
+
+
+@pytest_asyncio.fixture
+async def proxy(ground: Ground) -> AsyncIterator[FaultProxy]:
+    async with FaultProxy(ground.dev.server, ca=ground.dev.ca) as it:
+        yield it
+
+
+def connect(proxy: FaultProxy, ground: Ground, folder: Path) -> Connection:
+    path = proxy.kubeconfig(folder / "kubeconfig", token=ground.dev.tokens["admin"])
+    info = load_kubeconfig({}, path).context()
+    return Connection(info, ContextConfig(name=info.name, tier=Tier.DEV), env={})
+
+
+@pytest_asyncio.fixture
+async def connection(
+    proxy: FaultProxy, ground: Ground, tmp_path: Path
+) -> AsyncIterator[Connection]:
+    it = connect(proxy, ground, tmp_path)
+    yield it
+    await it.aclose()
+
+
+def job_of(name: str, script: str = "true", **spec: Any) -> dict[str, Any]:
+    restart = spec.pop("restart", "Never")
+    fake = spec.pop("fake", False)
+    pod: dict[str, Any] = {
+        "restartPolicy": restart,
+        "containers": [{"name": "c", "image": "i", "command": ["sh", "-c", script]}],
+    }
+    if fake:
+        pod |= {"tolerations": [FAKE_TOLERATION], "nodeSelector": {"type": "kwok"}}
+    return {"metadata": {"name": name}, "spec": {"template": {"spec": pod}, **spec}}
+
+
+async def create(ground: Ground, namespace: str, body: dict[str, Any]) -> str:
+    path = f"/apis/batch/v1/namespaces/{namespace}/jobs"
+    made = (await asyncio.to_thread(ground.api, "POST", path, body)).ok()
+    uid: str = made["metadata"]["uid"]
+    return uid
+
+
+async def delete(ground: Ground, namespace: str, name: str) -> None:
+    path = f"/apis/batch/v1/namespaces/{namespace}/jobs/{name}"
+    await asyncio.to_thread(
+        ground.api, "DELETE", path, {"propagationPolicy": "Background", "kind": "DeleteOptions"}
+    )
+
+
+async def ended(ground: Ground, namespace: str, name: str, deadline: float = 60) -> None:
+    path = f"/apis/batch/v1/namespaces/{namespace}/jobs/{name}"
+    end = time.monotonic() + deadline
+    while True:
+        found = await asyncio.to_thread(ground.api, "GET", path)
+        conditions = found.body.get("status", {}).get("conditions", [])
+        if found.status == 404 or any(c["type"] in ("Complete", "Failed") for c in conditions):
+            return
+        assert time.monotonic() < end, found.body
+        await asyncio.sleep(0.2)
+
+
+def query(namespace: str, name: str, **more: Any) -> LogQuery:
+    return LogQuery(namespace=namespace, selector=f"batch.kubernetes.io/job-name={name}", **more)
+
+
+async def read(logs: JobLogs) -> list[str]:
+    lines: list[str] = []
+    async with asyncio.timeout(90):
+        async for batch in logs.batches():
+            lines += [record.text for record in batch]
+    return lines
+
+
+async def end_with(ground: Ground, namespace: str, name: str, logs: JobLogs) -> None:
+    await ended(ground, namespace, name)
+    logs.done.set()
+
+
+async def test_a_log_that_breaks_again_and_again_loses_and_doubles_nothing(
+    ground: Ground, namespace: str, proxy: FaultProxy, connection: Connection
+) -> None:
+    script = "i=0; while [ $i -lt 60 ]; do echo line $i; i=$((i+1)); sleep 0.05; done"
+    await create(ground, namespace, job_of("breaks", script))
+    proxy.add(Fault(Cut(after_lines=3, within=True), path=LOG, nth=1))
+    proxy.add(Fault(Cut(after_lines=9, within=True, clean=True), path=LOG, nth=1))
+    proxy.add(Fault(Cut(after_lines=2, clean=True), path=LOG, nth=1))
+    proxy.add(Fault(Answer(503, b"{}"), path=LOG, nth=1))
+    logs = JobLogs(connection.kube, query(namespace, "breaks"))
+    ending = asyncio.create_task(end_with(ground, namespace, "breaks", logs))
+    lines = await read(logs)
+    await ending
+    assert lines == [f"line {i}" for i in range(60)]
+    assert proxy.count(LOG) >= 5
+
+
+async def test_attempts_of_one_pod_follow_each_other_without_doubles(
+    ground: Ground, namespace: str, connection: Connection
+) -> None:
+    script = "echo start $$; echo $(date +%s%N); exit 1"
+    body = job_of("again", script, restart="OnFailure", backoffLimit=2)
+    await create(ground, namespace, body)
+    logs = JobLogs(connection.kube, query(namespace, "again"))
+    ending = asyncio.create_task(end_with(ground, namespace, "again", logs))
+    lines = await read(logs)
+    await ending
+    stamps = [line for line in lines if not line.startswith("start")]
+    assert len(set(stamps)) == len(stamps) >= 2, lines
+    assert len(lines) == 2 * len(stamps)
+
+
+async def test_an_init_container_that_fails_is_what_is_read(
+    ground: Ground, namespace: str, connection: Connection
+) -> None:
+    body = job_of("init", "echo never", backoffLimit=0)
+    body["spec"]["template"]["spec"]["initContainers"] = [
+        {"name": "code", "image": "i", "command": ["sh", "-c", "echo no such branch; exit 3"]}
+    ]
+    await create(ground, namespace, body)
+    await ended(ground, namespace, "init")
+    logs = JobLogs(connection.kube, query(namespace, "init", follow=False))
+    assert await read(logs) == ["no such branch"]
+
+
+async def test_hostile_lines_arrive_harmless(
+    ground: Ground, namespace: str, connection: Connection
+) -> None:
+    script = r"printf 'a\033]52;c;ZXZpbA==\007b\n'; printf '10%%\r20%%\r\n'; printf 'no end'"
+    await create(ground, namespace, job_of("hostile", script))
+    await ended(ground, namespace, "hostile")
+    lines = await read(JobLogs(connection.kube, query(namespace, "hostile", follow=False)))
+    assert lines[1:] == ["20%", "no end"]
+    assert lines[0].isprintable()
+    assert "\x1b" not in lines[0]
+
+
+async def test_logs_that_may_not_be_read_are_said_once(
+    ground: Ground, namespace: str, proxy: FaultProxy, connection: Connection
+) -> None:
+    await create(ground, namespace, job_of("secret", "echo x", completions=3, parallelism=3))
+    await ended(ground, namespace, "secret")
+    refusal = {"kind": "Status", "code": 403, "reason": "Forbidden", "message": "not you"}
+    proxy.add(Fault(Answer(403, json.dumps(refusal).encode()), path=LOG))
+    notes: list[str] = []
+    logs = JobLogs(connection.kube, query(namespace, "secret", follow=False), notes.append)
+    with pytest.raises(McpTuiError, match="not you"):
+        await read(logs)
+    assert len(notes) == 1
+    assert proxy.count(LOG) == 3
+
+
+async def test_pods_that_may_not_be_listed_end_the_log(
+    namespace: str, proxy: FaultProxy, connection: Connection
+) -> None:
+    proxy.add(Fault(Answer(403, b'{"message": "no pods for you"}'), path=r"/pods\?"))
+    with pytest.raises(McpTuiError, match="no pods for you"):
+        await read(JobLogs(connection.kube, query(namespace, "any")))
+
+
+async def test_a_log_that_is_left_leaves_nothing(
+    ground: Ground, namespace: str, connection: Connection
+) -> None:
+    await create(ground, namespace, job_of("long", "echo one; sleep 60"))
+    before = asyncio.all_tasks()
+    stream = JobLogs(connection.kube, query(namespace, "long")).batches()
+    async with asyncio.timeout(60):
+        assert [r.text for r in await anext(stream)] == ["one"]
+    await stream.aclose()
+    await until(lambda: asyncio.all_tasks() <= before)
+    await delete(ground, namespace, "long")
+
+
+# -- the feed ---------------------------------------------------------------------------------
+
+
+@contextlib.asynccontextmanager
+async def fed(connection: Connection, namespace: str) -> AsyncIterator[JobsFeed]:
+    feed = JobsFeed(connection, namespace, JobStore("dev"), lambda: None)
+    feed.start()
+    try:
+        yield feed
+    finally:
+        async with asyncio.timeout(10):
+            await feed.stop()
+
+
+async def waiting_jobs(ground: Ground, namespace: str, count: int) -> None:
+    """Jobs whose pods no node takes."""
+    for number in range(count):
+        body = job_of(f"w{number:02d}")
+        body["spec"]["template"]["spec"]["nodeSelector"] = {"there": "is-none"}
+        await create(ground, namespace, body)
+
+
+async def test_many_rows_that_wait_are_asked_for_a_few_at_a_time(
+    ground: Ground, namespace: str, proxy: FaultProxy, connection: Connection
+) -> None:
+    await waiting_jobs(ground, namespace, 30)
+    async with fed(connection, namespace) as feed:
+        assert await feed.settle(60)
+        feed.store.flush(time.time())
+        uids = list(feed.store.table)
+        assert len(uids) == 30
+        feed._visible = tuple(uids)
+        before = proxy.count(r"/(pods|events)\?.*limit=")
+        await feed.look()
+        asked = proxy.count(r"/(pods|events)\?.*limit=") - before
+        most = feed_module._CALLS_A_LOOK + feed_module._AT_ONCE * (1 + feed_module._EVENT_NAMES)
+        assert 0 < asked <= most
+        for _ in range(10):
+            await feed.look()
+        assert len(feed._looked) == 30, "every row has its turn"
+
+
+async def test_pods_that_may_not_be_read_are_said_and_not_asked_again(
+    ground: Ground, namespace: str, proxy: FaultProxy, connection: Connection
+) -> None:
+    await waiting_jobs(ground, namespace, 3)
+    proxy.add(Fault(Answer(403, b'{"message": "no pods for you"}'), path=r"/pods\?"))
+    async with fed(connection, namespace) as feed:
+        await until(lambda: feed.health().state is HealthState.LIVE)
+        feed.store.flush(time.time())
+        assert len(feed.store.table) == 3
+        feed._visible = tuple(feed.store.table)
+        for _ in range(5):
+            feed._looked.clear()
+            await feed.look()
+        assert proxy.count(POD_LISTS) <= 3
+        assert "no pods for you" in feed.health().message
+
+
+async def test_a_defect_in_one_source_is_said_and_got_over(
+    namespace: str, connection: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(feed_module, "_FIRST_RESTART", 0.05)
+    real, calls = JobsFeed.look, []
+
+    async def broken(self: JobsFeed) -> None:
+        calls.append(1)
+        if len(calls) < 3:
+            raise RuntimeError("on purpose")
+        await real(self)
+
+    monkeypatch.setattr(JobsFeed, "look", broken)
+    async with fed(connection, namespace) as feed:
+        await until(lambda: len(calls) >= 4)
+        await until(lambda: feed.health().state is HealthState.LIVE)
+        assert "on purpose" in feed.health().message
+
+
+async def test_one_row_that_cannot_be_made_hides_no_other(
+    ground: Ground, namespace: str, connection: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = view_job
+
+    def broken(job: Any, **more: Any) -> Any:
+        if job.metadata.name == "w01":
+            raise ZeroDivisionError
+        return real(job, **more)
+
+    monkeypatch.setattr("mcp_tui.store.jobs.view_job", broken)
+    await waiting_jobs(ground, namespace, 3)
+    async with fed(connection, namespace) as feed:
+        assert await feed.settle(60)
+        feed.store.flush(time.time())
+        assert sorted(v.key.name for v in feed.store.table.values()) == ["w00", "w02"]
+        assert "ZeroDivisionError" in feed.health().message
+
+
+async def test_kinds_are_found_when_discovery_comes_back(
+    namespace: str, proxy: FaultProxy, connection: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(feed_module, "_DISCOVER_RETRY", 0.3)
+    down = proxy.add(Fault(Answer(503, b"{}"), path=r"^/apis$"))
+    async with fed(connection, namespace) as feed:
+        await until(lambda: down.hits >= 2)
+        assert "discovery" in feed.health().message or not feed.synced
+        proxy.clear()
+        assert await feed.settle(60)
+        assert "trainjobs" in feed._reflectors
+        assert feed.troubles() == []
+
+
+async def test_a_server_that_hangs_does_not_keep_a_feed_from_ending(
+    namespace: str, proxy: FaultProxy, connection: Connection
+) -> None:
+    proxy.add(Fault(Stall()))
+    async with fed(connection, namespace):  # its end has a deadline
+        await until(lambda: proxy.count() >= 3)
+
+
+async def test_switching_quickly_leaves_no_task_and_no_connection(
+    ground: Ground, namespace: str, proxy: FaultProxy, tmp_path: Path
+) -> None:
+    before = asyncio.all_tasks()
+    for turn in range(20):
+        connection = connect(proxy, ground, tmp_path)
+        async with fed(connection, namespace):
+            await asyncio.sleep(0.02 * (turn % 5))
+        await connection.aclose()
+    await until(lambda: not proxy._tasks, 20, lambda: f"{len(proxy._tasks)} connections")
+    await until(lambda: asyncio.all_tasks() <= before)
+
+
+async def test_a_reflector_keeps_no_more_than_it_may(
+    ground: Ground, namespace: str, proxy: FaultProxy, tmp_path: Path
+) -> None:
+    maps = Maps(ground, namespace)
+    await maps.make(*(f"m{i}" for i in range(8)))
+    async with following(ground, proxy, namespace, tmp_path, most=5) as it:
+        await it.reaches(HealthState.LIVE)
+        assert len(it.mirror.rows) == 5
+        assert it.health.message == "only 5 of them are read"
+        await maps.make("later")
+        kept = sorted(row.metadata.name for row in it.mirror.rows.values())
+        await maps.change(kept[0], "2")
+        await until(lambda: len(it.mirror.deltas) > 1)
+        assert len(it.mirror.rows) == 5
+
+
+# -- one job ----------------------------------------------------------------------------------
+
+
+@contextlib.asynccontextmanager
+async def watched(
+    connection: Connection, namespace: str, name: str, uid: str
+) -> AsyncIterator[JobWatch]:
+    watch = JobWatch(
+        connection, kind="Job", namespace=namespace, name=name, uid=uid, on_change=lambda: None
+    )
+    watch.start()
+    try:
+        yield watch
+    finally:
+        await watch.stop()
+
+
+async def test_deleted_by_its_time_to_live_while_nobody_could_look(
+    ground: Ground, namespace: str, proxy: FaultProxy, connection: Connection
+) -> None:
+    body = job_of("brief", fake=True, ttlSecondsAfterFinished=0)
+    body["spec"]["suspend"] = True
+    uid = await create(ground, namespace, body)
+    async with watched(connection, namespace, "brief", uid) as watch:
+        await until(lambda: watch.view() is not None)
+        await proxy.refuse()
+        await until(lambda: watch.failing)
+        path = JOBS.path(namespace, "brief")
+        patch = {"spec": {"suspend": False}}
+        await asyncio.to_thread(
+            ground.api, "PATCH", path, patch, content_type="application/merge-patch+json"
+        )
+        end = time.monotonic() + 60
+        while (await asyncio.to_thread(ground.api, "GET", path)).status != 404:
+            assert time.monotonic() < end
+            await asyncio.sleep(0.2)
+        await proxy.accept()
+        await until(lambda: watch.gone, 60)
+        assert await watch.judge() is JobState.DONE
+
+
+async def test_deleted_by_hand_and_made_anew_is_gone(
+    ground: Ground, namespace: str, connection: Connection
+) -> None:
+    body = job_of("same", suspend=True)
+    uid = await create(ground, namespace, body)
+    async with watched(connection, namespace, "same", uid) as watch:
+        await until(lambda: watch.view() is not None)
+        await delete(ground, namespace, "same")
+        later = await create(ground, namespace, body)
+        await until(lambda: watch.gone)
+        assert await watch.judge() is None
+        row = watch.view()
+        assert row is not None
+        assert row.key.uid == uid
+        assert watch.store.job(later) is None
+    async with watched(connection, namespace, "same", uid) as watch:
+        await until(lambda: watch.gone)
+    async with watched(connection, namespace, "never-there", uid) as watch:
+        await until(lambda: watch.gone)
+
+
+async def test_between_the_pods_end_and_the_jobs_it_does_not_start_again(
+    ground: Ground, namespace: str, connection: Connection
+) -> None:
+    uid = await create(ground, namespace, job_of("short", "sleep 1"))
+    said: list[str] = []
+    async with watched(connection, namespace, "short", uid) as watch:
+        end = time.monotonic() + 60
+        while time.monotonic() < end:
+            row = watch.view()
+            if row is not None and (not said or said[-1] != f"{row.state} {row.why}"):
+                said.append(f"{row.state} {row.why}")
+            if row is not None and row.state.over:
+                break
+            await asyncio.sleep(0.01)
+    ran = next((i for i, words in enumerate(said) if words.startswith("running")), len(said))
+    assert said[-1].startswith("done"), said
+    assert not [words for words in said[ran:] if re.match("waiting", words)], said
