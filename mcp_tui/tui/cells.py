@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Literal, NamedTuple
 
 from rich.cells import cell_len, set_cell_size
@@ -69,7 +70,34 @@ def fit(
 
 
 EXTRA = 5
-"""From this priority number on a column comes in only when the flexible one has its comfort."""
+"""From this priority number on a column comes in only when the others have their comfort."""
+
+
+def tailored(columns: Sequence[Column], widest: Mapping[str, int]) -> tuple[Column, ...]:
+    """Columns no wider than what stands in them; extra ones in which nothing stands are left out.
+
+    Args:
+        columns: As they are made.
+        widest: Cells of the longest text of each column, by its id; one that is not in it stays
+            as it is, and so does one that is empty and not an extra one.
+    """
+    kept: list[Column] = []
+    for column in columns:
+        content = widest.get(column.id)
+        if content is None or (not content and column.priority < EXTRA):
+            kept.append(column)
+        elif content:
+            need = max(content, len(column.short or column.title))
+            most = min(column.max_width, max(content, len(column.title)))
+            kept.append(
+                replace(
+                    column,
+                    min_width=min(column.min_width, need),
+                    max_width=max(most, 1) if column.max_width else 0,
+                    comfort=min(column.comfort, need),
+                )
+            )
+    return tuple(kept)
 
 
 class Slot(NamedTuple):
@@ -84,7 +112,8 @@ def lay_out(columns: Sequence[Column], width: int, *, left: int = 1, gap: int = 
     """Place columns in ``width`` cells.
 
     The columns with the highest priority number go first when there is no room for the minimum of
-    all; then each grows to its maximum in order of priority, and the flexible one takes the rest.
+    all, extra ones already where the others lack their comfort; then all grow to their comfort and
+    to their maximum in order of priority, and the flexible one takes the rest.
 
     Args:
         columns: In the order in which they are drawn.
@@ -110,16 +139,15 @@ def lay_out(columns: Sequence[Column], width: int, *, left: int = 1, gap: int = 
     widths = {i: columns[i].min_width for i in shown}
     spare = width - needed()
     flexible = [i for i in shown if columns[i].max_width == 0]
-    # The flexible column has its comfort, and half of what is spare, before the others grow.
-    reserve = 0
-    if flexible:
-        comfort = columns[flexible[0]].comfort - columns[flexible[0]].min_width
-        reserve = min(spare, max(spare // 2, comfort))
-    for i in sorted(shown, key=lambda i: columns[i].priority):
-        grow = min(columns[i].max_width - widths[i], spare - reserve)
-        if grow > 0:
-            widths[i] += grow
-            spare -= grow
+    ordered = sorted(shown, key=lambda i: (i not in flexible, columns[i].priority))
+    # What is spare goes to comfort first, then to the maximum: half of it at most to each, the
+    # flexible one first.
+    for share, most in ((2, "comfort"), (1, "comfort"), (2, "max_width")):
+        for i in ordered:
+            grow = min(getattr(columns[i], most) - widths[i], spare // share)
+            if grow > 0:
+                widths[i] += grow
+                spare -= grow
     if flexible:
         widths[flexible[0]] += max(0, spare)
     slots: list[Slot] = []

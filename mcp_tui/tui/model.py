@@ -155,6 +155,14 @@ class PaneModel(Protocol):
         """Sort by a column; an empty id restores the pane's own order."""
 
 
+@runtime_checkable
+class Fitting(Protocol):
+    """What a model may also offer: texts that are worded to fit."""
+
+    def laid_out(self, widths: Mapping[str, int]) -> None:
+        """Told before rows are drawn: the cells of each column shown, by its id."""
+
+
 SourceWord = Literal["connecting", "live", "polling", "stale", "retrying", "denied", "down"]
 
 
@@ -316,8 +324,13 @@ class Actions(Protocol):
             changes: For a retry: field to new value, such as ``memory: 128Gi``.
         """
 
-    async def plan_submit(self, text: str) -> Plan:
-        """Plan a submission of a train config; UsageError carries line and column in ``where``."""
+    async def plan_submit(self, text: str, *, with_run: bool = True) -> Plan:
+        """Plan a submission of a train config; UsageError carries line and column in ``where``.
+
+        Args:
+            text: The train config.
+            with_run: Make an MLflow run; UnreachableError where MLflow cannot be asked.
+        """
 
     def example(self) -> str:
         """A documented train config to start from."""
@@ -401,6 +414,7 @@ class ConsoleOptions:
         ascii: Only ASCII signs; None decides by the locale.
         filter: A filter to begin with.
         history_file: Where the command line keeps its history, or empty.
+        state_dir: Where the traceback of a defect is kept, or empty.
         save_dir: Where logs are saved; empty is the working directory.
         demo: It is the demo: said in place of the tier.
         notice: Said once when the console is up, such as what is missing; empty for nothing.
@@ -418,6 +432,7 @@ class ConsoleOptions:
     ascii: bool | None = None
     filter: str = ""
     history_file: str = ""
+    state_dir: str = ""
     save_dir: str = ""
     demo: bool = False
     notice: str = ""

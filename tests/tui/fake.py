@@ -19,7 +19,8 @@ from mcp_tui.domain.plan import (
     Verb,
     Write,
 )
-from mcp_tui.errors import UsageError
+from mcp_tui.errors import UnreachableError, UsageError
+from mcp_tui.tui.cells import tailored
 from mcp_tui.tui.columns import JOB_COLUMNS
 from mcp_tui.tui.model import (
     Cell,
@@ -85,11 +86,22 @@ def many(count: int) -> tuple[FakeJob, ...]:
     )
 
 
+def _widest(jobs: Sequence[FakeJob]) -> dict[str, int]:
+    """What a model knows of its rows' widths."""
+    widest = dict.fromkeys((c.id for c in JOB_COLUMNS), 0) | {"state": 11, "since": 5, "done": 5}
+    for name in ("name", "namespace", "why"):
+        widest[name] = max((len(getattr(job, name)) for job in jobs), default=0)
+    return widest
+
+
 class FakeModel:
     """A list of jobs, filtered and sorted as the console's own."""
 
     def __init__(self, jobs: Sequence[FakeJob] = JOBS) -> None:
-        self.columns: tuple[Column, ...] = tuple(c for c in JOB_COLUMNS if c.id not in {"context"})
+        several = len({job.namespace for job in jobs}) > 1
+        hidden = {"context"} if several else {"context", "namespace"}
+        columns = [c for c in JOB_COLUMNS if c.id not in hidden]
+        self.columns: tuple[Column, ...] = tailored(columns, _widest(jobs))
         self.version = 0
         self.phase: Phase = "ready"
         self.note: tuple[str, ...] = ("no jobs in ml; s submits one, 0 shows all namespaces",)
@@ -306,6 +318,7 @@ class FakeActions:
         self.outcome = OutcomeStatus.PROVEN
         self.confirmation = Confirmation.TYPED
         self.blocked = False
+        self.with_run = True
 
     async def plan(
         self, verb: Verb, keys: Sequence[str], changes: Mapping[str, str] | None = None
@@ -362,7 +375,10 @@ class FakeActions:
             back="t (retry) starts it again from its config",
         )
 
-    async def plan_submit(self, text: str) -> Plan:
+    async def plan_submit(self, text: str, *, with_run: bool = True) -> Plan:
+        self.with_run = with_run
+        if "no mlflow" in text and with_run:
+            raise UnreachableError("MLflow cannot be reached", hint="ctrl-r goes on without a run")
         if "bad" in text:
             raise UsageError("unknown field bad; did you mean image", where="editor:2:3")
         return self.make(Verb.SUBMIT, [next(iter(self.backend.model.jobs))])

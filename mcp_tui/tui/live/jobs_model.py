@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from bisect import bisect_left, insort
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Set
 from typing import Any, Final
 
 from mcp_tui.domain.jobview import JobState, JobView
@@ -15,11 +15,13 @@ from mcp_tui.errors import UsageError
 from mcp_tui.store.rows import row_of
 from mcp_tui.store.select import Predicate, parse_filter
 from mcp_tui.store.table import Change
+from mcp_tui.tui.cells import tailored
 from mcp_tui.tui.columns import JOB_COLUMNS
 from mcp_tui.tui.model import Cell, Column, Phase, RowView, Tone
 
 # Past this many changed rows in a batch, sorting anew is quicker than moving each.
 _REBUILD: Final = 400
+_GONE_NAMES: Final = 1_000
 
 _TONES: Final[dict[JobState, Tone]] = {
     JobState.FAILED: "failed",
@@ -71,7 +73,8 @@ class JobsModel:
         self._views: dict[str, JobView] = {}
         self._order: list[tuple[SortKey, str]] = []
         self._sort_keys: dict[str, SortKey] = {}
-        self._names: dict[str, str] = {}
+        # Of rows that are gone, so that they can still be named; the newest.
+        self._gone_names: dict[str, str] = {}
         self._predicate: Predicate | None = None
         self._filter = ""
         self._faults = False
@@ -79,6 +82,8 @@ class JobsModel:
         self._several = False
         self._scoped = True
         self._counts: Counter[JobState] = Counter()
+        self._widest: dict[str, int] = {}
+        self._why_width: int | None = None
         self._columns = self._chosen_columns()
         self.version = 0
 
@@ -88,6 +93,7 @@ class JobsModel:
         """What is looked at, which decides the columns; all rows go."""
         self._several = contexts > 1
         self._scoped = namespaced
+        self._widest.clear()
         self._columns = self._chosen_columns()
         self._views.clear()
         self._order.clear()
@@ -101,7 +107,19 @@ class JobsModel:
             hidden.add("context")
         if self._scoped:
             hidden.add("namespace")
-        return tuple(c for c in JOB_COLUMNS if c.id not in hidden)
+        columns = (c for c in JOB_COLUMNS if c.id not in hidden)
+        # Nothing is known of what stands in them until there are rows.
+        widest = dict.fromkeys((c.id for c in JOB_COLUMNS), 0)
+        return tailored(tuple(columns), widest | self._widest)
+
+    def _measure(self, view: JobView) -> bool:
+        """Whether a row has something wider than what was seen: columns grow, and never shrink."""
+        grown = False
+        for column, width in _widths(view).items():
+            if width > self._widest.get(column, 0):
+                self._widest[column] = width
+                grown = True
+        return grown
 
     def take(self, context: str, change: Change, views: Callable[[str], JobView | None]) -> None:
         """Take a store's change.
@@ -112,13 +130,17 @@ class JobsModel:
         touched = change.added | change.changed
         gone = [f"{context}/{uid}" for uid in change.removed]
         fresh = {f"{context}/{uid}": views(uid) for uid in touched}
+        grown = [self._measure(view) for view in fresh.values() if view is not None]
+        if any(grown):
+            self._columns = self._chosen_columns()
+        moving = len(gone) + len(fresh) <= _REBUILD
         for key in gone:
-            self._drop(key, moving=len(gone) + len(fresh) <= _REBUILD)
+            self._drop(key, moving=moving)
         for key, view in fresh.items():
             if view is not None:
-                self._put(key, view, moving=len(gone) + len(fresh) <= _REBUILD)
-        if len(gone) + len(fresh) > _REBUILD:
-            self._rebuild()
+                self._put(key, view, moving=moving)
+        if not moving:
+            self._reorder(fresh.keys() | set(gone))
         if gone or fresh:
             self.version += 1
 
@@ -128,11 +150,14 @@ class JobsModel:
             self._counts[old.state] -= 1
         self._counts[view.state] += 1
         self._views[key] = view
-        self._names[key] = f"{view.key.namespace}/{view.key.name}"
-        if not moving:
-            return
         sort_key = _SORTS[self._sort[0]](view)
         shown = self._passes(view)
+        if not moving:
+            if shown:
+                self._sort_keys[key] = sort_key
+            else:
+                self._sort_keys.pop(key, None)
+            return
         before = self._sort_keys.get(key)
         if before is not None and (not shown or before != sort_key):
             self._unsort(key, before)
@@ -145,15 +170,27 @@ class JobsModel:
         old = self._views.pop(key, None)
         if old is not None:
             self._counts[old.state] -= 1
+            self._gone_names[key] = f"{old.key.namespace}/{old.key.name}"
+            if len(self._gone_names) > _GONE_NAMES:
+                del self._gone_names[next(iter(self._gone_names))]
         before = self._sort_keys.get(key)
         if before is not None and moving:
             self._unsort(key, before)
+        self._sort_keys.pop(key, None)
 
     def _unsort(self, key: str, sort_key: SortKey) -> None:
         at = bisect_left(self._order, (sort_key, key))
         if at < len(self._order) and self._order[at][1] == key:
             del self._order[at]
         self._sort_keys.pop(key, None)
+
+    def _reorder(self, changed: Set[str]) -> None:
+        """Put many changed rows in their places; the others, in order already, are not looked at."""
+        order = [entry for entry in self._order if entry[1] not in changed]
+        moved = ((self._sort_keys[key], key) for key in changed if key in self._sort_keys)
+        order += sorted(moved)
+        order.sort()
+        self._order = order
 
     def _rebuild(self) -> None:
         sort = _SORTS[self._sort[0]]
@@ -246,12 +283,7 @@ class JobsModel:
             case "since":
                 return Cell(age(self._wall() - view.since), tone)
             case "why":
-                why = (
-                    f"{view.why}; {view.run_note}"
-                    if view.run_note and view.state.over
-                    else view.why
-                )
-                return Cell(why, tone)
+                return Cell(self._why(view), tone)
             case "done":
                 return Cell(view.done_text(), tone)
             case "memory":
@@ -275,6 +307,14 @@ class JobsModel:
             case _:
                 return Cell(view.queue, tone)
 
+    def _why(self, view: JobView) -> str:
+        why = view.why if self._why_width is None else view.why_in(self._why_width)
+        return f"{why}; {view.run_note}" if view.run_note and view.state.over else why
+
+    def laid_out(self, widths: Mapping[str, int]) -> None:
+        """The cells that each shown column has: a cause is worded to fit."""
+        self._why_width = widths.get("why")
+
     def index_of(self, key: str) -> int | None:
         """Where a key stands among the shown rows."""
         sort_key = self._sort_keys.get(key)
@@ -289,7 +329,10 @@ class JobsModel:
 
     def name_of(self, key: str) -> str:
         """``namespace/name``, or the last known one."""
-        return self._names.get(key, key)
+        view = self._views.get(key)
+        if view is not None:
+            return f"{view.key.namespace}/{view.key.name}"
+        return self._gone_names.get(key, key)
 
     def set_filter(self, text: str) -> str:
         """Filter; returns an error in words and keeps the last good one."""
@@ -317,8 +360,32 @@ class JobsModel:
     def set_sort(self, column_id: str, reverse: bool) -> None:
         """Sort by a column; an empty id is by urgency."""
         if column_id in _SORTS and (column_id, reverse) != self._sort:
+            same_column = column_id == self._sort[0]
             self._sort = (column_id, reverse)
-            self._rebuild()
+            if same_column:  # the same order, read from its other end
+                self.version += 1
+            else:
+                self._rebuild()
+
+
+def _widths(view: JobView) -> dict[str, int]:
+    """Cells of what a row has in each column; of figures only whether there are any."""
+    return {
+        "state": 2 + len(view.state.value),
+        "context": len(view.key.context),
+        "namespace": len(view.key.namespace),
+        "name": len(view.key.name),
+        "done": len(view.done_text()),
+        "since": 5,
+        "owner": len(view.owner),
+        "queue": len(view.queue),
+        "accelerators": 4 if view.accelerators else 0,
+        "memory": 15 if view.used is not None else 6 if view.memory else 0,
+        "cpu": 9 if view.used is not None else 5 if view.cpu else 0,
+        "commit": min(8, len(view.commit)),
+        "run": min(8, len(view.run_id)),
+        "why": len(view.why),
+    }
 
 
 def _of(used: float | None, requested: float, form: Callable[[float], str]) -> str:

@@ -22,7 +22,7 @@ from textual.strip import Strip
 from textual.widget import Widget
 
 from mcp_tui.tui.cells import Slot, fit, lay_out
-from mcp_tui.tui.model import PaneModel, RowView
+from mcp_tui.tui.model import Column, Fitting, PaneModel, RowView
 from mcp_tui.tui.widgets.surface import compose_line, palette_of, signs_of
 
 _CACHE = 512
@@ -79,6 +79,7 @@ class VTable(Widget):
         self._top_key: str | None = None
         self._settled = False
         self._slots: list[Slot] = []
+        self._columns: tuple[Column, ...] = model.columns
         self._painted: list[_Painted] = []
         self._heading: tuple[object, ...] = ()
         self._strips: OrderedDict[object, Strip] = OrderedDict()
@@ -99,7 +100,7 @@ class VTable(Widget):
     @property
     def shown_columns(self) -> tuple[str, ...]:
         """Ids of the columns that fit."""
-        return tuple(self.model.columns[slot.column].id for slot in self._slots)
+        return tuple(self._columns[slot.column].id for slot in self._slots)
 
     @property
     def hidden_marks(self) -> int:
@@ -186,8 +187,12 @@ class VTable(Widget):
         if not width:
             return
         palette, signs = palette_of(self.app), signs_of(self.app)
-        self._slots = lay_out(self.model.columns, width)
-        ids = tuple(column.id for column in self.model.columns)
+        # Rows that are painted have a cell for each of these, whatever the model shows by then.
+        self._columns = self.model.columns
+        self._slots = lay_out(self._columns, width)
+        if isinstance(self.model, Fitting):
+            self.model.laid_out({self._columns[s.column].id: s.width for s in self._slots})
+        ids = tuple(column.id for column in self._columns)
         heading = ((tuple(self._slots), ids), self.model.sort)
         dress = (palette.name, signs.failed, width, self.size.height)
         lines = self._look()
@@ -221,7 +226,7 @@ class VTable(Widget):
         if old.marked != new.marked:
             first, last = 0, 1
         for slot in self._slots:
-            state = self.model.columns[slot.column].kind == "state"
+            state = self._columns[slot.column].kind == "state"
             if old.row.cells[slot.column] != new.row.cells[slot.column] or (
                 state and old.row.state != new.row.state
             ):
@@ -260,10 +265,13 @@ class VTable(Widget):
         parts: list[tuple[str, str]] = []
         x = 0
         for slot in self._slots:
-            column = self.model.columns[slot.column]
+            column = self._columns[slot.column]
             title = column.title
+            if column.short and len(title) > slot.width:
+                title = column.short
             if column.id == sort:
-                title += " ^" if reverse else " v"
+                sign = " ^" if reverse else " v"
+                title = title[: max(1, slot.width - len(sign))] + sign
             parts.append((" " * (slot.x - x) + fit(title, slot.width, align=column.align), ""))
             x = slot.x + slot.width
         return compose_line(parts, width, palette, base)
@@ -278,7 +286,7 @@ class VTable(Widget):
         segments = [Segment("*" if line.marked else " ", plain)]
         x = 1
         for slot in self._slots:
-            column = self.model.columns[slot.column]
+            column = self._columns[slot.column]
             cell = row.cells[slot.column]
             text, tone = cell.text, str(cell.tone)
             if column.kind == "state":
