@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, ClassVar
 
+from rich.text import Text
 from textual import events
 from textual.app import App
 from textual.binding import Binding, BindingType
@@ -21,7 +22,7 @@ from textual.worker import Worker, WorkerState
 from mcp_tui.domain.plan import Plan, Verb
 from mcp_tui.domain.text import one_line
 from mcp_tui.errors import McpTuiError
-from mcp_tui.tui import commands, history
+from mcp_tui.tui import commands, defects, history
 from mcp_tui.tui.inside import Inside
 from mcp_tui.tui.keymap import KeyMap
 from mcp_tui.tui.model import ConsoleBackend, ConsoleOptions, ConsoleState, PaneModel, Tone
@@ -198,10 +199,13 @@ class Console(App[int], inherit_bindings=False):
     def _apply_change(self) -> None:
         self._dirty = False
         self.state = self.backend.state()
-        if self.is_running and self.screen_stack:
-            front: Screen[object] = self.screen
-            if isinstance(front, FrameScreen):
-                front.sync()
+        if not self.is_running:
+            return
+        # What lives on behind a dialog is synced too: its clock, health and rows are still seen.
+        for screen in reversed(self.screen_stack):
+            if isinstance(screen, FrameScreen):
+                screen.sync()
+                return
 
     def say(self, text: str, tone: Tone = "") -> None:
         """A message on the keys line of the screen in front."""
@@ -218,6 +222,17 @@ class Console(App[int], inherit_bindings=False):
             self._stand_in.fail(text)
         self._apply_change()
         self.say(text, "error")
+
+    def _fatal_error(self) -> None:
+        """Leave with one line where Textual would print a traceback with all its locals.
+
+        The traceback goes to a file for who mends it, where there is a place for one.
+        """
+        error = self._exception
+        text = f"{type(error).__name__}: {one_line(str(error))}"
+        kept = defects.keep(error, self.options.state_dir) if error is not None else ""
+        told = f"; details in {kept}" if kept else ""
+        self.panic(Text(f"mcp-tui: the console failed and had to end: {text}{told}"))
 
     def on_worker_state_changed(self, event: Worker.StateChanged) -> None:
         """A worker of the app's own failed."""

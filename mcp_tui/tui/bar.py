@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from rich.cells import cell_len
@@ -11,6 +13,9 @@ from mcp_tui.domain.text import clean_line
 from mcp_tui.tui.cells import fit
 from mcp_tui.tui.model import PANES, Cell, ConsoleState, PaneModel, SourceState
 from mcp_tui.tui.theme import TIER_WORDS
+
+_CALL = re.compile(r"^[A-Z]+ /\S* at \S+: ")
+"""Which call went wrong: said by doctor; on one line of the frame the reason matters more."""
 
 
 def age(seconds: float) -> str:
@@ -49,6 +54,23 @@ def source_text(source: SourceState) -> tuple[str, bool]:
     return f"! {name} {word}{told}", False
 
 
+def grouped(state: ConsoleState) -> list[tuple[str, bool]]:
+    """Sources in words; those of one kind that are healthy in all contexts stand together."""
+    kinds: dict[str, list[SourceState]] = {}
+    for source in state.sources:
+        kinds.setdefault(source.name.rpartition(":")[2], []).append(source)
+    told: list[tuple[str, bool]] = []
+    for kind, sources in kinds.items():
+        well = [s for s in sources if source_text(s)[1] and s.age is not None]
+        # One that never spoke must not hide behind those that do.
+        told += [source_text(source) for source in sources if source not in well]
+        if well:
+            # The oldest speaks for all of them.
+            oldest = max(well, key=lambda source: source.age or 0.0)
+            told.append(source_text(replace(oldest, name=kind)))
+    return told
+
+
 def bar_cells(state: ConsoleState, width: int) -> tuple[Cell, ...]:
     """Line 1: tier, context, user, mode, clock, then each source; trouble is never cut first."""
     clock = datetime.fromtimestamp(state.now, UTC).strftime("%H:%MZ")
@@ -68,6 +90,9 @@ def bar_cells(state: ConsoleState, width: int) -> tuple[Cell, ...]:
     room = width - cell_len(head)
     bad = [text for text, healthy in sources if not healthy]
     good = [text for text, healthy in sources if healthy]
+    if sum(cell_len(text) + 2 for text in bad + good) > room:
+        sources = grouped(state)
+        good = [text for text, healthy in sources if healthy]
     while good and sum(cell_len(text) + 2 for text in bad + good) > room:
         good.pop()
     keep = set(bad) | set(good)
@@ -79,7 +104,7 @@ def trouble(state: ConsoleState) -> str:
     """The first unhealthy source in the server's own words, and when it is tried again."""
     for source in state.sources:
         if not source_text(source)[1] and (source.message or source.retry_in is not None):
-            words = clean_line(source.message)
+            words = _CALL.sub("", clean_line(source.message))
             again = (
                 f"again in {max(0, round(source.retry_in))} s"
                 if source.retry_in is not None

@@ -14,7 +14,7 @@ from mcp_tui.actions.submit import Code, plan_submit
 from mcp_tui.domain.plan import Outcome, Plan, Verb
 from mcp_tui.domain.text import clean_line
 from mcp_tui.domain.trainconfig import EXAMPLE, parse_train_config
-from mcp_tui.errors import GoneError, UsageError
+from mcp_tui.errors import GoneError, UnreachableError, UsageError
 from mcp_tui.sources import git
 
 if TYPE_CHECKING:
@@ -62,17 +62,22 @@ class LiveActions:
                 raise UsageError(f"{verb.value} is not an action on a job")
         return await live.engine.check(plan)
 
-    async def plan_submit(self, text: str) -> Plan:
-        """Plan a submission of a train config."""
+    async def plan_submit(self, text: str, *, with_run: bool = True) -> Plan:
+        """Plan a submission of a train config, exactly as the command line does."""
         live = self._backend.only()
         live.engine.mlflow_client = live.connection.mlflow
         config = parse_train_config(text, filename="train-config.yaml")
-        namespace = config.namespace or live.feed.namespace or live.connection.info.namespace
+        settings, info = live.settings, live.connection.info
+        namespace = config.namespace or live.feed.namespace or settings.namespace or info.namespace
         namespace = namespace or "default"
         tracking = None
-        if live.connection.mlflow is not None:
-            uri = live.connection.mlflow_uri_for_pods
-            tracking = await live.engine.tracking(config.experiment or "Default", uri)
+        if with_run:
+            uri = settings.mlflow_in_cluster or live.connection.mlflow_uri_for_pods
+            try:
+                tracking = await live.engine.tracking(config.experiment or "Default", uri)
+            except UnreachableError as error:
+                hint = "ctrl-r and ctrl-o go on without a run"
+                raise UnreachableError(error.what, where=error.where, hint=hint) from None
         resolved = await git.resolve(config.code.url, config.code.ref)
         plan = plan_submit(
             live.engine.scope,
@@ -87,7 +92,7 @@ class LiveActions:
             user=await live.engine.user(),
             now=time.time(),
             tracking=tracking,
-            git_image=live.settings.git_image,
+            git_image=settings.git_image,
         )
         return await live.engine.check(plan)
 

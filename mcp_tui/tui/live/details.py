@@ -25,6 +25,16 @@ if TYPE_CHECKING:
     from mcp_tui.tui.live.backend import Live
 
 _PREVIEW_LOG = 8
+# A burst is shown from its newest lines; what waits must not grow without bound.
+_WAITING_LINES = 20_000
+_ADDED_LABELS = frozenset(
+    {
+        "controller-uid",
+        "job-name",
+        "batch.kubernetes.io/controller-uid",
+        "batch.kubernetes.io/job-name",
+    }
+)
 _BAD = frozenset(
     {"Error", "OOMKilled", "Failed", "CrashLoopBackOff", "ImagePullBackOff", "ErrImagePull"}
 )
@@ -36,6 +46,8 @@ def _fact(name: str, text: str, tone: Tone = "") -> Line:
 
 class LiveDetails(LiveTerminals):
     """Implements :class:`mcp_tui.tui.model.DetailProvider`, and what goes into containers."""
+
+    _log_end: tuple[object, list[Line]] | None = None
 
     def _find(self, key: str) -> tuple[Live, JobView]:
         live, _ = self._backend.live_of(key)
@@ -69,7 +81,7 @@ class LiveDetails(LiveTerminals):
             ("owner", view.owner),
             ("queue", self._queue(live, view)),
             ("parent", view.parent),
-            ("labels", "  ".join(f"{k}={v}" for k, v in sorted(view.labels.items()))),
+            ("labels", _labels(view.labels)),
             ("uid", view.key.uid),
         ]
         lines += [_fact(name, clean_line(text)) for name, text in facts if text]
@@ -86,7 +98,7 @@ class LiveDetails(LiveTerminals):
         lines: list[Line] = [
             (
                 Cell(f"{view.key.name}  ", "strong"),
-                Cell(f"{view.state.value} {ago(view.since, now)}", tone),
+                Cell(_for_how_long(view, now), tone),
             )
         ]
         if view.why:
@@ -134,13 +146,22 @@ class LiveDetails(LiveTerminals):
             newest = "  ".join(m.text() for m in run.metrics[:3])
             lines.append(_fact("run", f"{run.run_id[:8]} {run.status.lower()}  {newest}"))
         if view.active or view.failed:
-            lines += await self._last_lines(live, view)
+            lines += await self._end_of_log(live, view)
         keys = {
             JobState.FAILED: "t retry   l logs   Enter detail",
             JobState.DONE: "o run   l logs   a delete",
             JobState.SUSPENDED: "z resume   x cancel",
         }.get(view.state, "l logs   x cancel   z suspend")
         lines += [(), (Cell(keys, "key"),)]
+        return lines
+
+    async def _end_of_log(self, live: Live, view: JobView) -> list[Line]:
+        """The last log lines; of a job that is over they are fetched once."""
+        key = (view.key.uid, view.state.value, view.failed)
+        if self._log_end is not None and self._log_end[0] == key:
+            return self._log_end[1]
+        lines = await self._last_lines(live, view)
+        self._log_end = (key, lines) if view.state.over else None
         return lines
 
     async def _last_lines(self, live: Live, view: JobView) -> list[Line]:
@@ -165,7 +186,9 @@ class LiveDetails(LiveTerminals):
         if job is None:
             raise GoneError(f"{view.key.name} is gone")
         pods = await self._pods_of(live, view)
-        live.store.set_pods(view.key.uid, pods)
+        if pods or not view.state.over:
+            # Pods that are gone say nothing of why the job ended: what was seen of them stays.
+            live.store.set_pods(view.key.uid, pods)
         lines: list[PodLine] = []
         _walk(tree_of(job, live.store.children(view.key.uid), pods), 0, "", lines)
         return lines
@@ -280,6 +303,7 @@ class LiveDetails(LiveTerminals):
                 follow=not options.previous,
                 previous=options.previous > 0,
                 tail=options.tail,
+                keep=_WAITING_LINES,
             ),
         )
         if view.state.over:
@@ -292,6 +316,20 @@ class LiveDetails(LiveTerminals):
             if current is None or current.state.over:
                 reader.done.set()
             yield [LogLine(text=r.text, at=r.at, source=r.pod if several else "") for r in batch]
+
+
+def _for_how_long(view: JobView, now: float) -> str:
+    """``failed 14m ago``, or ``running for 3h``."""
+    since = ago(view.since, now)
+    return (
+        f"{view.state.value} {since} ago" if view.state.over else f"{view.state.value} for {since}"
+    )
+
+
+def _labels(labels: Mapping[str, str]) -> str:
+    """Labels as people set them: what the job controller adds says nothing."""
+    own = ((k, v) for k, v in sorted(labels.items()) if k not in _ADDED_LABELS)
+    return "  ".join(f"{k}={v}" for k, v in own)
 
 
 def _plain(line: Line) -> str:

@@ -37,4 +37,5 @@ def options_for(
         profile={"ssh": "ssh", "local": "normal"}.get(config.profile, ""),
         keys=config.keys,
         history_file=str(config.state_dir / "history"),
+        state_dir=str(config.state_dir),
     )

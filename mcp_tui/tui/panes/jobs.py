@@ -29,6 +29,13 @@ REST = 0.25
 """Seconds the cursor rests before its object's preview is fetched."""
 
 
+PREVIEW_OLD = 10.0
+"""Seconds after which a preview is fetched again."""
+
+PREVIEW_REST = 2.0
+"""Seconds between two fetches of a preview whose row keeps changing."""
+
+
 class Preview(LogView):
     """What is known of the object under the cursor; never has the focus."""
 
@@ -209,6 +216,9 @@ class JobsScreen(PaneScreen, inherit_bindings=False):
         super().__init__(model)
         self.preview = Preview(id="preview")
         self._preview_key: str | None = None
+        self._previewed_key: str | None = None
+        self._previewed_at = 0.0
+        self._previewed: object = None
         self._rest: Timer | None = None
         self._visible: tuple[str, ...] = ()
 
@@ -220,6 +230,7 @@ class JobsScreen(PaneScreen, inherit_bindings=False):
         """Take the model as it is now, and tell which rows are looked at."""
         super().sync()
         self._tell_visible()
+        self._refresh_preview()
 
     def _tell_visible(self) -> None:
         visible = self.table.visible_keys
@@ -236,6 +247,25 @@ class JobsScreen(PaneScreen, inherit_bindings=False):
             self.preview.display = wide
             self._preview_key = None
             self._rested()
+
+    def _refresh_preview(self) -> None:
+        """Fetch the preview again when its row changed, or is old."""
+        key, at = self._preview_key, self._previewed_at
+        if key is None or key != self.table.cursor_key or not self.preview.display:
+            return
+        aged = self.console.state.now - at
+        if aged >= PREVIEW_OLD or (aged >= PREVIEW_REST and self._row_of(key) != self._previewed):
+            self._preview_key = None
+            self._rested()
+
+    def _row_of(self, key: str) -> object:
+        """What the row says, but for its ages."""
+        at = self.model.index_of(key)
+        if at is None:
+            return None
+        row = self.model.row(at)
+        ages = {n for n, column in enumerate(self.model.columns) if column.id == "since"}
+        return (row.state, tuple(c for n, c in enumerate(row.cells) if n not in ages))
 
     def on_vtable_cursor_moved(self, message: VTable.CursorMoved) -> None:
         """Fetch the preview after a short rest, so that the cursor never waits for it."""
@@ -256,6 +286,8 @@ class JobsScreen(PaneScreen, inherit_bindings=False):
         if not self.preview.display or key == self._preview_key:
             return
         self._preview_key = key
+        self._previewed_at = self.console.state.now
+        self._previewed = self._row_of(key) if key is not None else None
         if key is None:
             self.preview.set_lines(())
         else:
@@ -273,7 +305,8 @@ class JobsScreen(PaneScreen, inherit_bindings=False):
         except TimeoutError:
             lines = ((Cell("no answer in 15 s", "error"),),)
         if key == self.table.cursor_key:
-            self.preview.set_lines(lines)
+            self.preview.set_lines(lines, keep=key == self._previewed_key)
+            self._previewed_key = key
 
     # -- looking ----------------------------------------------------------------------------
 

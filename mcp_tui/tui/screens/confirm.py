@@ -6,6 +6,7 @@ import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, ClassVar, Literal, cast
 
+from rich.cells import cell_len
 from textual import events
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
@@ -17,6 +18,7 @@ from mcp_tui.domain.plan import (
     OutcomeStatus,
     Plan,
 )
+from mcp_tui.domain.text import one_line
 from mcp_tui.errors import McpTuiError
 from mcp_tui.tui.model import Cell, Line, Tone
 from mcp_tui.tui.theme import TIER_WORDS
@@ -131,14 +133,15 @@ class ConfirmScreen(ModalScreen[None], inherit_bindings=False):
         if self.plan.blocked:
             return [(Cell("blocked: a check above failed; nothing will be sent", "failed"),)]
         if self.plan.confirmation is Confirmation.TYPED:
-            ask: Line = (
-                Cell("type    ", "dim"),
-                Cell(self.plan.typed_word, "strong"),
-                Cell("  to go on: "),
-                Cell(self.typed, "accent"),
-                Cell("_", "strong"),
-            )
-            return [ask, (Cell(self.note, "error"),)] if self.note else [ask]
+            word = self.plan.typed_word
+            asked: Line = (Cell("type    ", "dim"), Cell(word, "strong"), Cell("  to go on: "))
+            typed: Line = (Cell(self.typed, "accent"), Cell("_", "strong"))
+            # A long word has a line of its own to be typed on, so that what is typed is seen.
+            if 2 * cell_len(word) + 28 > self.app.size.width:
+                lines = [asked, (Cell(" " * 8), *typed)]
+            else:
+                lines = [(*asked, *typed)]
+            return [*lines, (Cell(self.note, "error"),)] if self.note else lines
         leave, apply = ("  Leave  ", "[ Apply ]") if self.agree else ("[ Leave ]", "  Apply  ")
         return [
             (
@@ -264,6 +267,14 @@ class ConfirmScreen(ModalScreen[None], inherit_bindings=False):
             self.outcomes = await self.console.backend.actions.apply(self.plan, self._told)
         except McpTuiError as error:
             self.error = error.line()
+        except Exception as error:
+            # Said here too: the dialog must not wait for ever for an answer that cannot come.
+            self.error = f"defect: {type(error).__name__}: {one_line(str(error))}"
+            self._ended()
+            raise
+        self._ended()
+
+    def _ended(self) -> None:
         self.state = "done"
         if self.is_current:
             self.update()

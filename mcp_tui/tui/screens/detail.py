@@ -12,6 +12,7 @@ from textual.widget import Widget
 
 from mcp_tui.domain.plan import Verb
 from mcp_tui.errors import McpTuiError
+from mcp_tui.tui.cells import tailored
 from mcp_tui.tui.model import (
     Cell,
     Column,
@@ -24,7 +25,7 @@ from mcp_tui.tui.model import (
 )
 from mcp_tui.tui.screens.frame import bindings_for
 from mcp_tui.tui.screens.viewer import ViewKeys
-from mcp_tui.tui.widgets.logview import LogView
+from mcp_tui.tui.widgets.logview import LogView, lines_of
 from mcp_tui.tui.widgets.surface import LineWidget
 from mcp_tui.tui.widgets.vtable import VTable
 
@@ -35,8 +36,11 @@ DEADLINE = 20.0
 SLOW = 0.3
 """Seconds from which it is said what is waited for."""
 
+FRESH = {"Overview": 5.0, "Pods": 5.0, "Events": 10.0, "Run": 10.0}
+"""Seconds after which a tab in front is fetched again; sooner when the row changed."""
+
 _POD_COLUMNS = (
-    Column("state", "STATE", 11, 11, kind="state", sortable=False),
+    Column("state", "STATE", 11, 24, kind="state", sortable=False),
     Column("name", "POD / CONTAINER", 24, 64, kind="name", sortable=False),
     Column("why", "WHY", 10, 0, priority=1, sortable=False),
 )
@@ -45,12 +49,12 @@ _POD_COLUMNS = (
 class PodsModel:
     """The tree of pods as rows of the one table."""
 
-    columns: tuple[Column, ...] = _POD_COLUMNS
     filter = ""
     faults = False
     sort = ("", False)
 
     def __init__(self) -> None:
+        self.columns: tuple[Column, ...] = _POD_COLUMNS
         self.lines: tuple[PodLine, ...] = ()
         self.version = 0
         self.phase: Phase = "loading"
@@ -61,6 +65,9 @@ class PodsModel:
     def put(self, lines: Sequence[PodLine]) -> None:
         """Show this tree."""
         self.lines = tuple(lines)
+        widest = max((2 * line.depth + len(line.text) for line in self.lines), default=0)
+        states = 2 + max((len(line.state) for line in self.lines), default=0)
+        self.columns = tailored(_POD_COLUMNS, {"name": widest, "state": states})
         self._at = {self._key(line): n for n, line in enumerate(self.lines)}
         self.phase, self.note = "ready", ("no pods: gone with their job, or not yet made",)
         self.version += 1
@@ -136,6 +143,9 @@ class DetailScreen(ViewKeys, inherit_bindings=False):
         self.pods = VTable(self.pods_model, id="part-Pods")
         self.log_options = LogOptions()
         self._asked: set[str] = set()
+        self._filled: dict[str, tuple[float, object]] = {}
+        self._stale: dict[str, str] = {}
+        self._fetching: set[str] = set()
 
     @property
     def kind(self) -> str:
@@ -168,7 +178,7 @@ class DetailScreen(ViewKeys, inherit_bindings=False):
         """Position in the text."""
         if self.view is not None:
             return self.view.status
-        return (Cell(f"{self.pods_model.count} lines", "dim"),)
+        return (Cell(lines_of(self.pods_model.count), "dim"),)
 
     def notes(self) -> Sequence[Cell]:
         """The state in the list, or that the object is gone."""
@@ -181,6 +191,8 @@ class DetailScreen(ViewKeys, inherit_bindings=False):
             notes = [Cell("  gone from the cluster", "attention")]
         else:
             notes = []
+        if self.tab in self._stale:
+            notes.append(Cell(f"  not refreshed: {self._stale[self.tab]}", "attention"))
         if self.tab == "Logs" and self.log_options.previous:
             notes.append(Cell(f"  attempt {-self.log_options.previous}", "attention"))
         if self.tab == "Logs" and self.log_options.pod:
@@ -191,6 +203,33 @@ class DetailScreen(ViewKeys, inherit_bindings=False):
         """Show the first tab."""
         self.texts["Logs"].follows = True
         self.show(self.tab)
+
+    def _row_now(self) -> RowView | None:
+        at = self.model.index_of(self.key)
+        return self.model.row(at) if at is not None else None
+
+    def _told(self) -> object:
+        """What the list says of the object, but for its ages."""
+        row = self._row_now()
+        if row is None:
+            return self.model.exists(self.key)
+        ages = {n for n, column in enumerate(self.model.columns) if column.id == "since"}
+        return (row.state, tuple(c for n, c in enumerate(row.cells) if n not in ages))
+
+    def _over(self) -> bool:
+        row = self._row_now()
+        return row is not None and row.state in {"failed", "done"}
+
+    def sync(self) -> None:
+        """Keep the tab in front fresh; what was fetched stays while the object is gone."""
+        super().sync()
+        if self.tab not in self._filled or self.tab in self._fetching:
+            return
+        at, told = self._filled[self.tab]
+        due = self.console.state.now - at >= FRESH.get(self.tab, float("inf"))
+        changed = self.tab in FRESH and told != self._told()
+        if (due or changed) and self.model.exists(self.key):
+            self.fetch(self.tab)
 
     def show(self, tab: str) -> None:
         """Bring a tab to the front and fetch it if it was not."""
@@ -226,16 +265,31 @@ class DetailScreen(ViewKeys, inherit_bindings=False):
 
     async def _fetch(self, tab: str) -> None:
         waiting = self.set_timer(SLOW, lambda: self._say_in(tab, f"asking for {tab.lower()}"))
+        if tab in self._filled:
+            # What is shown stays until there is something newer.
+            waiting.stop()
+        self._fetching.add(tab)
+        fault = ""
+        told = self._told()
         try:
             async with asyncio.timeout(DEADLINE):
                 await self._fill(tab)
         except McpTuiError as error:
-            waiting.stop()
-            self._say_in(tab, error.line(), error=True)
+            fault = error.line()
         except TimeoutError:
-            self._say_in(tab, f"no answer in {DEADLINE:.0f} s; r asks again", error=True)
+            fault = f"no answer in {DEADLINE:.0f} s; r asks again"
         finally:
             waiting.stop()
+            self._fetching.discard(tab)
+        if fault and tab not in self._filled:
+            self._say_in(tab, fault, error=True)
+            return
+        self._filled[tab] = (self.console.state.now, told)
+        if fault:
+            self._stale[tab] = fault
+        else:
+            self._stale.pop(tab, None)
+        self.update_frame()
 
     async def _fill(self, tab: str) -> None:
         details = self.console.backend.details
@@ -243,14 +297,16 @@ class DetailScreen(ViewKeys, inherit_bindings=False):
             self.pods_model.put(await details.pods(self.key))
             self.pods.sync()
             return
+        lines: Sequence[Line]
         if tab in {"YAML", "Describe"}:
             ask = details.yaml if tab == "YAML" else details.describe
-            self.texts[tab].set_text(await ask(self.key))
+            lines = [(Cell(line),) for line in (await ask(self.key)).split("\n")]
+            self.texts[tab].set_lines(lines, keep=tab in self._filled)
             return
         fetches = {"Overview": details.overview, "Events": details.events, "Run": details.run}
-        lines: Sequence[Line] = await fetches[tab](self.key)
         nothing: Sequence[Line] = ((Cell(f"no {tab.lower()}", "dim"),),)
-        self.texts[tab].set_lines(lines or nothing)
+        found = await fetches[tab](self.key) or nothing
+        self.texts[tab].set_lines(found, keep=tab in self._filled)
 
     async def _stream(self) -> None:
         view = self.texts["Logs"]
@@ -267,7 +323,8 @@ class DetailScreen(ViewKeys, inherit_bindings=False):
                 # A burst must not keep the keys waiting.
                 await asyncio.sleep(0)
             if first:
-                self._say_in("Logs", "no log lines")
+                gone = not self.model.exists(self.key) or self._over()
+                self._say_in("Logs", "no log lines" + (": the pods are gone" if gone else " yet"))
         except McpTuiError as error:
             view.append([(Cell(error.line(), "error"),)])
         finally:

@@ -16,6 +16,7 @@ from textual.worker import Worker, WorkerState
 from mcp_tui.tui import bar
 from mcp_tui.tui.keymap import KEYS, SCOPES, normalise
 from mcp_tui.tui.model import Cell, Tone
+from mcp_tui.tui.widgets.logview import wrap_cells
 from mcp_tui.tui.widgets.prompt import Ask, Completer, Prompt
 from mcp_tui.tui.widgets.surface import LineWidget
 
@@ -39,6 +40,10 @@ def bindings_for(*screens: str) -> list[BindingType]:
 
 MESSAGE = 10.0
 """Seconds a message stays when no key takes it away."""
+
+
+MESSAGE_ROWS = 4
+"""Lines that a message may take."""
 
 
 class FrameScreen(Screen[None], inherit_bindings=False):
@@ -114,7 +119,9 @@ class FrameScreen(Screen[None], inherit_bindings=False):
     def _update_keys(self) -> None:
         width = self.console.size.width
         if self._message is not None:
-            self.line_keys.set_cells((Cell(" "), self._message))
+            # A message is read whole: the lines above give way while it stands.
+            rows = wrap_cells((self._message,), max(1, width - 2), words=True)[:MESSAGE_ROWS]
+            self.line_keys.set_rows([(Cell(" "), *row) for row in rows])
             return
         pending = self.console.pending_line()
         if pending:

@@ -51,12 +51,14 @@ class SubmitScreen(FrameScreen, inherit_bindings=False):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "back", show=False, priority=True),
         Binding("ctrl+o", "check", show=False, priority=True),
+        Binding("ctrl+r", "run", show=False, priority=True),
     ]
 
     def __init__(self) -> None:
         super().__init__()
         self.editor = Editor("", id="editor", show_line_numbers=True, soft_wrap=False)
         self.fault = ""
+        self.with_run = True
         self._example = ""
 
     def body(self) -> Iterable[Widget]:
@@ -70,6 +72,10 @@ class SubmitScreen(FrameScreen, inherit_bindings=False):
     def crumbs(self) -> Sequence[str]:
         """Where one is."""
         return ("Jobs", "submit")
+
+    def notes(self) -> Sequence[Cell]:
+        """That no run is made, where that was chosen."""
+        return () if self.with_run else (Cell("  without an MLflow run", "attention"),)
 
     def counts(self) -> Sequence[Cell]:
         """The fault, with its line."""
@@ -89,8 +95,10 @@ class SubmitScreen(FrameScreen, inherit_bindings=False):
                 Cell(" "),
                 Cell("ctrl-o", "key"),
                 Cell(" check and show the plan   "),
+                Cell("ctrl-r", "key"),
+                Cell(" without a run   " if self.with_run else " with a run   "),
                 Cell("Esc", "key"),
-                Cell(" back, the text is kept"),
+                Cell(" back, text kept"),
             )
         )
 
@@ -101,6 +109,14 @@ class SubmitScreen(FrameScreen, inherit_bindings=False):
             return
         self.console.draft = self.editor.text
         self.app.pop_screen()
+
+    def action_run(self) -> None:
+        """Go on without an MLflow run, or with one again."""
+        self.with_run = not self.with_run
+        self.say(
+            "an MLflow run is made" if self.with_run else "no MLflow run is made; ctrl-o plans it"
+        )
+        self.update_frame()
 
     def action_check(self) -> None:
         """Plan it."""
@@ -113,7 +129,7 @@ class SubmitScreen(FrameScreen, inherit_bindings=False):
     async def _plan(self, text: str) -> None:
         try:
             async with asyncio.timeout(60):
-                plan = await self.console.backend.actions.plan_submit(text)
+                plan = await self.console.backend.actions.plan_submit(text, with_run=self.with_run)
         except McpTuiError as error:
             self._show_fault(error)
             return

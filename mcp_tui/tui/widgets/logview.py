@@ -33,6 +33,11 @@ ERRORS = re.compile(
 """The built-in pattern that ``n`` and ``N`` look for when nothing was searched."""
 
 
+def lines_of(count: int) -> str:
+    """``1 line``, ``1,204 lines``."""
+    return f"{count:,} line{'' if count == 1 else 's'}"
+
+
 def plain(item: Line | LogLine) -> str:
     """A line's text, tabs expanded, safe to show."""
     text = item.text if isinstance(item, LogLine) else "".join(cell.text for cell in item)
@@ -60,6 +65,9 @@ def wrap_cells(cells: Sequence[Cell], width: int, *, words: bool = False) -> lis
             rows[-1].append(Cell(part, cell.tone))
             left -= cell_len(part)
             text = text[len(part) :]
+            if words and text.startswith(" ") and len(text) > 1:
+                # The blank at which a row ends stands on neither of the two.
+                text, left = text[1:], 0
             if left <= 0 and text:
                 rows.append([])
                 left = width
@@ -136,14 +144,21 @@ class LogView(Widget):
             parts.append(Cell("  faults only", "attention"))
         if self.dropped:
             parts.append(Cell(f"  {self.dropped:,} older dropped", "attention"))
-        parts.append(Cell(f"  {self.count:,} lines", "dim"))
+        parts.append(Cell(f"  {lines_of(self.count)}", "dim"))
         return tuple(parts)
 
-    def set_lines(self, lines: Iterable[Line | LogLine]) -> None:
-        """Show other lines, from their beginning (or their end when following)."""
+    def set_lines(self, lines: Iterable[Line | LogLine], *, keep: bool = False) -> None:
+        """Show other lines, from their beginning (or their end when following).
+
+        Args:
+            keep: They are a newer form of those before: the place stays.
+        """
         self._lines = list(lines)
         self.dropped = self.unseen = 0
-        self._top = self._sub = 0
+        if not keep:
+            self._top = self._sub = 0
+        elif self._top >= len(self._lines):
+            self._top, self._sub = max(0, len(self._lines) - 1), 0
         self._changed()
 
     def set_text(self, text: str) -> None:

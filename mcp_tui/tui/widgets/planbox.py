@@ -50,6 +50,8 @@ def plan_lines(plan: Plan, signs: Signs, *, hidden: int = 0) -> list[Line]:
         if hidden:
             note = f"{hidden} of them hidden by the filter"
             lines += _labelled("", [(Cell(note, "attention"),)])
+    if plan.notes:
+        lines += _labelled("note", [(Cell(note),) for note in plan.notes])
     for write in plan.writes:
         summary = write.summary or f"{write.method} {write.path}"
         extra = " (goes on without it)" if write.optional else ""
@@ -112,7 +114,7 @@ class PlanBox(Widget):
         before = len(self._rows) + len(self.foot)
         if lines != self.lines:
             self.top = 0
-        self.lines, self.foot, self.keys = lines, foot, keys
+        self.lines, self.foot, self.keys = lines, self._folded(foot), keys
         self._wrap()
         self.refresh(layout=before != len(self._rows) + len(self.foot))
 
@@ -132,8 +134,14 @@ class PlanBox(Widget):
         self.top = max(0, min(self.top + rows, len(self._rows) - room))
         self.refresh()
 
+    def _folded(self, foot: list[Line]) -> list[Line]:
+        """The question or what came of it, read whole at any width."""
+        width = max(1, (self.size.width or self.app.size.width) - 4)
+        return [tuple(row) for line in foot for row in wrap_cells(line, width, words=True)]
+
     def set_foot(self, foot: list[Line]) -> None:
         """Change the question only: its rows alone are sent."""
+        foot = self._folded(foot)
         if len(foot) != len(self.foot):
             self.show(self.lines, foot, self.keys)
         elif foot != self.foot:

@@ -69,15 +69,27 @@ class LineWidget(Widget):
         super().__init__(id=id)
         self.role = role
         self._cells: tuple[Cell, ...] = ()
+        self._more: tuple[tuple[Cell, ...], ...] = ()
 
     @property
     def text(self) -> str:
         """The content as plain text."""
-        return "".join(cell.text for cell in self._cells)
+        return "".join(cell.text for row in (self._cells, *self._more) for cell in row)
+
+    def set_rows(self, rows: Sequence[Sequence[Cell]]) -> None:
+        """Show several lines for a while; the next :meth:`set_cells` makes it one again."""
+        first, *more = [tuple(row) for row in rows]
+        if (first, tuple(more)) != (self._cells, self._more):
+            self._cells, self._more = first, tuple(more)
+            self.styles.height = 1 + len(more)
+            self.refresh()
 
     def set_cells(self, cells: Sequence[Cell], *, role: str | None = None) -> None:
         """Show these pieces; repaints from the first cell that differs."""
         new = tuple(cells)
+        if self._more:
+            self._more = ()
+            self.styles.height = 1
         if role is not None and role != self.role:
             self.role = role
             self._cells = new
@@ -98,7 +110,8 @@ class LineWidget(Widget):
         """The line; blank below it."""
         palette = palette_of(self.app)
         base = palette[""] + palette[self.role]
-        return compose_line(self._cells if y == 0 else (), self.size.width, palette, base)
+        rows = (self._cells, *self._more)
+        return compose_line(rows[y] if y < len(rows) else (), self.size.width, palette, base)
 
 
 __all__ = [

@@ -1,0 +1,152 @@
+"""What is on screen stays true: behind a dialog, in the preview, in an open detail."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import pytest
+from rich.segment import Segments
+
+from mcp_tui.errors import UnreachableError
+from mcp_tui.tui.bar import bar_cells
+from mcp_tui.tui.model import Cell, Line, SourceState
+from mcp_tui.tui.screens.confirm import ConfirmScreen
+from mcp_tui.tui.screens.detail import DetailScreen
+from mcp_tui.tui.screens.submit import SubmitScreen
+from tests.tui.fake import NOW, FakeBackend, FakeDetails
+from tests.tui.harness import changed, console, screen_text, until
+
+
+async def test_clock_and_health_go_on_behind_a_dialog() -> None:
+    backend = FakeBackend()
+    async with console(backend) as (app, pilot):
+        await pilot.press("x")
+        await until(pilot, lambda: isinstance(app.screen, ConfirmScreen))
+        backend.current = replace(
+            backend.current, now=NOW + 120, sources=(SourceState("k8s", "down", 90.0, "refused"),)
+        )
+        await changed(app, backend, pilot)
+        assert app.pane is not None
+        assert "03:04Z  ! k8s DOWN 90s" in app.pane.line_bar.text
+        await until(pilot, lambda: "03:04Z" in screen_text(app))
+
+
+async def test_a_submission_can_go_on_without_a_run() -> None:
+    backend = FakeBackend()
+    async with console(backend) as (app, pilot):
+        await pilot.press("s")
+        await until(pilot, lambda: isinstance(app.screen, SubmitScreen))
+        screen = app.screen
+        assert isinstance(screen, SubmitScreen)
+        screen.editor.text = "no mlflow"
+        await pilot.press("ctrl+o")
+        await until(pilot, lambda: "ctrl-r goes on without a run" in screen_text(app))
+        await pilot.press("ctrl+r")
+        await until(pilot, lambda: "without an MLflow run" in screen_text(app))
+        assert screen.editor.text == "no mlflow"
+        await pilot.press("ctrl+o")
+        await until(pilot, lambda: isinstance(app.screen, ConfirmScreen))
+        assert backend.actions.with_run is False
+
+
+async def test_a_long_message_is_read_whole() -> None:
+    backend = FakeBackend()
+    async with console(backend) as (app, pilot):
+        app.say(f"refused: {'because ' * 20}; mcp-tui doctor says more", "error")
+        await until(pilot, lambda: "doctor says more" in screen_text(app))
+        await pilot.press("j")
+        await until(pilot, lambda: "? all keys" in screen_text(app))
+        assert "because" not in screen_text(app)
+
+
+class Moving(FakeDetails):
+    """Details whose words change, or fail."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.word = "first"
+        self.fault = ""
+
+    async def overview(self, key: str) -> Sequence[Line]:
+        if self.fault:
+            raise UnreachableError(self.fault)
+        return (*((Cell(f"line {n}"),) for n in range(60)), (Cell(f"at the end {self.word}"),))
+
+    async def preview(self, key: str) -> Sequence[Line]:
+        return ((Cell(f"preview {self.word}"),),)
+
+
+async def test_an_open_detail_follows_its_object_and_keeps_its_place() -> None:
+    backend = FakeBackend()
+    backend.details = details = Moving()
+    async with console(backend) as (app, pilot):
+        await pilot.press("enter")
+        await until(pilot, lambda: isinstance(app.screen, DetailScreen))
+        await until(pilot, lambda: "line 0" in screen_text(app))
+        await pilot.press("G")
+        await until(pilot, lambda: "at the end first" in screen_text(app))
+        details.word = "second"
+        backend.current = replace(backend.current, now=NOW + 6)
+        await changed(app, backend, pilot)
+        await until(pilot, lambda: "at the end second" in screen_text(app))
+        details.fault = "the server is away"
+        backend.current = replace(backend.current, now=NOW + 12)
+        await changed(app, backend, pilot)
+        await until(pilot, lambda: "not refreshed: the server is away" in screen_text(app))
+        assert "at the end second" in screen_text(app)
+
+
+async def test_the_preview_follows_its_object() -> None:
+    backend = FakeBackend()
+    backend.details = details = Moving()
+    async with console(backend, size=(160, 40)) as (app, pilot):
+        await until(pilot, lambda: "preview first" in screen_text(app))
+        details.word = "second"
+        backend.current = replace(backend.current, now=NOW + 11)
+        await changed(app, backend, pilot)
+        await until(pilot, lambda: "preview second" in screen_text(app))
+
+
+async def test_a_defect_in_the_console_ends_it_with_one_line(tmp_path: object) -> None:
+    said = ""
+    with pytest.raises(LookupError):
+        async with console(FakeBackend(), state_dir=str(tmp_path)) as (app, _):
+            try:
+                raise LookupError("no such [thing]")
+            except LookupError as error:
+                app._handle_exception(error)
+            for segments in app._exit_renderables:
+                assert isinstance(segments, Segments)
+                said += "".join(segment.text for segment in segments.segments)
+    assert "no such [thing]" in said and "Traceback" not in said and "locals" not in said
+    assert "details in" in said
+
+
+def test_healthy_sources_of_several_contexts_stand_together_where_room_is_short() -> None:
+    state = replace(
+        FakeBackend().state(),
+        contexts=("dev", "prod"),
+        sources=(
+            SourceState("dev:k8s", "live", 3.0),
+            SourceState("dev:mlflow", "live", 1.0),
+            SourceState("prod:k8s", "live", 7.0),
+            SourceState("prod:mlflow", "retrying", 50.0, "refused"),
+        ),
+    )
+    text = "".join(cell.text for cell in bar_cells(state, 80))
+    assert "k8s 7s" in text and "! prod:mlflow STALE 50s" in text and len(text) <= 80
+
+
+def test_a_context_that_never_spoke_does_not_hide_behind_those_that_do() -> None:
+    state = replace(
+        FakeBackend().state(),
+        contexts=("dev", "prod"),
+        sources=(
+            SourceState("dev:k8s", "live", 3.0),
+            SourceState("dev:prometheus", "live", 1.0),
+            SourceState("prod:k8s", "connecting"),
+            SourceState("prod:prometheus", "live", 1.0),
+        ),
+    )
+    assert "prod:k8s .." in "".join(cell.text for cell in bar_cells(state, 80))
