@@ -120,6 +120,12 @@ class Cause(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=Fa
                 break
         return text
 
+    def row(self) -> str:
+        """The line for a row that names the job already: the pod stands in it only where it tells
+        more than that, so that the message comes sooner."""
+        tells = self.place != self.pod or not self.job or not self.pod.startswith(f"{self.job}-")
+        return self._form(words=False, short=True, pod=tells, message_limit=80)
+
     @property
     def where(self) -> str:
         """The pod within the job: without the job's name and the controller's random end."""

@@ -773,3 +773,11 @@ def test_cases_cover_the_disruptions() -> None:
     written = {c["reason"] for case in CASES for c in case.status.get("conditions", ())}
     assert named <= written
     assert disrupted("a", "b")["type"] == "DisruptionTarget"
+
+
+def test_a_row_says_no_more_of_the_pod_than_its_name_adds() -> None:
+    alone = Cause(reason="CreateContainerConfigError", pod="a-x2v4z", job="a", message="no secret")
+    assert alone.row() == "CreateContainerConfigError: no secret"
+    indexed = Cause(reason="OOMKilled", pod="a-3-x2v4z", job="a", exit_code=137, limit="64Gi")
+    assert indexed.row() == "OOMKilled 3 (137, 64Gi)"
+    assert "a-x2v4z" in alone.line()
