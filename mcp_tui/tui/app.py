@@ -40,7 +40,8 @@ KEY_LOST = 0.5
 
 def utf8_locale() -> bool:
     """Whether the locale can show more than ASCII."""
-    return locale.getpreferredencoding(False).lower().replace("-", "") == "utf8"
+    # Not the preferred encoding: in the C locale Python prefers UTF-8, and the terminal does not.
+    return locale.getencoding().lower().replace("-", "") == "utf8"
 
 
 class KeyDone(Message):

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, MutableMapping
 from dataclasses import replace
 
+from mcp_tui.tui import anybytes
 from mcp_tui.tui.model import ConsoleBackend, ConsoleOptions
 
 SLOW_FPS = "12"
@@ -86,6 +87,8 @@ def run_console(build: Callable[[], ConsoleBackend], options: ConsoleOptions | N
     prepared = prepare(options or ConsoleOptions(), os.environ)
     from mcp_tui.tui.app import Console
 
+    if os.name == "posix":
+        anybytes.accept()
     app = Console(build, prepared)
     if os.isatty(0):
         end_with_terminal(0)

@@ -9,6 +9,7 @@ import pty
 import select
 import signal
 import struct
+import subprocess
 import sys
 import termios
 import time
@@ -188,3 +189,22 @@ def test_a_closed_terminal_ends_it_in_order(terminal: Terminal, stopped: Path) -
     os.close(terminal.fd)
     terminal.wait()
     assert stopped.exists()
+
+
+def test_input_that_is_no_text_ends_nothing(terminal: Terminal) -> None:
+    os.write(terminal.fd, b"\xff\xa5\x80\xc3(" * 200)
+    terminal.type("?")
+    terminal.until(lambda: "Everywhere" in terminal.text or "Moving" in terminal.text)
+    terminal.type("\x1b")
+    terminal.until(lambda: "ranker-train-0412" in terminal.text)
+    assert b"Traceback" not in terminal.raw
+
+
+@pytest.mark.parametrize(("locale", "told"), [("C", "False"), ("C.UTF-8", "True")])
+def test_the_signs_follow_the_locale_and_not_pythons_preference(locale: str, told: str) -> None:
+    code = "from mcp_tui.tui.app import utf8_locale; print(utf8_locale())"
+    env = {**os.environ, "LC_ALL": locale}
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=env, capture_output=True, text=True, timeout=60
+    )
+    assert done.stdout.strip() == told
