@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Iterable, Mapping
+from itertools import islice
 from typing import Final
 
 import msgspec
@@ -314,15 +315,21 @@ class JobStore:
         """Whether a flush has anything to do."""
         return bool(self._dirty or self._moved)
 
-    def flush(self, now: float) -> Change:
+    def flush(self, now: float, most: int | None = None) -> Change:
         """Make the rows that something was said of anew.
 
         Args:
             now: Epoch seconds.
+            most: Rows made at once, so that keys are not kept waiting; it stays :attr:`dirty`
+                while there are more. None makes all.
         """
         if not (self._dirty or self._moved):
             return NO_CHANGE
         dirty, self._dirty = self._dirty, set()
+        if most is not None and len(dirty) > most:
+            ordered = iter(dirty)
+            dirty = set(islice(ordered, most))
+            self._dirty = set(ordered)
         moved, self._moved = self._moved, {}
         upserts: dict[str, JobView] = {u: v for u, v in moved.items() if u in self.table}
         removes: set[str] = set()

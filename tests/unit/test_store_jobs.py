@@ -214,8 +214,8 @@ class World:
         self.now += seconds
         self.store.tick(self.now)
 
-    def flush(self) -> None:
-        self.store.flush(self.now)
+    def flush(self, most: int | None) -> None:
+        self.store.flush(self.now, most)
 
 
 UID = st.sampled_from(UIDS)
@@ -247,7 +247,7 @@ STEPS = st.lists(
             st.just("run"), st.sampled_from(("r1", "r2")), st.integers(0, 5), st.integers(0, 900)
         ),
         st.tuples(st.just("wait"), st.integers(1, 50_000)),
-        st.tuples(st.just("flush")),
+        st.tuples(st.just("flush"), st.sampled_from((None, 1, 2))),
     ),
     max_size=25,
 )
@@ -443,6 +443,16 @@ def test_only_what_was_told_of_is_made_anew(monkeypatch: Any) -> None:
         store.tick(T0 + second)
         assert not store.dirty
     assert store.table.version == 1
+
+
+def test_a_flush_of_many_rows_can_be_taken_in_parts() -> None:
+    store = JobStore("dev")
+    metas = ({"name": f"j{n}", "namespace": "ml", "uid": str(n)} for n in range(1_000))
+    store.apply(Delta(tuple(make(Job, {"metadata": meta}) for meta in metas)))
+    sizes = []
+    while store.dirty:
+        sizes.append(len(store.flush(T0, 300).added))
+    assert sizes == [300, 300, 300, 100]
 
 
 def test_a_wait_grows_long_and_a_failure_old_without_a_word(monkeypatch: Any) -> None:

@@ -93,3 +93,14 @@ def test_a_line_without_end_takes_no_more_than_its_piece() -> None:
     given_out = sum(len(reading.take(b"x" * 65_536)) for _ in range(100))
     assert given_out >= 5
     assert reading._size <= podlog._PIECE
+
+
+def test_what_has_no_line_end_is_given_when_it_is_known_to_be_whole() -> None:
+    cursor = Cursor()
+    reading = _Reading("p", "c", cursor)
+    stamp = "2026-11-23T03:00:00.000000001Z"
+    assert reading.take(f"{stamp} half".encode()) == []
+    assert cursor.last == ""
+    assert [record.text for record in reading.rest()] == ["half"]
+    assert (cursor.last, cursor.seen) == (stamp, 1)
+    assert reading.rest() == []

@@ -36,6 +36,9 @@ from mcp_tui.tui.model import (
 )
 
 _FRAME: Final = 0.1
+# Rows made anew before the event loop has its turn, and for how long.
+_ROWS_AT_ONCE: Final = 250
+_BETWEEN_FLUSHES: Final = 0.005
 _STALE_AFTER: Final = 100.0
 _PROMETHEUS_EVERY: Final = 10.0
 _TIERS: Final = (Tier.PROD, Tier.TEST, Tier.DEV)
@@ -368,9 +371,13 @@ class LiveBackend:
         now = time.time()
         for live in self.lives.values():
             if live.store.dirty:
-                change = live.store.flush(now)
+                change = live.store.flush(now, _ROWS_AT_ONCE)
                 self.jobs.take(live.name, change, live.store.table.get)
                 self._keep_causes(live, change.added | change.changed)
+        if any(live.store.dirty for live in self.lives.values()):
+            # Keys that came meanwhile have their turn first.
+            loop = asyncio.get_running_loop()
+            self._flush_at = loop.call_later(_BETWEEN_FLUSHES, self._flush)
         self._tell()
 
     def _keep_causes(self, live: Live, uids: frozenset[str]) -> None:

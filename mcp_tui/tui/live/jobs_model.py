@@ -12,7 +12,7 @@ from mcp_tui.domain.jobview import JobState, JobView
 from mcp_tui.domain.quantity import format_bytes, format_cpu
 from mcp_tui.domain.reltime import age
 from mcp_tui.errors import UsageError
-from mcp_tui.store.rows import row_of
+from mcp_tui.store.rows import Row, row_of
 from mcp_tui.store.select import Predicate, parse_filter
 from mcp_tui.store.table import Change
 from mcp_tui.tui.cells import tailored
@@ -73,6 +73,8 @@ class JobsModel:
         self._views: dict[str, JobView] = {}
         self._order: list[tuple[SortKey, str]] = []
         self._sort_keys: dict[str, SortKey] = {}
+        # Their texts, once a filter has looked at them.
+        self._rows: dict[str, Row] = {}
         # Of rows that are gone, so that they can still be named; the newest.
         self._gone_names: dict[str, str] = {}
         self._predicate: Predicate | None = None
@@ -96,6 +98,7 @@ class JobsModel:
         self._widest.clear()
         self._columns = self._chosen_columns()
         self._views.clear()
+        self._rows.clear()
         self._order.clear()
         self._sort_keys.clear()
         self._counts.clear()
@@ -177,6 +180,7 @@ class JobsModel:
         if before is not None and moving:
             self._unsort(key, before)
         self._sort_keys.pop(key, None)
+        self._rows.pop(key, None)
 
     def _unsort(self, key: str, sort_key: SortKey) -> None:
         at = bisect_left(self._order, (sort_key, key))
@@ -185,7 +189,7 @@ class JobsModel:
         self._sort_keys.pop(key, None)
 
     def _reorder(self, changed: Set[str]) -> None:
-        """Put many changed rows in their places; the others, in order already, are not looked at."""
+        """Put many changed rows in their places; the others are in order already."""
         order = [entry for entry in self._order if entry[1] not in changed]
         moved = ((self._sort_keys[key], key) for key in changed if key in self._sort_keys)
         order += sorted(moved)
@@ -202,7 +206,13 @@ class JobsModel:
     def _passes(self, view: JobView) -> bool:
         if self._faults and view.state not in (JobState.FAILED, JobState.STALLED):
             return False
-        return self._predicate is None or self._predicate(row_of(view))
+        if self._predicate is None:
+            return True
+        key = str(view.key)
+        row = self._rows.get(key)
+        if row is None or row.view is not view:
+            self._rows[key] = row = row_of(view)
+        return self._predicate(row)
 
     def view(self, key: str) -> JobView | None:
         """The row's value, or None when it is gone."""
