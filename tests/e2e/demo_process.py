@@ -145,9 +145,14 @@ class Served:
         try:
             wait_for(self.pods_run, 60, "a running pod")
         except AssertionError as error:
-            logs = sorted((self.directory / "logs").glob("*.log"))
-            told = "\n".join(f"{path.name}: {path.read_text()[-3000:]}" for path in logs)
+            names = ("keeper", "plane", "simulator", "mlflow")
+            told = "\n".join(f"{name}: {self.log(name)}" for name in names)
             raise AssertionError(f"{error}\n{told}") from None
+
+    def log(self, name: str) -> str:
+        """The end of a server's log."""
+        path = self.directory / "logs" / f"{name}.log"
+        return path.read_text()[-3000:] if path.exists() else "(none)"
 
     def keeper(self) -> int:
         """Process id of the keeper."""

@@ -23,7 +23,7 @@ _FATES = {
     "tokenizer-build": "suspended",
     "ranker-dist": "rank 2: lost its peer",
     "clicks-import": "ValueError: bad token",
-    "llm-eval": "quota gpu-a100",
+    "llm-eval": "WaitingForQuota: queue gpu-a100",
 }
 
 
@@ -46,8 +46,11 @@ def test_jobs_have_every_fate(served: Served) -> None:
                 del wanted[prefix]
         return not wanted
 
-    wait_for(all_seen, 180, "every fate")
-    assert not wanted
+    try:
+        wait_for(all_seen, 180, "every fate")
+    except AssertionError:
+        told = {str(job["name"]): str(job["why"]) for job in served.jobs()}
+        pytest.fail(f"not seen: {wanted}; there are {told}; simulator: {served.log('simulator')}")
 
 
 @pytest.mark.slow
