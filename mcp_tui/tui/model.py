@@ -155,14 +155,6 @@ class PaneModel(Protocol):
         """Sort by a column; an empty id restores the pane's own order."""
 
 
-@runtime_checkable
-class Fitting(Protocol):
-    """What a model may also offer: texts that are worded to fit."""
-
-    def laid_out(self, widths: Mapping[str, int]) -> None:
-        """Told before rows are drawn: the cells of each column shown, by its id."""
-
-
 SourceWord = Literal["connecting", "live", "polling", "stale", "retrying", "denied", "down"]
 
 

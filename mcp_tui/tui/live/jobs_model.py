@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from bisect import bisect_left, insort
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Set
+from collections.abc import Callable, Iterable, Set
 from typing import Any, Final
 
 from mcp_tui.domain.jobview import JobState, JobView
@@ -85,7 +85,6 @@ class JobsModel:
         self._scoped = True
         self._counts: Counter[JobState] = Counter()
         self._widest: dict[str, int] = {}
-        self._why_width: int | None = None
         self._columns = self._chosen_columns()
         self.version = 0
 
@@ -318,12 +317,11 @@ class JobsModel:
                 return Cell(view.queue, tone)
 
     def _why(self, view: JobView) -> str:
-        why = view.why if self._why_width is None else view.why_in(self._why_width)
+        why, cause = view.why, view.cause
+        if cause is not None and why == cause.line():
+            # What is missing is worth more than the end of a pod's name, and is cut last.
+            why = cause.row()
         return f"{why}; {view.run_note}" if view.run_note and view.state.over else why
-
-    def laid_out(self, widths: Mapping[str, int]) -> None:
-        """The cells that each shown column has: a cause is worded to fit."""
-        self._why_width = widths.get("why")
 
     def index_of(self, key: str) -> int | None:
         """Where a key stands among the shown rows."""

@@ -107,7 +107,8 @@ class ConfirmScreen(ModalScreen[None], inherit_bindings=False):
     def update(self) -> None:
         """Draw the box as things are now."""
         if self.view == "plan":
-            lines = plan_lines(self.plan, signs_of(self.app), hidden=self.hidden)
+            most = max(2, min(12, self.app.size.height - 20))
+            lines = plan_lines(self.plan, signs_of(self.app), hidden=self.hidden, most=most)
         else:
             lines = diff_lines(self.plan) if self.view == "diff" else json_lines(self.plan)
         self.box.show(lines, self.foot(), self.key_words())

@@ -39,7 +39,7 @@ def bindings_for(*screens: str) -> list[BindingType]:
 
 
 MESSAGE = 10.0
-"""Seconds a message stays when no key takes it away."""
+"""Seconds a message stays when no key takes it away; an error three times as long."""
 
 
 MESSAGE_ROWS = 4
@@ -136,7 +136,7 @@ class FrameScreen(Screen[None], inherit_bindings=False):
         self._update_keys()
         if self._hush is not None:
             self._hush.stop()
-        self._hush = self.set_timer(MESSAGE, self.hush)
+        self._hush = self.set_timer(MESSAGE * (3 if tone == "error" else 1), self.hush)
 
     def hush(self) -> None:
         """Take the message away."""

@@ -41,8 +41,13 @@ def _labelled(label: str, lines: Sequence[Line]) -> list[Line]:
     return [(Cell(f"{label if n == 0 else '':<8}", "dim"), *line) for n, line in enumerate(lines)]
 
 
-def plan_lines(plan: Plan, signs: Signs, *, hidden: int = 0) -> list[Line]:
-    """The plan in words: writes, checks, then, back."""
+def plan_lines(plan: Plan, signs: Signs, *, hidden: int = 0, most: int = 12) -> list[Line]:
+    """The plan in words: writes, checks, then, back.
+
+    Args:
+        hidden: How many of its objects the filter hides.
+        most: Lines of each write's diff; the checks below it have to be seen as well.
+    """
     lines: list[Line] = []
     if len(plan.targets) > 1:
         names = [(Cell(f"{t.namespace}/{t.name}"),) for t in plan.targets]
@@ -57,9 +62,9 @@ def plan_lines(plan: Plan, signs: Signs, *, hidden: int = 0) -> list[Line]:
         extra = " (goes on without it)" if write.optional else ""
         system = "" if write.system == "kubernetes" else f"{write.system}: "
         rows: list[Line] = [(Cell(f"{system}{summary}{extra}"),)]
-        rows += [(Cell(row, _diff_tone(row)),) for row in write.diff[:12]]
-        if len(write.diff) > 12:
-            rows.append((Cell(f"and {len(write.diff) - 12} more lines; Tab shows them", "dim"),))
+        rows += [(Cell(row, _diff_tone(row)),) for row in write.diff[:most]]
+        if len(write.diff) > most:
+            rows.append((Cell(f"and {len(write.diff) - most} more lines; Tab shows them", "dim"),))
         lines += _labelled("write", rows)
     checks: list[Line] = []
     for check in plan.checks:

@@ -22,7 +22,7 @@ from textual.strip import Strip
 from textual.widget import Widget
 
 from mcp_tui.tui.cells import Slot, fit, lay_out
-from mcp_tui.tui.model import Column, Fitting, PaneModel, RowView
+from mcp_tui.tui.model import Column, PaneModel, RowView
 from mcp_tui.tui.widgets.surface import compose_line, palette_of, signs_of
 
 _CACHE = 512
@@ -190,8 +190,6 @@ class VTable(Widget):
         # Rows that are painted have a cell for each of these, whatever the model shows by then.
         self._columns = self.model.columns
         self._slots = lay_out(self._columns, width)
-        if isinstance(self.model, Fitting):
-            self.model.laid_out({self._columns[s.column].id: s.width for s in self._slots})
         ids = tuple(column.id for column in self._columns)
         heading = ((tuple(self._slots), ids), self.model.sort)
         dress = (palette.name, signs.failed, width, self.size.height)
