@@ -1,0 +1,196 @@
+"""What the command line does with its words and its output; no server is called."""
+
+from __future__ import annotations
+
+import fcntl
+import io
+import json
+import os
+import pty
+import socket
+import struct
+import subprocess
+import sys
+import termios
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from mcp_tui.cli.output import Column, Printer, cut, width
+from mcp_tui.cli.parser import parse
+from mcp_tui.cli.views import document
+from mcp_tui.domain.jobview import JobKey, JobState, JobView
+from mcp_tui.errors import UsageError
+
+MODULE = [sys.executable, "-m", "mcp_tui"]
+
+
+def run(
+    *args: str, env: Mapping[str, str] | None = None, shell: str = ""
+) -> subprocess.CompletedProcess[str]:
+    command = ["bash", "-c", f'"$@" {shell}', "-", *MODULE, *args] if shell else [*MODULE, *args]
+    done = subprocess.run(
+        command,
+        env={**os.environ, **(env or {})},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert "Traceback" not in done.stdout + done.stderr, done.stderr
+    return done
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("jobb", "did you mean job?"),
+        ("job lss", "did you mean ls?"),
+        ("job ls --contxt dev", "did you mean --context?"),
+        ("job ls -o jsn", "did you mean json?"),
+        ("journal --limit x", "not a whole number"),
+        ("--watch", "--watch is no option here"),
+        ("completion tcsh", "known: bash, zsh, fish"),
+    ],
+)
+def test_unknown_words_say_what_they_are_near(words: str, said: str) -> None:
+    with pytest.raises(UsageError, match=said.replace("?", r"\?")):
+        parse(words.split())
+
+
+@pytest.mark.parametrize(
+    "words",
+    ["--context a job ls -n x", "job --context a ls -n x", "job ls --context a -n x"],
+)
+def test_common_options_go_anywhere(words: str) -> None:
+    args = parse(words.split())
+    assert (args.context, args.namespace) == ("a", "x")
+
+
+@pytest.mark.parametrize("shell", [">&-", "2>&-", "| head -1", "> >(exit 0)"])
+def test_a_reader_that_went_away_is_no_defect(shell: str) -> None:
+    done = run("job", "schema", shell=shell)
+    assert done.returncode == 0
+    assert not done.stderr
+
+
+def test_a_full_disk_is_said(tmp_path: Path) -> None:
+    done = run("job", "schema", shell=">/dev/full", env={"XDG_STATE_HOME": str(tmp_path)})
+    assert done.returncode == 2
+    assert "cannot write the output" in done.stderr
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_schema_and_the_example_go_together() -> None:
+    schema = json.loads(run("job", "schema").stdout)
+    assert schema["type"] == "object"
+    assert "name" in schema["properties"]
+    assert "name:" in run("job", "init").stdout
+
+
+def test_a_file_is_not_overwritten(tmp_path: Path) -> None:
+    path = tmp_path / "c.yaml"
+    path.write_text("mine")
+    done = run("job", "init", str(path))
+    assert (done.returncode, path.read_text()) == (2, "mine")
+    assert "--force" in done.stderr
+
+
+def test_no_kubeconfig_offers_the_demo(tmp_path: Path) -> None:
+    env = {"KUBECONFIG": "", "HOME": str(tmp_path), "KUBERNETES_SERVICE_HOST": ""}
+    done = run("job", "ls", env=env)
+    assert done.returncode == 2
+    assert "mcp-tui demo" in done.stderr
+
+
+def test_a_cut_text_has_no_more_than_its_cells() -> None:
+    assert cut("abcdef", 4) == "abc~"
+    assert cut("abcd", 4) == "abcd"
+    assert width(cut("\u6f22\u5b57\u6f22\u5b57", 4)) <= 4
+    assert cut("abc", 0) == ""
+
+
+class _Terminal(io.StringIO):
+    """A terminal of 20 columns, by the size of a real one."""
+
+    def __init__(self, fd: int) -> None:
+        super().__init__()
+        self._fd = fd
+
+    def isatty(self) -> bool:
+        return True
+
+    def fileno(self) -> int:
+        return self._fd
+
+
+def test_a_table_is_cut_to_the_terminal_and_whole_in_a_file() -> None:
+    columns = [Column[str]("NAME", lambda r: r), Column[str]("WHY", lambda r: "y" * 50)]
+    master, slave = pty.openpty()
+    try:
+        fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 20, 0, 0))
+        screen, file = _Terminal(slave), io.StringIO()
+        Printer(out=screen, color=False).table(["a"], columns)
+        Printer(out=file, color=False).table(["a"], columns)
+    finally:
+        os.close(master)
+        os.close(slave)
+    assert max(map(len, screen.getvalue().splitlines())) == 20
+    assert "y" * 50 in file.getvalue()
+
+
+def test_a_document_names_what_it_is() -> None:
+    key = JobKey("dev", "Job", "ml", "a", "u1")
+    found = document(JobView(key=key, state=JobState.DONE, since=1.0, why=""))
+    wanted = {"context": "dev", "kind": "Job", "namespace": "ml", "name": "a", "uid": "u1"}
+    assert wanted.items() <= found.items()
+
+
+@pytest.fixture
+def nowhere(tmp_path: Path) -> dict[str, str]:
+    """An environment with one context whose server is not there, and one that is broken."""
+    with socket.create_server(("127.0.0.1", 0)) as held:
+        port = held.getsockname()[1]
+    path = tmp_path / "kubeconfig"
+    context = {"cluster": "c", "user": "u"}
+    config = {
+        "current-context": "down",
+        "clusters": [{"name": "c", "cluster": {"server": f"http://127.0.0.1:{port}"}}],
+        "users": [{"name": "u", "user": {"token": "secret-token"}}],
+        "contexts": [
+            {"name": "down", "context": context},
+            {"name": "broken", "context": {**context, "user": "nobody"}},
+        ],
+    }
+    path.write_text(json.dumps(config))
+    kept = {"KUBECONFIG": str(path), "XDG_STATE_HOME": str(tmp_path)}
+    return {**kept, "XDG_CONFIG_HOME": str(tmp_path), "MCP_TUI_CONFIG": ""}
+
+
+def test_a_server_that_is_not_there_is_said_once_and_at_once(nowhere: dict[str, str]) -> None:
+    # The time that is given is far over that of the test's own deadline.
+    done = run("job", "ls", "--timeout", "10m", env=nowhere)
+    assert done.returncode == 4
+    assert done.stderr.count("\n") == 1
+    assert "nothing listens" in done.stderr
+
+
+def test_doctor_goes_on_past_a_broken_context(nowhere: dict[str, str]) -> None:
+    done = run("doctor", "-o", "json", env=nowhere)
+    assert done.returncode == 4
+    failed = {f["context"]: f["what"] for f in json.loads(done.stdout) if f["verdict"] == "FAIL"}
+    assert failed == {"down": "api server", "broken": "kubeconfig"}
+    assert "secret-token" not in done.stdout + done.stderr
+
+
+def test_contexts_lists_what_is_broken_and_says_why(nowhere: dict[str, str]) -> None:
+    done = run("contexts", "-o", "json", env=nowhere)
+    rows = {row["context"]: row["problem"] for row in json.loads(done.stdout)}
+    assert rows["down"] == ""
+    assert "nobody" in rows["broken"]
+    assert [
+        r["context"]
+        for r in json.loads(run("contexts", "--context", "down", "-o", "json", env=nowhere).stdout)
+    ] == ["down"]
