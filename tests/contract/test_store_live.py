@@ -228,8 +228,13 @@ async def waiting_jobs(ground: Ground, namespace: str, count: int) -> None:
 
 
 async def test_many_rows_that_wait_are_asked_for_a_few_at_a_time(
-    ground: Ground, namespace: str, proxy: FaultProxy, connection: Connection
+    ground: Ground,
+    namespace: str,
+    proxy: FaultProxy,
+    connection: Connection,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(feed_module, "_TICK", 1e6)  # only the looks of this test count
     await waiting_jobs(ground, namespace, 30)
     async with fed(connection, namespace) as feed:
         assert await feed.settle(60)
