@@ -479,6 +479,16 @@ def test_a_dry_delete_deletes_nothing(api: Api) -> None:
     assert api.get("jobs", "a").status_code == 200
 
 
+def test_a_delete_with_a_body_takes_nothing_from_its_query(api: Api) -> None:
+    suspended(api)
+    body = {"apiVersion": "v1", "kind": "DeleteOptions", "propagationPolicy": "Background"}
+    assert api.call("DELETE", api.path("jobs", "a"), body, dryRun="All").status_code == 200
+    eventually(lambda: api.get("jobs", "a").status_code == 404)
+    suspended(api)
+    assert api.call("DELETE", api.path("jobs", "a"), None, dryRun="All").status_code == 200
+    assert api.get("jobs", "a").status_code == 200
+
+
 def test_delete_options_are_checked(api: Api) -> None:
     suspended(api)
     assert causes(api.delete("jobs", "a", propagationPolicy="Sometimes")) == {

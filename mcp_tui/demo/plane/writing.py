@@ -192,7 +192,9 @@ async def _delete_options(request: Request, dry_run: bool) -> DeleteOptions:
             raise bad_request(f"couldn't get version/kind; json parse error: {error}") from None
         if not isinstance(body, dict) or body.get("kind", "DeleteOptions") != "DeleteOptions":
             raise bad_request("the object provided is unrecognized (must be of type DeleteOptions)")
-    query = request.query
+    # The API server reads its options from the body or, where there is none, from the query: a
+    # dry run that only the query asks for deletes when there is a body.
+    query: Mapping[str, str] = {} if raw else request.query
     policy = body.get("propagationPolicy") or query.get("propagationPolicy", "")
     orphan = body.get("orphanDependents")
     if orphan is None and "orphanDependents" in query:
@@ -221,7 +223,7 @@ async def _delete_options(request: Request, dry_run: bool) -> DeleteOptions:
         grace=grace,
         uid=str(preconditions.get("uid") or ""),
         resource_version=str(preconditions.get("resourceVersion") or ""),
-        dry_run=dry_run or bool(wanted),
+        dry_run=bool(wanted) if raw else dry_run,
     )
 
 
