@@ -103,15 +103,30 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     state_dir: Path = Path()
     origin: Path | None = None
 
-    def for_context(self, name: str, env: Mapping[str, str] | None = None) -> ContextConfig:
+    def for_context(
+        self,
+        name: str,
+        env: Mapping[str, str] | None = None,
+        *,
+        extension: object = None,
+        origin: str = "",
+    ) -> ContextConfig:
         """Settings of a context: as configured, with the conventions filled in.
 
         Args:
             name: The kubeconfig context.
             env: For ``MLFLOW_TRACKING_URI`` and ``PROMETHEUS_URL``; empty when None.
+            extension: What the kubeconfig's context says of them itself, in an extension named
+                ``mcp-tui``: the same keys. The configuration file goes before it.
+            origin: The kubeconfig, for messages.
+
+        Raises:
+            UsageError: The extension says something wrong.
         """
         env = env or {}
         found = self.contexts.get(name)
+        if found is None and extension is not None:
+            found = _context(name, extension, Path(origin), "")
         if found is None:
             tier, origin = guess_tier(name)
             found = ContextConfig(name=name, tier=tier, tier_origin=origin)

@@ -52,6 +52,11 @@ def open_console(args: argparse.Namespace, config: Config, *, demo: Demo | None 
             "the console needs a terminal",
             hint="mcp-tui job ls and its kin print; ssh needs -t",
         )
+    if os.environ.get("TERM", "dumb") in ("dumb", ""):
+        raise UsageError(
+            "this terminal cannot place text (TERM is dumb or not set)",
+            hint="mcp-tui job ls and its kin print plain lines",
+        )
     names = tuple(dict.fromkeys(n.strip() for n in (args.context or "").split(",") if n.strip()))
     # A kubeconfig that cannot be used is said before the screen is taken.
     kube = kubeconfig(args)

@@ -64,7 +64,9 @@ def contexts(args: argparse.Namespace) -> int:
     for info in infos:
         if info.problem is not None:
             problems.append(info.problem)
-        settings = config.for_context(info.name, os.environ)
+        settings = config.for_context(
+            info.name, os.environ, extension=info.extension, origin=info.origin
+        )
         rows.append(
             _Row(
                 current=info.name == kube.current,

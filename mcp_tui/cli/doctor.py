@@ -100,7 +100,9 @@ async def _safely(
 ) -> list[Finding]:
     try:
         info = kubeconfig(args).context(name)
-        settings = config.for_context(name, os.environ)
+        settings = config.for_context(
+            name, os.environ, extension=info.extension, origin=info.origin
+        )
         namespace = args.namespace or settings.namespace or info.namespace or "default"
         return await _examine(Chosen(info, settings, namespace), timeout)
     except McpTuiError as error:

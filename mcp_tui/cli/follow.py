@@ -14,6 +14,7 @@ import msgspec
 from mcp_tui.actions.keep import end_run, keep_cause
 from mcp_tui.cli.output import Printer
 from mcp_tui.cli.session import Session
+from mcp_tui.cli.views import document
 from mcp_tui.domain.job import JobState, JobView
 from mcp_tui.domain.podlabels import pod_selector
 from mcp_tui.domain.reltime import duration
@@ -270,7 +271,7 @@ class _Lines:
 
     def data(self, view: JobView, *, final: bool = False) -> None:
         """The row as one JSON document a change."""
-        text = msgspec.json.encode(view).decode()
+        text = msgspec.json.encode(document(view)).decode()
         if text != self.said or final:
             self.said = text
             self.printer.line(text)

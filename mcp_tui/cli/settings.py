@@ -79,7 +79,9 @@ def chosen(args: argparse.Namespace) -> tuple[Chosen, ...]:
     result = []
     for name in chosen_names(args, kube):
         info = kube.context(name)
-        settings = config.for_context(name, os.environ)
+        settings = config.for_context(
+            name, os.environ, extension=info.extension, origin=info.origin
+        )
         namespace = args.namespace or settings.namespace or info.namespace or "default"
         result.append(Chosen(info, settings, None if args.all_namespaces else namespace))
     return tuple(result)

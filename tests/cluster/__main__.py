@@ -23,9 +23,9 @@ def _shown(path: Path) -> str:
 
 
 def _usage(ground: Ground) -> str:
-    config, kubeconfig = _shown(ground.config), _shown(ground.kubeconfig)
+    kubeconfig = _shown(ground.kubeconfig)
     names = ", ".join(ground.clusters)
-    use = f"MCP_TUI_CONFIG={config} KUBECONFIG={kubeconfig}"
+    use = f"KUBECONFIG={kubeconfig}"
     return "\n".join(
         [
             f"The real control plane runs: {names}.",

@@ -248,6 +248,17 @@ class Supervisor:
                             "cluster": name,
                             "user": f"{name}-{user}",
                             "namespace": objects.NAMESPACE,
+                            # So that the kubeconfig alone is enough for mcp-tui.
+                            "extensions": [
+                                {
+                                    "name": "mcp-tui",
+                                    "extension": {
+                                        "tier": TIERS.get(name, name),
+                                        "mlflow": self.mlflow,
+                                        "prometheus": self.prometheus,
+                                    },
+                                }
+                            ],
                         },
                     }
                 )

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from mcp_tui.config import Config, Tier, config_path, guess_tier, load
+from mcp_tui.config import Config, ContextConfig, Tier, config_path, guess_tier, load
 from mcp_tui.errors import UsageError
 
 
@@ -105,6 +105,19 @@ def test_conventions() -> None:
     assert found.origin == "environment variable MLFLOW_TRACKING_URI"
     assert Config().for_context("dev", {"MLFLOW_TRACKING_URI": "file:///x"}).mlflow is None
     assert config_path({"XDG_CONFIG_HOME": "/c"}) == Path("/c/mcp-tui/config.toml")
+
+
+def test_a_kubeconfig_may_say_it_itself_and_the_file_goes_before() -> None:
+    said = {"tier": "dev", "mlflow": "http://127.0.0.1:5000"}
+    found = Config().for_context("prod-like", extension=said, origin="/k")
+    assert (found.tier, found.tier_origin) == (Tier.DEV, "/k")
+    assert found.mlflow is not None and found.mlflow.origin == "/k"
+    configured = Config(contexts={"a": ContextConfig(name="a", tier=Tier.PROD)})
+    assert configured.for_context("a", extension=said).tier is Tier.PROD
+    for wrong in ({"teir": "dev"}, ["x"], {"mlflow": "http://u:secret@h"}):
+        with pytest.raises(UsageError) as caught:
+            Config().for_context("a", extension=wrong, origin="/k")
+        assert "/k" in caught.value.line() and "secret" not in caught.value.line()
 
 
 def test_read_only_for_all_is_for_each() -> None:

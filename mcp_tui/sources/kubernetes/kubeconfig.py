@@ -106,6 +106,8 @@ class ContextInfo:
     """One context: a cluster, a user and a default namespace.
 
     ``problem`` says why the context cannot be used; the other fields are then what could be read.
+    ``extension`` is what the context says to mcp-tui itself, unchecked: kubectl and others pass
+    such extensions by.
     """
 
     name: str
@@ -117,6 +119,7 @@ class ContextInfo:
     user_info: UserInfo
     origin: str = ""
     problem: UsageError | None = None
+    extension: object = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,6 +217,7 @@ class Kubeconfig:
             user_info=user,
             origin=str(entry.origin),
             problem=problem,
+            extension=read.extension(entry, "mcp-tui"),
         )
 
     def _part(

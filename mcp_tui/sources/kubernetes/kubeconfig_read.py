@@ -146,7 +146,7 @@ def cluster(entry: Entry) -> ClusterInfo:
         tls_server_name=text(entry, "tls-server-name"),
         proxy_url=text(entry, "proxy-url"),
         disable_compression=flag(entry, "disable-compression"),
-        exec_config=_exec_extension(entry),
+        exec_config=extension(entry, "client.authentication.k8s.io/exec"),
     )
 
 
@@ -159,10 +159,11 @@ def _url(server: str) -> object | None:
     return parts if parts.scheme in ("http", "https") and parts.hostname else None
 
 
-def _exec_extension(entry: Entry) -> object:
+def extension(entry: Entry, name: str) -> object:
+    """What an entry says in its extension of that name, unchecked; None when there is none."""
     extensions = entry.value.get("extensions")
     for item in extensions if isinstance(extensions, list) else ():
-        if isinstance(item, dict) and item.get("name") == "client.authentication.k8s.io/exec":
+        if isinstance(item, dict) and item.get("name") == name:
             return item.get("extension")
     return None
 

@@ -250,7 +250,9 @@ class LiveBackend:
         opened: dict[str, Live] = {}
         for name in dict.fromkeys(names):
             info = self._kubeconfig.context(name)
-            settings = self._config.for_context(name, self._env)
+            settings = self._config.for_context(
+                name, self._env, extension=info.extension, origin=info.origin
+            )
             namespace = self._namespace
             if namespace == "":
                 namespace = settings.namespace or info.namespace or "default"

@@ -21,8 +21,11 @@ def options_for(
         names: The contexts.
         namespace: Empty takes the first context's own; None is all.
     """
-    settings = [config.for_context(name, os.environ) for name in names]
     infos = [kubeconfig.context(name) for name in names]
+    settings = [
+        config.for_context(i.name, os.environ, extension=i.extension, origin=i.origin)
+        for i in infos
+    ]
     if namespace == "" and settings:
         namespace = settings[0].namespace or infos[0].namespace or "default"
     tiers = {s.tier for s in settings}
