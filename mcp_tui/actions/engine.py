@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import parse_qsl
@@ -15,10 +16,11 @@ from mcp_tui.actions.journal import Journal
 from mcp_tui.actions.prove import prove
 from mcp_tui.actions.record import record
 from mcp_tui.actions.retry import Changes, plan_retry
-from mcp_tui.actions.submit import Tracking
+from mcp_tui.actions.submit import Code, Tracking, plan_submit
 from mcp_tui.domain import keys
 from mcp_tui.domain.plan import Outcome, Plan, Target
 from mcp_tui.domain.text import clean_line
+from mcp_tui.domain.trainconfig import TrainConfig
 from mcp_tui.errors import (
     ApiError,
     RefusedError,
@@ -26,6 +28,7 @@ from mcp_tui.errors import (
     UnreachableError,
     UsageError,
 )
+from mcp_tui.sources import git
 from mcp_tui.sources.gate import is_canonical
 from mcp_tui.sources.kubernetes.transport import KubeClient
 from mcp_tui.sources.mlflow import MlflowClient
@@ -99,6 +102,62 @@ class Engine:
             now=now,
             parent=found,
             queue_hold=keys.QUEUE_NAME in labels,
+        )
+
+    async def plan_submission(
+        self,
+        config: TrainConfig,
+        *,
+        ref: str,
+        namespace: str,
+        uri: str,
+        now: float,
+        with_run: bool = True,
+        without_run: str = "",
+        name: str = "",
+        git_image: str = "",
+    ) -> Plan:
+        """Plan a submission: the branch resolved to a commit, the experiment looked up.
+
+        Args:
+            ref: Branch, tag or commit; empty takes the repository's HEAD.
+            uri: MLflow's URL as the pods see it.
+            without_run: How to go on without a run, for the message when MLflow is not there.
+
+        Raises:
+            UsageError: No such ref, a deleted experiment, or a manifest that cannot be built.
+            UnreachableError: Git or MLflow is not there.
+        """
+        resolving = asyncio.create_task(git.resolve(config.code.url, ref))
+        tracking = None
+        try:
+            if with_run:
+                try:
+                    tracking = await self.tracking(config.experiment or "Default", uri)
+                except UnreachableError as error:
+                    raise UnreachableError(
+                        error.what, where=error.where, hint=without_run or error.hint
+                    ) from None
+            resolved = await resolving
+            user = await self.user()
+        finally:
+            resolving.cancel()
+            await asyncio.gather(resolving, return_exceptions=True)
+        return plan_submit(
+            self.scope,
+            msgspec.structs.replace(config, namespace=namespace),
+            Code(
+                url=resolved.url_clean,
+                ref=resolved.ref,
+                commit=resolved.commit,
+                note=resolved.note,
+            ),
+            namespace=namespace,
+            user=user,
+            now=now,
+            tracking=tracking,
+            name=name,
+            git_image=git_image,
         )
 
     async def tracking(self, experiment: str, uri: str) -> Tracking:

@@ -164,7 +164,10 @@ def diff(old: Mapping[str, Any], new: Mapping[str, Any]) -> tuple[str, ...]:
         metadata = dict(shown.get("metadata") or {})
         for key in _NOT_SHOWN:
             metadata.pop(key, None)
-        shown["metadata"] = metadata
+        # kubectl's copy of the whole object, on one line: a new object has none, and needs none.
+        annotations = dict(metadata.get("annotations") or {})
+        annotations.pop("kubectl.kubernetes.io/last-applied-configuration", None)
+        shown["metadata"] = {**metadata, "annotations": annotations}
         dumped = yaml.safe_dump(shown, sort_keys=True, width=1000)
         return clean(words(dumped), limit=1_000_000).splitlines()
 

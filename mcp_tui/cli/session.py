@@ -111,6 +111,8 @@ async def open_session(args: argparse.Namespace) -> AsyncIterator[Session]:
     printer = Printer(color=False if config.no_color else None)
     connection = Connection(chosen.info, chosen.config, dry_run=getattr(args, "dry_run", False))
     try:
+        if connection.mlflow is None:
+            await connection.find_endpoints(chosen.namespace)
         yield Session(chosen, config, connection, printer)
     finally:
         await connection.aclose()

@@ -9,9 +9,6 @@ import sys
 import time
 from pathlib import Path
 
-import msgspec
-
-from mcp_tui.actions.submit import Code, plan_submit
 from mcp_tui.cli.act import exit_code, report
 from mcp_tui.cli.confirm import confirmed
 from mcp_tui.cli.follow import Follow, follow
@@ -19,8 +16,7 @@ from mcp_tui.cli.session import Session, open_session
 from mcp_tui.domain.plan import OutcomeStatus, Plan
 from mcp_tui.domain.text import clean_line
 from mcp_tui.domain.trainconfig import TrainConfig, parse_train_config
-from mcp_tui.errors import McpTuiError, UnreachableError, UsageError
-from mcp_tui.sources import git
+from mcp_tui.errors import UsageError
 
 _LARGEST = 1024 * 1024
 _PROOF = 30.0
@@ -100,37 +96,15 @@ async def planned(session: Session, config: TrainConfig, args: argparse.Namespac
     Raises:
         UsageError: No such branch, or a bad name. UnreachableError: Git or MLflow is not there.
     """
-    engine = session.engine()
-    namespace = args.namespace or config.namespace or session.namespace
-    ref = args.git_branch or config.code.ref
     settings = session.chosen.config
-    experiment = config.experiment or "Default"
-    uri = settings.mlflow_in_cluster or session.connection.mlflow_uri_for_pods
-    resolving = asyncio.create_task(git.resolve(config.code.url, ref))
-    tracking = None
-    try:
-        if not args.no_run:
-            try:
-                tracking = await engine.tracking(experiment, uri)
-            except UnreachableError as error:
-                raise UnreachableError(
-                    error.what,
-                    where=error.where,
-                    hint="--no-run goes on without an MLflow run; nothing was done",
-                ) from None
-        resolved = await resolving
-    except McpTuiError:
-        resolving.cancel()
-        await asyncio.gather(resolving, return_exceptions=True)
-        raise
-    return plan_submit(
-        engine.scope,
-        msgspec.structs.replace(config, namespace=namespace),
-        Code(url=resolved.url_clean, ref=resolved.ref, commit=resolved.commit, note=resolved.note),
-        namespace=namespace,
-        user=await engine.user(),
+    return await session.engine().plan_submission(
+        config,
+        ref=args.git_branch or config.code.ref,
+        namespace=args.namespace or config.namespace or session.namespace,
+        uri=settings.mlflow_in_cluster or session.connection.mlflow_uri_for_pods,
         now=time.time(),
-        tracking=tracking,
+        with_run=not args.no_run,
+        without_run="--no-run goes on without an MLflow run; nothing was done",
         name=args.name,
         git_image=settings.git_image,
     )

@@ -15,7 +15,7 @@ from mcp_tui.actions.kinds import JOB_KINDS, kind_of
 from mcp_tui.actions.parent import Parent
 from mcp_tui.actions.prove import Probe, holds
 from mcp_tui.actions.renew import Changes, renewed, retry_name
-from mcp_tui.actions.retry import plan_retry
+from mcp_tui.actions.retry import diff, plan_retry
 from mcp_tui.actions.show import MOST, as_data, as_text
 from mcp_tui.actions.template import fill, placeholder, unfilled, words
 from mcp_tui.cli.act import exit_code
@@ -375,3 +375,10 @@ def test_the_ledger_of_an_interrupted_plan_says_what_is_known() -> None:
     )
     assert d.status is OutcomeStatus.UNKNOWN and "on its way: delete jobs/d" in d.message
     assert e.status is OutcomeStatus.FAILED and "before anything of it was sent" in e.message
+
+
+def test_a_retry_shows_nothing_of_what_kubectl_keeps_for_itself() -> None:
+    applied = {"kubectl.kubernetes.io/last-applied-configuration": '{"spec": "all of it"}'}
+    old = {"metadata": {"name": "a", "annotations": applied}, "spec": {"x": 1}}
+    new = {"metadata": {"name": "b", "annotations": {}}, "spec": {"x": 1}}
+    assert diff(old, new) == ("-  name: a", "+  name: b")

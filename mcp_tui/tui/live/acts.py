@@ -6,16 +6,12 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-import msgspec
-
 from mcp_tui.actions.jobs import plan_cancel, plan_delete, plan_hold
 from mcp_tui.actions.retry import Changes
-from mcp_tui.actions.submit import Code, plan_submit
 from mcp_tui.domain.plan import Outcome, Plan, Verb
 from mcp_tui.domain.text import clean_line
 from mcp_tui.domain.trainconfig import EXAMPLE, parse_train_config
-from mcp_tui.errors import GoneError, UnreachableError, UsageError
-from mcp_tui.sources import git
+from mcp_tui.errors import GoneError, UsageError
 
 if TYPE_CHECKING:
     from mcp_tui.tui.live.backend import LiveBackend
@@ -70,28 +66,14 @@ class LiveActions:
         settings, info = live.settings, live.connection.info
         namespace = config.namespace or live.feed.namespace or settings.namespace or info.namespace
         namespace = namespace or "default"
-        tracking = None
-        if with_run:
-            uri = settings.mlflow_in_cluster or live.connection.mlflow_uri_for_pods
-            try:
-                tracking = await live.engine.tracking(config.experiment or "Default", uri)
-            except UnreachableError as error:
-                hint = "ctrl-r and ctrl-o go on without a run"
-                raise UnreachableError(error.what, where=error.where, hint=hint) from None
-        resolved = await git.resolve(config.code.url, config.code.ref)
-        plan = plan_submit(
-            live.engine.scope,
-            msgspec.structs.replace(config, namespace=namespace),
-            Code(
-                url=resolved.url_clean,
-                ref=resolved.ref,
-                commit=resolved.commit,
-                note=resolved.note,
-            ),
+        plan = await live.engine.plan_submission(
+            config,
+            ref=config.code.ref,
             namespace=namespace,
-            user=await live.engine.user(),
+            uri=settings.mlflow_in_cluster or live.connection.mlflow_uri_for_pods,
             now=time.time(),
-            tracking=tracking,
+            with_run=with_run,
+            without_run="ctrl-r and ctrl-o go on without a run",
             git_image=settings.git_image,
         )
         return await live.engine.check(plan)
