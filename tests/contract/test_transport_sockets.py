@@ -47,6 +47,16 @@ async def client(ground: Ground) -> AsyncIterator[KubeClient]:
     await it.aclose()
 
 
+async def listens(port: int) -> bool:
+    """Whether something accepts on a port of this machine, where the process node's pods are."""
+    try:
+        _, writer = await asyncio.open_connection("127.0.0.1", port)
+    except OSError:
+        return False
+    writer.close()
+    return True
+
+
 @pytest_asyncio.fixture
 async def pod(ground: Ground, namespace: str) -> tuple[str, int]:
     """A running pod that answers on a port in capitals: its name and the port."""
@@ -69,7 +79,8 @@ async def pod(ground: Ground, namespace: str) -> tuple[str, int]:
     for _ in range(600):
         reply = await asyncio.to_thread(ground.api, "GET", f"{path}/echo")
         status = reply.ok()["status"]
-        if status.get("phase") == "Running":
+        # The container runs before its program listens.
+        if status.get("phase") == "Running" and await listens(port):
             return "echo", port
         await asyncio.sleep(0.05)
     raise AssertionError(status)

@@ -31,7 +31,12 @@ def test_take_never_splits_a_wide_character(text: str, width: int) -> None:
 @given(WIDE, st.integers(2, 20), st.booleans())
 def test_wrapping_loses_nothing(text: str, width: int, words: bool) -> None:
     rows = wrap_cells([Cell(text)], width, words=words)
-    assert "".join(cell.text for row in rows for cell in row) == text
+    kept = "".join(cell.text for row in rows for cell in row)
+    if words:
+        # The blank at which a row ends stands on neither of the two rows.
+        assert kept.replace(" ", "") == text.replace(" ", "")
+    else:
+        assert kept == text
     assert all(sum(cell_len(cell.text) for cell in row) <= width for row in rows)
 
 
