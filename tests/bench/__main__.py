@@ -13,7 +13,6 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from mcp_tui.sources.kubernetes.resources import JOBS, PODS
 from tests.bench import first_frame, idle, terminal_bytes, watch_decode
 
 
@@ -49,10 +48,10 @@ def _first_frame() -> list[Figure]:
 
 def _watch_decode() -> list[Figure]:
     figures = []
-    for make, resource in ((watch_decode.pod, PODS), (watch_decode.job, JOBS)):
-        fast, slow = watch_decode.measure(make, resource)
+    for kind in watch_decode.KINDS:
+        fast, slow = watch_decode.measure(kind)
         beside = f"{fast:,.0f} events/s, kubernetes models {slow:,.0f}"
-        name = f"watch events to store diff, {resource.plural}"
+        name = f"watch events to store diff, {kind}"
         figures.append(Figure(name, fast / slow, 50, "x", beside, at_least=True))
     return figures
 
