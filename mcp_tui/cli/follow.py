@@ -182,6 +182,9 @@ class _Follower:
         if code in (ExitCode.OK, ExitCode.JOB_FAILED):
             view = await self._settled(view)
             await self._keep(view)
+            # What was just kept is part of what is said last.
+            await self.watch.refresh_run()
+            view = self.watch.view() or view
         run = self.watch.store.run(view.run_id)
         if self.what.output != "table":
             self.screen.data(view, final=True)

@@ -486,7 +486,7 @@ def test_a_process_that_ends_with_an_error(site: Site) -> None:
         and n.metadata.labels.get("type") != "kwok"
     ]
     if not names:
-        pytest.skip("no process node is ready")
+        pytest.fail("no process node is ready")
     command = ["sh", "-c", "echo starting; exit 3"]
     pod = {
         "schedulerName": "default-scheduler",

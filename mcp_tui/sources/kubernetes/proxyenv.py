@@ -1,6 +1,6 @@
 """Which proxy leads to a server: the kubeconfig's, else the environment's, as kubectl decides.
 
-Rules of Go's ``golang.org/x/net/http/httpproxy``, which kubectl uses.
+The rules of the Go package ``httpproxy``, which kubectl uses.
 """
 
 from __future__ import annotations
