@@ -434,7 +434,8 @@ def test_the_console_gives_the_screen_over_and_takes_it_back(
     it.resize(100, 30)
     time.sleep(0.2)  # no answer tells that a new size has arrived at the other end
     it.type("stty size\r")
-    it.until(lambda: "30 100" in it.text)
+    # The shell's own prompt comes after the answer.
+    it.until(lambda: "30 100" in it.text and it.raw.endswith(b"in> "))
     make_job(stage, "sleep", "600", name="another")
     seen = len(it.raw)
     end = time.monotonic() + 2.0
