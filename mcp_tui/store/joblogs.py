@@ -13,8 +13,8 @@ import msgspec
 
 from mcp_tui.domain.kube import ContainerStatus, Pod
 from mcp_tui.domain.roots import rank_of
-from mcp_tui.errors import ApiError, McpTuiError, RefusedError, UnreachableError
-from mcp_tui.sources.base import HealthState, SourceHealth
+from mcp_tui.errors import ApiError, McpTuiError
+from mcp_tui.sources.base import HealthState
 from mcp_tui.sources.kubernetes.podlog import Cursor, LogRecord, read_log
 from mcp_tui.sources.kubernetes.reflector import Delta, Reflector
 from mcp_tui.sources.kubernetes.resources import PODS
@@ -237,13 +237,6 @@ class JobLogs:
     def pods(self) -> tuple[Pod, ...]:
         """The pods that were seen and are there still."""
         return tuple(self._pods.values())
-
-    def _give_up(self, health: SourceHealth) -> None:
-        """Raise when the pods cannot be listed and waiting would not help."""
-        if health.state in (HealthState.DENIED, HealthState.ABSENT):
-            raise RefusedError(health.message)
-        if health.state is HealthState.RETRYING and not self._query.follow:
-            raise UnreachableError(health.message)
 
     async def _next(self) -> list[LogRecord]:
         """What arrives within one merge window, in order of time."""

@@ -17,7 +17,7 @@ WIDE = st.text(alphabet="ab 中文字エ한😀é\u0301x", max_size=40)
 def test_fit_is_exactly_as_wide_as_asked(text: str, width: int) -> None:
     for align in ("left", "right"):
         for cut in ("end", "middle"):
-            assert cell_len(fit(text, width, align=align, cut=cut)) == width  # type: ignore[arg-type]
+            assert cell_len(fit(text, width, align=align, cut=cut)) == width  # type: ignore[arg-type]  # literals
 
 
 @given(WIDE, st.integers(0, 30))
