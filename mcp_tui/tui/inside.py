@@ -50,7 +50,7 @@ class Inside:
 
     def _terminals(self, what: str) -> Terminals | None:
         details = self._console.backend.details
-        if not self._console.may_write(what):
+        if not self._console.acting.may_write(what):
             return None
         if not isinstance(details, Terminals):
             self._console.say(f"no {what} here")

@@ -158,7 +158,7 @@ async def test_commands_complete_and_keep_a_history(tmp_path: Path) -> None:
 async def test_a_wrong_command_says_so(line: str, said: str) -> None:
     backend = FakeBackend()
     async with console(backend, (120, 24)) as (app, pilot):
-        app.run_command(line)
+        app.command_line.run(line)
         await pilot.pause()
         assert said in screen_text(app)
         assert not [call for call in backend.calls if call.startswith("ctx")]
@@ -169,7 +169,7 @@ async def test_every_command_runs() -> None:
     arguments = {"ctx": "prod", "ns": "research", "sort": "name", "theme": "ansi16"}
     for command in commands.COMMANDS:
         async with console(backend) as (app, pilot):
-            app.run_command(f"{command.name} {arguments.get(command.name, '')}")
+            app.command_line.run(f"{command.name} {arguments.get(command.name, '')}")
             await pilot.pause()
     assert "ns research" in backend.calls
 
@@ -322,7 +322,7 @@ async def test_every_theme_opens_and_can_be_switched_to(name: str) -> None:
     async with console(FakeBackend(), theme=name) as (app, pilot):
         assert "ranker-train-0412" in screen_text(app)
         for other in PALETTES:
-            app.run_command(f"theme {other}")
+            app.command_line.run(f"theme {other}")
             await pilot.pause()
             assert app.palette.name == other
             await pilot.press("s")

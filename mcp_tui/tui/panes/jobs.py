@@ -356,11 +356,11 @@ class JobsScreen(PaneScreen, inherit_bindings=False):
 
     def action_submit(self) -> None:
         """Plan a new job."""
-        self.console.submit()
+        self.console.acting.submit()
 
     def action_act(self, verb: str) -> None:
         """Plan a verb on the marked jobs, or on the one under the cursor."""
-        self.console.plan(Verb(verb), self.table.chosen(), self.model)
+        self.console.acting.plan(Verb(verb), self.table.chosen(), self.model)
 
     def action_hold(self) -> None:
         """Suspend, or resume what is suspended."""
@@ -368,7 +368,7 @@ class JobsScreen(PaneScreen, inherit_bindings=False):
         places = (self.model.index_of(key) for key in chosen)
         states = {self.model.row(at).state for at in places if at is not None}
         verb = Verb.RESUME if states == {"suspended"} else Verb.SUSPEND
-        self.console.plan(verb, chosen, self.model)
+        self.console.acting.plan(verb, chosen, self.model)
 
 
 class _Split(Horizontal):

@@ -252,7 +252,9 @@ class ConfirmScreen(ModalScreen[None], inherit_bindings=False):
         if self._deaf():
             return
         if self.state == "applying":
-            self.console.set_pending(self.plan.id, f"{self.plan.verb.value} {subject(self.plan)}")
+            self.console.acting.set_pending(
+                self.plan.id, f"{self.plan.verb.value} {subject(self.plan)}"
+            )
         self.dismiss()
 
     # -- applying ---------------------------------------------------------------------------
@@ -281,7 +283,7 @@ class ConfirmScreen(ModalScreen[None], inherit_bindings=False):
             self.update()
         else:
             self._report()
-        self.console.set_pending(self.plan.id, None)
+        self.console.acting.set_pending(self.plan.id, None)
 
     def _told(self, text: str) -> None:
         self.progress = text

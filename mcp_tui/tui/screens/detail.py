@@ -427,12 +427,12 @@ class DetailScreen(ViewKeys, inherit_bindings=False):
     def action_submit(self) -> None:
         """Plan a new job."""
         if self._acts():
-            self.console.submit()
+            self.console.acting.submit()
 
     def action_act(self, verb: str) -> None:
         """Plan a verb on this job alone."""
         if self._acts():
-            self.console.plan(Verb(verb), (self.key,), self.model)
+            self.console.acting.plan(Verb(verb), (self.key,), self.model)
 
     def action_hold(self) -> None:
         """Suspend or resume this job."""

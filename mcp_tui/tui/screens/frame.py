@@ -123,7 +123,7 @@ class FrameScreen(Screen[None], inherit_bindings=False):
             rows = wrap_cells((self._message,), max(1, width - 2), words=True)[:MESSAGE_ROWS]
             self.line_keys.set_rows([(Cell(" "), *row) for row in rows])
             return
-        pending = self.console.pending_line()
+        pending = self.console.acting.pending_line()
         if pending:
             self.line_keys.set_cells((Cell(f" {pending}", "attention"),))
             return
@@ -212,7 +212,7 @@ class FrameScreen(Screen[None], inherit_bindings=False):
         """What to do with an answer; commands and leaving are the same everywhere."""
         if ask.mode == "command":
             self.stop_asking()
-            self.console.run_command(text)
+            self.console.command_line.run(text)
         elif ask.mode == "leave":
             self.console.leave()
 
@@ -232,7 +232,7 @@ class FrameScreen(Screen[None], inherit_bindings=False):
         """Ask for a command."""
         self.ask(
             Ask("command", ":"),
-            completer=self.console.complete_command,
+            completer=self.console.command_line.complete,
             history=self.console.command_history,
         )
 

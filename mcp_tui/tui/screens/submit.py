@@ -84,7 +84,7 @@ class SubmitScreen(FrameScreen, inherit_bindings=False):
     def on_mount(self) -> None:
         """Begin with what was left here last, or with the example."""
         self._example = self.console.backend.actions.example()
-        self.editor.text = self.console.draft or self._example
+        self.editor.text = self.console.acting.draft or self._example
 
     def _update_keys(self) -> None:
         if self._message is not None:
@@ -107,7 +107,7 @@ class SubmitScreen(FrameScreen, inherit_bindings=False):
         if self.prompt.display:
             self.stop_asking()
             return
-        self.console.draft = self.editor.text
+        self.console.acting.draft = self.editor.text
         self.app.pop_screen()
 
     def action_run(self) -> None:
@@ -120,7 +120,7 @@ class SubmitScreen(FrameScreen, inherit_bindings=False):
 
     def action_check(self) -> None:
         """Plan it."""
-        self.console.draft = self.editor.text
+        self.console.acting.draft = self.editor.text
         self.say("checking")
         self.run_worker(
             self._plan(self.editor.text), group="plan", exclusive=True, exit_on_error=False
@@ -139,7 +139,7 @@ class SubmitScreen(FrameScreen, inherit_bindings=False):
         self.fault = ""
         self._message = None
         self.update_frame()
-        self.console.show_plan(plan)
+        self.console.acting.show_plan(plan)
 
     def _show_fault(self, error: McpTuiError) -> None:
         place = _PLACE.search(error.where)

@@ -1,0 +1,108 @@
+"""What the console's keys and commands plan, and what of it still goes on."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from mcp_tui.domain.plan import Plan, Verb
+from mcp_tui.errors import McpTuiError
+from mcp_tui.tui.model import PaneModel
+from mcp_tui.tui.screens.frame import FrameScreen
+
+if TYPE_CHECKING:
+    from mcp_tui.tui.app import Console
+
+
+class Acting:
+    """Opens plans; each write begins here.
+
+    Args:
+        console: Whose.
+    """
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._pending: dict[str, tuple[str, float]] = {}
+        self.draft = ""
+
+    def submit(self) -> None:
+        """Open the submit editor."""
+        if self.may_write("submit"):
+            from mcp_tui.tui.screens.submit import SubmitScreen
+
+            self._console.push_screen(SubmitScreen())
+
+    def plan(
+        self,
+        verb: Verb,
+        keys: Sequence[str],
+        model: PaneModel,
+        changes: Mapping[str, str] | None = None,
+    ) -> None:
+        """Plan a verb on objects, then show the plan."""
+        if not self.may_write(verb.value):
+            return
+        if not keys:
+            self._console.say("nothing under the cursor")
+            return
+        hidden = sum(1 for key in keys if model.index_of(key) is None)
+        self._console.say(
+            f"planning to {verb.value} {model.name_of(keys[0])}"
+            + (f" and {len(keys) - 1} more" if len(keys) > 1 else "")
+        )
+        self._console.run_worker(
+            self._plan(verb, keys, hidden, changes),
+            group="plan",
+            exclusive=True,
+            exit_on_error=False,
+        )
+
+    async def _plan(
+        self, verb: Verb, keys: Sequence[str], hidden: int, changes: Mapping[str, str] | None
+    ) -> None:
+        try:
+            async with asyncio.timeout(30):
+                plan = await self._console.backend.actions.plan(verb, keys, changes)
+        except McpTuiError as error:
+            self._console.say(error.line(), "error")
+            return
+        except TimeoutError:
+            self._console.say(f"no plan to {verb.value} in 30 s; nothing was sent", "error")
+            return
+        self.show_plan(plan, hidden=hidden)
+
+    def show_plan(self, plan: Plan, *, hidden: int = 0) -> None:
+        """Show a plan and ask."""
+        from mcp_tui.tui.screens.confirm import ConfirmScreen
+
+        if isinstance(self._console.screen, FrameScreen):
+            self._console.screen.hush()
+        self._console.push_screen(ConfirmScreen(plan, hidden=hidden))
+
+    def may_write(self, what: str) -> bool:
+        """Whether writes are possible; says why not."""
+        if not self._console.ready:
+            self._console.say("still loading")
+            return False
+        if self._console.state.read_only:
+            self._console.say(f"read-only: {what} is refused here", "error")
+            return False
+        return True
+
+    def pending_line(self) -> str:
+        """Actions that are under way though their dialog was left."""
+        now = self._console.state.now
+        return "   ".join(
+            f"{text}: unproven {max(0, int(now - since))} s"
+            for text, since in self._pending.values()
+        )
+
+    def set_pending(self, plan_id: str, text: str | None) -> None:
+        """Say on the keys line that an action goes on, or (None) that it ended."""
+        if text is None:
+            self._pending.pop(plan_id, None)
+        else:
+            self._pending[plan_id] = (text, self._console.state.now)
+        self._console.apply_change()
