@@ -6,6 +6,7 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
+from textual import events
 from textual.pilot import Pilot
 
 from mcp_tui.tui.app import Console
@@ -58,3 +59,21 @@ async def changed(app: Console, backend: FakeBackend, pilot: Pilot[int]) -> None
     """The backend says that something changed, and it is drawn."""
     backend.on_change()
     await until(pilot, lambda: not app._dirty)
+
+
+NAMED = {
+    " ": "space",
+    ":": "colon",
+    "/": "slash",
+    "-": "minus",
+    "?": "question_mark",
+    "\t": "tab",
+    "\r": "enter",
+}
+"""Textual's names of keys whose characters are none."""
+
+
+def at_once(app: Console, text: str) -> None:
+    """As a terminal gives keys that it read once: over a slow line, or from a quick hand."""
+    for character in text:
+        app.post_message(events.Key(NAMED.get(character, character), character))

@@ -8,20 +8,27 @@ from textual import events
 from mcp_tui.domain.plan import Confirmation, OutcomeStatus, Tier
 from mcp_tui.errors import RefusedError
 from mcp_tui.tui.app import Console
-from mcp_tui.tui.screens.confirm import ConfirmScreen
+from mcp_tui.tui.screens.confirm import PASTED, ConfirmScreen
 from tests.tui.fake import FakeBackend
-from tests.tui.harness import changed, console, screen_text, until
+from tests.tui.harness import NAMED, at_once, changed, console, screen_text, until
 
 WORD = "dev/ranker-train-0412"
 
 
 class Clock:
-    """Moved by hand."""
+    """Moved by hand, and by each key."""
 
     def __init__(self) -> None:
         self.now = 1_000.0
+        self.step = 0.1
 
     def __call__(self) -> float:
+        return self.now
+
+    def key(self, event: events.Key) -> float:
+        """When a key came."""
+        del event
+        self.now += self.step
         return self.now
 
 
@@ -33,6 +40,7 @@ async def dialog(app: Console, pilot: object, *, deaf: bool = False) -> tuple[Co
     assert isinstance(screen, ConfirmScreen)
     clock = Clock()
     screen.clock = clock
+    screen.when = clock.key
     screen._opened = clock.now
     if not deaf:
         clock.now += 1
@@ -40,10 +48,9 @@ async def dialog(app: Console, pilot: object, *, deaf: bool = False) -> tuple[Co
 
 
 async def slowly(pilot: object, clock: Clock, keys: str) -> None:
+    clock.step = 0.1
     for key in keys:
-        clock.now += 0.1
-        await pilot.press({"/": "slash", "-": "minus"}.get(key, key))  # type: ignore[attr-defined]  # a pilot
-    clock.now += 0.1
+        await pilot.press(NAMED.get(key, key))  # type: ignore[attr-defined]  # a pilot
 
 
 async def test_the_typed_word_applies_and_nothing_else_does() -> None:
@@ -92,8 +99,8 @@ async def test_a_held_key_confirms_nothing() -> None:
     backend.actions.confirmation = Confirmation.YES
     async with console(backend) as (app, pilot):
         screen, clock = await dialog(app, pilot, deaf=True)
+        clock.step = 0.03
         for _ in range(40):
-            clock.now += 0.033
             await pilot.press("tab")
             await pilot.press("enter")
         assert app.screen is screen and not screen.agree
@@ -111,19 +118,95 @@ async def test_pastes_confirm_nothing() -> None:
         screen.box.post_message(events.Paste(WORD + "\n"))
         await until(pilot, lambda: "pastes are ignored" in screen_text(app))
         assert screen.typed == ""
-        # A terminal without bracketed paste sends it as keys, all at once.
-        clock.now += 1
-        for key in WORD:
-            await pilot.press({"/": "slash", "-": "minus"}.get(key, key))
-        assert screen.typed == ""
-        await pilot.press("enter")
-        assert not backend.actions.applied
-        assert "pastes are ignored" in screen_text(app)
-        # The word typed by hand, then a line end that came with something else.
+        # The word typed by hand, then a line end that came with its last letter.
         clock.now += 1
         await slowly(pilot, clock, WORD)
-        clock.now -= 0.1
+        clock.step = 0.01
         await pilot.press("enter")
+        assert not backend.actions.applied
+        assert screen.typed == ""
+        assert "pastes are ignored" in screen_text(app)
+
+
+async def heard(app: Console, pilot: object) -> ConfirmScreen:
+    """Open the cancel dialog by the real clock, past its deaf time."""
+    await pilot.press("x")  # type: ignore[attr-defined]  # a pilot
+    await until(pilot, lambda: isinstance(app.screen, ConfirmScreen))  # type: ignore[arg-type]  # a pilot
+    screen = app.screen
+    assert isinstance(screen, ConfirmScreen)
+    screen._opened = screen.clock() - 5
+    return screen
+
+
+PASTES = [
+    f"{WORD}\r",
+    f"{WORD}\r\r",
+    f"{WORD}\r{WORD}\r",
+    f"{WORD}\rtrailing",
+    f"kubectl delete job\r{WORD}\r",
+    "rm -rf",
+    WORD[:-1],
+    "abc",
+    "ab\r",
+]
+
+
+@pytest.mark.parametrize("text", PASTES)
+async def test_a_paste_without_brackets_confirms_nothing_and_leaves_nothing(text: str) -> None:
+    backend = FakeBackend()
+    async with console(backend) as (app, pilot):
+        screen = await heard(app, pilot)
+        now = screen.clock()
+        for character in text:
+            # As it comes: all at once, each dealt with only when the one before was.
+            event = events.Key(NAMED.get(character, character), character)
+            event.time = now
+            app.post_message(event)
+            await pilot.pause(0.03)
+        await until(pilot, lambda: not screen._pasted and screen._settling is None)
+        assert screen.typed == ""
+        assert screen.note == PASTED
+        assert not backend.actions.applied
+        # Not even with a line end some time later.
+        await pilot.press("enter")
+        assert screen.state == "asking" and not backend.actions.applied
+
+
+async def test_the_word_sent_at_once_waits_for_an_enter_of_its_own() -> None:
+    backend = FakeBackend()
+    async with console(backend) as (app, pilot):
+        screen = await heard(app, pilot)
+        at_once(app, WORD)
+        await until(pilot, lambda: screen.typed == WORD and not screen._pasted)
+        assert not backend.actions.applied
+        await pilot.press("enter")
+        await until(pilot, lambda: backend.actions.applied)
+        backend.actions.release.set()
+
+
+async def test_a_quick_hand_is_no_paste() -> None:
+    backend = FakeBackend()
+    async with console(backend) as (app, pilot):
+        _, clock = await dialog(app, pilot)
+        for n, key in enumerate(WORD):
+            # Two keys rolled over, then the way to the next two.
+            clock.step = 0.01 if n % 2 else 0.06
+            await pilot.press(NAMED.get(key, key))
+        clock.step = 0.06
+        await pilot.press("enter")
+        await until(pilot, lambda: backend.actions.applied)
+        backend.actions.release.set()
+
+
+async def test_a_paste_does_not_choose_either() -> None:
+    backend = FakeBackend()
+    backend.actions.confirmation = Confirmation.YES
+    async with console(backend) as (app, pilot):
+        screen = await heard(app, pilot)
+        at_once(app, "a\t\r\t\r")
+        at_once(app, "?")
+        await pilot.pause(0.2)
+        assert app.screen is screen and not screen.agree
         assert not backend.actions.applied
 
 

@@ -2,19 +2,8 @@
 
 from __future__ import annotations
 
-from textual import events
-
-from mcp_tui.tui.app import Console
 from tests.tui.fake import FakeBackend
-from tests.tui.harness import console, screen_lines, screen_text, until
-
-NAMED = {" ": "space", ":": "colon", "/": "slash", "?": "question_mark", "\r": "enter"}
-
-
-def at_once(app: Console, text: str) -> None:
-    """As a terminal gives them that was read once: over a slow line, or from a quick hand."""
-    for character in text:
-        app.post_message(events.Key(NAMED.get(character, character), character))
+from tests.tui.harness import at_once, console, screen_lines, screen_text, until
 
 
 async def test_what_follows_the_colon_is_for_the_prompt() -> None:

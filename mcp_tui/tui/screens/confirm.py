@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, ClassVar, Literal, cast
 
 from rich.cells import cell_len
@@ -11,6 +11,7 @@ from textual import events
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.screen import ModalScreen
+from textual.timer import Timer
 
 from mcp_tui.domain.plan import (
     Confirmation,
@@ -33,6 +34,12 @@ DEAF = 0.5
 
 BURST = 0.02
 """Keys closer than this (seconds) come from a paste without brackets, not from a hand."""
+
+MANY = 3
+"""Characters so close to each other that make a paste: a hand rolls over two keys at most."""
+
+SETTLED = 0.3
+"""Seconds of quiet after which what a paste left behind is looked at, and taken away."""
 
 PASTED = "pastes are ignored here: type it"
 
@@ -59,8 +66,6 @@ class ConfirmScreen(ModalScreen[None], inherit_bindings=False):
     """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "leave", show=False),
-        Binding("tab", "turn(1)", show=False, priority=True),
-        Binding("shift+tab", "turn(-1)", show=False, priority=True),
         Binding("down", "scroll(1)", show=False),
         Binding("up", "scroll(-1)", show=False),
         Binding("pagedown", "scroll(8)", show=False),
@@ -81,9 +86,12 @@ class ConfirmScreen(ModalScreen[None], inherit_bindings=False):
         self.outcomes: Sequence[Outcome] = ()
         self.error = ""
         self.clock = time.monotonic
+        self.when: Callable[[events.Key], float] = lambda event: event.time
         self._opened = 0.0
-        self._last_char = 0.0
+        self._last_key = 0.0
         self._burst = 0
+        self._pasted = False
+        self._settling: Timer | None = None
 
     @property
     def console(self) -> Console:
@@ -168,59 +176,86 @@ class ConfirmScreen(ModalScreen[None], inherit_bindings=False):
 
     # -- keys -------------------------------------------------------------------------------
 
-    def _deaf(self) -> bool:
-        return self.clock() - self._opened < DEAF
+    def _deaf(self, now: float | None = None) -> bool:
+        return (self.clock() if now is None else now) - self._opened < DEAF
 
     def on_paste(self, event: events.Paste) -> None:
         """A paste confirms nothing."""
         event.stop()
         event.prevent_default()
-        self.note = PASTED
+        self._say(PASTED)
+
+    def _say(self, note: str) -> None:
+        self.note = note
         self.box.set_foot(self.foot())
 
     def on_key(self, event: events.Key) -> None:
         """Type the word, or choose."""
-        if event.key in {"escape", "down", "up", "pagedown", "pageup"} and not self._deaf():
+        # When it came, not when its turn is: keys of one paste may wait for each other.
+        now = self.when(event)
+        if event.key in {"escape", "down", "up", "pagedown", "pageup"} and not self._deaf(now):
             return
         event.stop()
         event.prevent_default()
-        if self._deaf():
+        quick, self._last_key = now - self._last_key < BURST, now
+        if self._deaf(now):
             # What is held down since before stays unheard until it is let go.
-            self._opened = max(self._opened, self.clock() - DEAF / 2)
-            return
-        if self.state == "done":
+            self._opened = max(self._opened, now - DEAF / 2)
+        elif event.key in {"tab", "shift+tab"}:
+            if not quick:
+                self.turn(1 if event.key == "tab" else -1)
+        elif self.state == "done":
             if event.key == "enter":
                 self.dismiss()
-            return
-        if self.state == "asking" and not self.plan.blocked:
+        elif self.state == "asking" and not self.plan.blocked:
             if self.plan.confirmation is Confirmation.TYPED:
-                self._type(event)
-            elif event.key == "enter":
+                self._type(event, quick=quick)
+            elif event.key == "enter" and not quick:
                 self._choose()
 
-    def _type(self, event: events.Key) -> None:
+    def _type(self, event: events.Key, *, quick: bool) -> None:
         self.note = ""
-        now = self.clock()
-        quick = now - self._last_char < BURST
         if event.key == "enter":
-            if self.typed == self.plan.typed_word and not quick:
+            if quick or self._pasted:
+                self._drop()
+            elif self.typed == self.plan.typed_word:
                 self._apply()
                 return
-            self.note = PASTED if quick else "that is not it" if self.typed else ""
+            else:
+                self.note = "that is not it" if self.typed else ""
         elif event.key == "backspace":
             self.typed = self.typed[:-1]
         elif event.key == "ctrl+u":
             self.typed = ""
         elif event.is_printable and event.character is not None:
-            self._burst = self._burst + 1 if quick else 0
-            self._last_char = now
-            if self._burst >= 4:
-                # So many characters at once were not typed by a hand.
-                self.typed = ""
-                self.note = PASTED
-            elif len(self.typed) < 300:
+            self._burst = self._burst + 1 if quick else 1
+            self._pasted = self._pasted or self._burst >= MANY
+            if len(self.typed) < 300:
                 self.typed += event.character
+        if self._pasted:
+            self._wait_for_quiet()
         self.box.set_foot(self.foot())
+
+    def _wait_for_quiet(self) -> None:
+        if self._settling is not None:
+            self._settling.stop()
+        self._settling = self.set_timer(SETTLED, self._settle)
+
+    def _settle(self) -> None:
+        """A paste came to its end: nothing of it stays, but for the word itself.
+
+        That one waits for an Enter of its own, which came neither with it nor close behind.
+        """
+        if self._pasted and self.typed != self.plan.typed_word:
+            self._drop()
+        self._pasted, self._settling = False, None
+        if self.state == "asking":
+            self.box.set_foot(self.foot())
+
+    def _drop(self) -> None:
+        """Take away what was pasted, with whatever of it is still on its way."""
+        self.typed, self._pasted, self.note = "", True, PASTED
+        self._wait_for_quiet()
 
     def _choose(self) -> None:
         if self.agree:
@@ -228,10 +263,8 @@ class ConfirmScreen(ModalScreen[None], inherit_bindings=False):
         else:
             self.dismiss()
 
-    def action_turn(self, step: int) -> None:
+    def turn(self, step: int) -> None:
         """Tab: the next view; with one confirmation, first the other choice."""
-        if self._deaf():
-            return
         asks_yes = self.plan.confirmation is not Confirmation.TYPED
         if self.state == "asking" and asks_yes and not self.plan.blocked:
             # Tab, Enter applies; a further Tab goes through the views with the safe choice.
