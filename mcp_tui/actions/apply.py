@@ -7,87 +7,23 @@ then something is said. Once the outcome of one write stays unknown, nothing mor
 from __future__ import annotations
 
 import asyncio
+import functools
 import getpass
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any
-
-import msgspec
 
 from mcp_tui.actions.journal import Journal
-from mcp_tui.actions.look import Wire, recheck, settle, why_refused
-from mcp_tui.actions.template import fill, pick, unfilled, words
-from mcp_tui.domain.plan import Outcome, OutcomeStatus, Plan, Target, Write
-from mcp_tui.errors import ApiError, ExitCode, McpTuiError, RefusedError, UnknownOutcomeError
+from mcp_tui.actions.ledger import Ledger
+from mcp_tui.actions.look import Wire
+from mcp_tui.actions.sending import Progress, clear_away, in_order, say, send_once, take_back
+from mcp_tui.actions.template import fill, words
+from mcp_tui.domain.plan import Outcome, OutcomeStatus, Plan, Target
+from mcp_tui.errors import McpTuiError, RefusedError
 
-Progress = Callable[[str], None]
+__all__ = ["Ledger", "Progress", "apply", "apply_writes", "local_user"]
+
 Prove = Callable[[Plan, Mapping[int, Target]], Awaitable[Mapping[int, Outcome]]]
 Record = Callable[[Plan, Target, Outcome], Awaitable[None]]
-
-
-class Ledger:
-    """What a plan's writes have come to so far.
-
-    Attributes:
-        outcomes: One a target that did not get through, by its index.
-        targets: The targets as they are now: a created one has its name and uid.
-        values: What the writes yielded, such as ``run_id``.
-        warnings: Optional writes that failed, in words.
-        sending: The write that is on its way, or None.
-        done: The writes that got through.
-    """
-
-    def __init__(self, plan: Plan) -> None:
-        self.plan = plan
-        self.outcomes: dict[int, Outcome] = {}
-        self.targets = list(plan.targets)
-        self.values: dict[str, str] = {}
-        self.warnings: list[str] = []
-        self.sending: Write | None = None
-        self.done: list[Write] = []
-
-    def sent(self, write: Write) -> None:
-        """A write got through."""
-        self.done.append(write)
-
-    def fail(self, index: int, error: McpTuiError) -> None:
-        """A target did not get through."""
-        unknown = isinstance(error, UnknownOutcomeError)
-        self.outcomes[index] = Outcome(
-            target=self.targets[index],
-            status=OutcomeStatus.UNKNOWN if unknown else OutcomeStatus.FAILED,
-            message=error.line(),
-            exit_code=int(error.exit_code),
-        )
-
-    @property
-    def live(self) -> dict[int, Target]:
-        """The targets that got through so far."""
-        return {i: t for i, t in enumerate(self.targets) if i not in self.outcomes}
-
-    def interrupted(self) -> tuple[Outcome, ...]:
-        """The outcomes of a plan that was interrupted here: what is known, no more."""
-        return tuple(
-            self.outcomes.get(i) or self._interrupted(i, target)
-            for i, target in enumerate(self.targets)
-        )
-
-    def _interrupted(self, index: int, target: Target) -> Outcome:
-        done = [w for w in self.done if w.target == index]
-        needed = [w for w in self.plan.writes if w.target == index and not w.optional]
-        said = f"; done before: {'; '.join(words(w.summary) for w in done)}" if done else ""
-        code = int(ExitCode.INTERRUPTED)
-        if self.sending is not None and self.sending.target == index:
-            what = words(self.sending.summary)
-            status, text = OutcomeStatus.UNKNOWN, f"interrupted while this was on its way: {what}"
-        elif all(w in done for w in needed):
-            status, text = OutcomeStatus.UNPROVEN, "accepted; interrupted before it was proven"
-            said = ""
-        elif done:
-            status, text = OutcomeStatus.UNKNOWN, "interrupted half-way"
-        else:
-            status, text = OutcomeStatus.FAILED, "interrupted before anything of it was sent"
-        return Outcome(target=target, status=status, message=text + said, exit_code=code)
 
 
 async def apply_writes(plan: Plan, wire: Wire, ledger: Ledger, *, progress: Progress) -> None:
@@ -95,6 +31,9 @@ async def apply_writes(plan: Plan, wire: Wire, ledger: Ledger, *, progress: Prog
 
     One target that fails stops its own later writes only, and what was made for it is cleared
     away; one whose outcome stays unknown stops everything.
+
+    Once the ledger says that it is interrupted, no target is begun, and one that the cluster was
+    not changed for yet is taken back. What was tried before is not sent again.
 
     Args:
         plan: Checked and confirmed.
@@ -104,11 +43,15 @@ async def apply_writes(plan: Plan, wire: Wire, ledger: Ledger, *, progress: Prog
     """
     for write in plan.writes:
         index = write.target
-        if index in ledger.outcomes:
+        if index in ledger.outcomes or any(write is each for each in ledger.tried):
+            continue
+        if ledger.interrupted and not ledger.begun(index):
+            await take_back(plan, wire, ledger, index)
             continue
         progress(words(fill(write.summary, ledger.values)))
+        ledger.tried.append(write)
         try:
-            answer = await _send_once(plan, write, wire, ledger)
+            answer = await send_once(plan, write, wire, ledger)
         except McpTuiError as error:
             ledger.sending = None
             if write.optional:
@@ -119,17 +62,9 @@ async def apply_writes(plan: Plan, wire: Wire, ledger: Ledger, *, progress: Prog
             if ledger.outcomes[index].status is OutcomeStatus.UNKNOWN:
                 _stop(ledger, after=index)
                 return
-            await _compensate(plan, wire, ledger, index)
+            await clear_away(plan.compensate, plan, wire, ledger, index)
             continue
-        ledger.sent(write)
-        for name, path in write.yields:
-            ledger.values[name] = pick(answer, path)
-        if "uid" in dict(write.yields):
-            ledger.targets[index] = msgspec.structs.replace(
-                ledger.targets[index],
-                name=pick(answer, "metadata.name") or ledger.targets[index].name,
-                uid=pick(answer, "metadata.uid"),
-            )
+        ledger.sent(write, answer)
 
 
 def _stop(ledger: Ledger, *, after: int) -> None:
@@ -146,40 +81,6 @@ def _stop(ledger: Ledger, *, after: int) -> None:
         )
 
 
-async def _send_once(plan: Plan, write: Write, wire: Wire, ledger: Ledger) -> dict[str, Any]:
-    path = fill(write.path, ledger.values)
-    body = fill(write.body, ledger.values)
-    await recheck(plan, write, wire, path, body)
-    ledger.sending = write
-    try:
-        if write.system == "mlflow":
-            answer = await wire.mlflow(write.method, path, body)
-        else:
-            answer = await wire.kubernetes(write.method, path, body, write.content_type)
-        lost = [name for name, where in write.yields if not pick(answer, where)]
-        if lost:
-            raise UnknownOutcomeError(f"the answer to {words(write.summary)} holds no {lost[0]}")
-    except UnknownOutcomeError as unknown:
-        answer = await settle(plan, write, wire, path, body, unknown)
-    except ApiError as error:
-        raise await why_refused(write, wire, path, body, error) from None
-    ledger.sending = None
-    return answer
-
-
-async def _compensate(plan: Plan, wire: Wire, ledger: Ledger, index: int) -> None:
-    """Clear away what a failed target left half-made; what cannot be is said, not raised."""
-    for write in plan.compensate:
-        path, body = fill(write.path, ledger.values), fill(write.body, ledger.values)
-        if write.target != index or unfilled(path) or unfilled(body):
-            continue  # The write that would have yielded it never got through.
-        try:
-            await _send_once(plan, write, wire, ledger)
-        except McpTuiError as error:
-            ledger.warnings.append(f"{words(write.summary)}: {error.line()}")
-            ledger.sending = None
-
-
 async def apply(
     plan: Plan,
     wire: Wire,
@@ -189,6 +90,7 @@ async def apply(
     record: Record,
     user: str,
     progress: Progress,
+    ledger: Ledger | None = None,
 ) -> tuple[tuple[Outcome, ...], tuple[str, ...]]:
     """Apply a plan from journal to proof.
 
@@ -200,6 +102,7 @@ async def apply(
         record: Awaited a target: leaves a Kubernetes Event; its failure is only a warning.
         user: Who the cluster says we are.
         progress: Told what is happening.
+        ledger: Told what became of each write, for a caller who wants to know when interrupted.
 
     Returns:
         One outcome a target, in order, and warnings, a line each.
@@ -210,14 +113,12 @@ async def apply(
     """
     if plan.blocked:
         raise RefusedError(plan.blocked[0].message, where=f"{plan.verb} {plan.context}")
-    # In a thread: another console may hold the lock, and a disk may be slow.
-    await asyncio.to_thread(
-        journal.start, plan, at=time.time(), user=user, local_user=_local_user()
-    )
-    ledger = Ledger(plan)
+    ledger = Ledger(plan) if ledger is None else ledger
+    await _begin(journal, plan, ledger, user)
     ended = False
     try:
-        await apply_writes(plan, wire, ledger, progress=progress)
+        send = functools.partial(apply_writes, plan, wire, ledger, progress=progress)
+        await in_order(send, plan, wire, ledger, progress)
         if ledger.live:
             progress(f"waiting until {plan.until}" if plan.until else "waiting for the effect")
             ledger.outcomes.update(await prove(plan, ledger.live))
@@ -226,9 +127,28 @@ async def apply(
         ledger.warnings += await _end(journal, plan, outcomes)
         ledger.warnings += await _record_all(plan, outcomes, record)
         return outcomes, tuple(ledger.warnings)
+    except asyncio.CancelledError:
+        if not ended:
+            say(ledger, progress)
+        raise
     finally:
         if not ended:
-            await _end(journal, plan, ledger.interrupted())
+            await _end(journal, plan, ledger.as_known())
+
+
+async def _begin(journal: Journal, plan: Plan, ledger: Ledger, user: str) -> None:
+    """Write down that it begins; in a thread: another console may hold the lock, and a disk may
+    be slow. Whoever interrupts now waits for the line, so that it gets its end."""
+    line = asyncio.to_thread(
+        journal.start, plan, at=time.time(), user=user, local_user=local_user()
+    )
+    writing = asyncio.ensure_future(line)
+    try:
+        await asyncio.shield(writing)
+    except asyncio.CancelledError:
+        await asyncio.gather(writing, return_exceptions=True)
+        await _end(journal, plan, ledger.as_known())
+        raise
 
 
 async def _end(journal: Journal, plan: Plan, outcomes: tuple[Outcome, ...]) -> list[str]:
@@ -253,7 +173,8 @@ async def _record_all(plan: Plan, outcomes: tuple[Outcome, ...], record: Record)
     return warnings
 
 
-def _local_user() -> str:
+def local_user() -> str:
+    """The user of this machine; empty where it has no name."""
     try:
         return getpass.getuser()
     except (KeyError, OSError):

@@ -13,6 +13,7 @@ from mcp_tui.actions import checks, parent, seeing
 from mcp_tui.actions.apply import Progress, apply
 from mcp_tui.actions.jobs import Scope, Seen
 from mcp_tui.actions.journal import Journal
+from mcp_tui.actions.ledger import Ledger
 from mcp_tui.actions.prove import prove
 from mcp_tui.actions.record import record
 from mcp_tui.actions.retry import Changes, plan_retry
@@ -63,6 +64,8 @@ class Engine:
         self.proof_timeout = proof_timeout
         self._deadline = deadline
         self._user: str | None = None
+        self.interrupted: tuple[Outcome, ...] = ()
+        """What the last plan came to that was interrupted while it was applied."""
 
     async def user(self) -> str:
         """Who the cluster says we are; what the kubeconfig calls it where it will not say."""
@@ -189,15 +192,22 @@ class Engine:
         """
         if plan.context != self.scope.context or plan.tier is not self.scope.tier:
             raise RefusedError(f"this plan is for {clean_line(plan.context)}, not for this context")
-        outcomes, warnings = await apply(
-            plan,
-            self,
-            journal=self.journal,
-            prove=self._prove,
-            record=self._record,
-            user=await self.user(),
-            progress=progress,
-        )
+        user = await self.user()
+        ledger = Ledger(plan)
+        try:
+            outcomes, warnings = await apply(
+                plan,
+                self,
+                journal=self.journal,
+                prove=self._prove,
+                record=self._record,
+                user=user,
+                progress=progress,
+                ledger=ledger,
+            )
+        except asyncio.CancelledError:
+            self.interrupted = ledger.as_known()
+            raise
         for warning in warnings:
             progress(f"warning: {warning}")
         return outcomes

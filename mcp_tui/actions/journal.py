@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import socket
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,6 +23,7 @@ from mcp_tui.errors import UsageError
 _LONGEST_LINE: Final = 1_048_576
 _LOCK_TRIES: Final = 100
 _LOCK_PAUSE: Final = 0.05
+_NEWEST: Final = 262_144
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -35,6 +37,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         local_user: The user of this machine.
         outcomes: One a target, for ``ended``.
         summary: The plan's writes in words.
+        process: Which process it was, for ``started``; see :func:`this_process`.
     """
 
     at: float
@@ -47,6 +50,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     user: str = ""
     local_user: str = ""
     summary: tuple[str, ...] = ()
+    process: str = ""
     outcomes: tuple[Outcome, ...] = ()
 
 
@@ -69,6 +73,36 @@ class Action(msgspec.Struct, frozen=True, kw_only=True):
         )
         statuses = {o.status for o in self.ended.outcomes}
         return next((s.value for s in order if s in statuses), "unknown")
+
+
+def this_process() -> str:
+    """``host/pid/start``: names one process for ever, as a pid alone does not."""
+    pid = os.getpid()
+    return f"{socket.gethostname()}/{pid}/{_started(pid)}"
+
+
+def is_running(process: str) -> bool | None:
+    """Whether a process that :func:`this_process` named is still there; None when only another
+    machine knows."""
+    host, pid, start = ("", "", *process.rsplit("/", 2))[-3:]
+    if not pid.isdigit() or host != socket.gethostname():
+        return None
+    try:
+        os.kill(int(pid), 0)
+    except ProcessLookupError:
+        return False
+    except (PermissionError, OverflowError):
+        pass
+    return not start or _started(int(pid)) in ("", start)
+
+
+def _started(pid: int) -> str:
+    """When a process was started, in the kernel's ticks; empty where that cannot be read."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return ""
+    return stat.rpartition(")")[2].split()[19]
 
 
 class Journal:
@@ -99,6 +133,7 @@ class Journal:
                 user=user,
                 local_user=local_user,
                 summary=tuple(w.summary for w in plan.writes),
+                process=this_process(),
             )
         )
 
@@ -117,21 +152,28 @@ class Journal:
             )
         )
 
-    def actions(self) -> list[Action]:
+    def actions(self, *, newest: bool = False) -> list[Action]:
         """All actions, oldest first. Lines that cannot be read are passed over.
+
+        Args:
+            newest: Only those of the journal's end: a journal grows for years.
 
         Raises:
             UsageError: The file exists and cannot be read.
         """
         started: dict[str, Entry] = {}
         ended: dict[str, Entry] = {}
-        for entry in self._entries():
+        for entry in self._entries(_NEWEST if newest else 0):
             (started if entry.event == "started" else ended)[entry.plan] = entry
         return [Action(started=e, ended=ended.get(plan)) for plan, e in started.items()]
 
-    def _entries(self) -> Iterator[Entry]:
+    def _entries(self, last: int) -> Iterator[Entry]:
         try:
             with self.path.open("rb") as file:
+                size = os.fstat(file.fileno()).st_size
+                if last and size > last:
+                    file.seek(size - last)
+                    file.readline()  # The rest of a line that began before.
                 for line in file:
                     try:
                         yield msgspec.json.decode(line, type=Entry)

@@ -170,7 +170,7 @@ async def settle(
     for pause in PAUSES:
         await asyncio.sleep(pause)
         try:
-            found = await _look(plan, write, wire, path, body)
+            found = await look(plan, write, wire, path, body)
         except McpTuiError:
             continue
         if found is not None:
@@ -178,9 +178,8 @@ async def settle(
     raise unknown
 
 
-async def _look(
-    plan: Plan, write: Write, wire: Wire, path: str, body: Any
-) -> dict[str, Any] | None:
+async def look(plan: Plan, write: Write, wire: Wire, path: str, body: Any) -> dict[str, Any] | None:
+    """Look once for what a write did; None where nothing of it is there."""
     if write.system == "mlflow":
         return await _look_mlflow(plan, wire, path, body)
     bare = path.partition("?")[0]

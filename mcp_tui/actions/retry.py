@@ -10,7 +10,14 @@ from mcp_tui.actions.jobs import Scope, Seen, confirmation, new_plan_id, ours_to
 from mcp_tui.actions.kinds import JobKind
 from mcp_tui.actions.parent import Parent
 from mcp_tui.actions.renew import Changes, pod_templates, relink, renewed
-from mcp_tui.actions.runs import create_run, delete_job, fail_run, log_total_steps, tag_run
+from mcp_tui.actions.runs import (
+    create_run,
+    delete_job,
+    fail_run,
+    kill_run,
+    log_total_steps,
+    tag_run,
+)
 from mcp_tui.actions.template import placeholder, words
 from mcp_tui.domain import keys
 from mcp_tui.domain.plan import Plan, Target, Verb, Write
@@ -51,12 +58,14 @@ def plan_retry(
     target = Target(context=scope.context, kind=seen.kind.kind, namespace=seen.namespace, name=name)
     writes: list[Write] = []
     compensate: list[Write] = []
+    interrupted: list[Write] = []
     service = _service(manifest, seen)
     if service is not None:
         compensate.append(delete_job(target, seen.kind.path(seen.namespace, name)))
     if parent.experiment_id:
         writes += _run_writes(parent, name=name, plan_id=plan_id, user=user, now=now)
         compensate.append(fail_run(now))
+        interrupted.append(kill_run(now))
         relink(manifest, placeholder("run_id"), parent.experiment_id)
     else:
         relink(manifest, "", "")
@@ -85,6 +94,7 @@ def plan_retry(
         targets=(target,),
         writes=tuple(writes),
         compensate=tuple(compensate),
+        interrupted=tuple(interrupted),
         confirmation=confirmation(Verb.RETRY, scope.tier),
         until="the cluster takes it up",
         back="x cancels it",

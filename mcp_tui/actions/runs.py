@@ -66,6 +66,22 @@ def fail_run(now: float) -> Write:
     )
 
 
+def kill_run(now: float) -> Write:
+    """The write that ends a run whose submission was interrupted before its job was made."""
+    return Write(
+        system="mlflow",
+        method="POST",
+        path=f"{MLFLOW}/runs/update",
+        body={
+            "run_id": placeholder("run_id"),
+            "status": "KILLED",
+            "end_time": int(now * 1000),
+        },
+        summary="mark the run KILLED, as it was interrupted before its job was made",
+        optional=True,
+    )
+
+
 def log_total_steps(steps: str) -> Write:
     """The write that says how many steps there will be, for the progress bar."""
     return Write(

@@ -15,6 +15,7 @@ from mcp_tui.actions.runs import (
     create_run,
     delete_job,
     fail_run,
+    kill_run,
     log_total_steps,
     tag_run,
 )
@@ -120,12 +121,14 @@ def plan_submit(
     )
     writes: list[Write] = []
     compensate: list[Write] = []
+    interrupted: list[Write] = []
     service = build_service(config, submission, uid=placeholder("uid"))
     if service is not None:
         compensate.append(delete_job(target, kind.path(namespace, submission.name)))
     if tracking:
         writes += _run_writes(config, code, tracking, submission, plan_id, user, now)
         compensate.append(fail_run(now))
+        interrupted.append(kill_run(now))
     writes.append(
         Write(
             system="kubernetes",
@@ -165,6 +168,7 @@ def plan_submit(
         targets=(target,),
         writes=tuple(writes),
         compensate=tuple(compensate),
+        interrupted=tuple(interrupted),
         confirmation=confirmation(Verb.SUBMIT, scope.tier),
         until="the cluster takes it up",
         back="x cancels it",

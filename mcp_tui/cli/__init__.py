@@ -45,6 +45,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _run(argv: Sequence[str] | None) -> int:
     try:
+        from mcp_tui.cli import ending
         from mcp_tui.cli.output import Printer, stand_in
 
         stand_in()
@@ -53,7 +54,7 @@ def _run(argv: Sequence[str] | None) -> int:
 
         args = parse(sys.argv[1:] if argv is None else argv)
         result = args.run(args)
-        code = asyncio.run(result) if asyncio.iscoroutine(result) else result
+        code = ending.run(result) if asyncio.iscoroutine(result) else result
         sys.stdout.flush()
         return int(code)
     except SystemExit:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -45,6 +46,17 @@ class Demo:
     notice: str = ""
 
 
+def _did_not_end(config: Config) -> str:
+    """What did not end when the console was last here, in a line."""
+    from mcp_tui.actions.journal import Journal
+    from mcp_tui.actions.unfinished import line, unfinished
+
+    try:
+        return line(unfinished(Journal(config.state_dir), now=time.time()))
+    except UsageError:
+        return ""
+
+
 def open_console(args: argparse.Namespace, config: Config, *, demo: Demo | None = None) -> int:
     """Open the console on a configuration."""
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
@@ -67,9 +79,10 @@ def open_console(args: argparse.Namespace, config: Config, *, demo: Demo | None 
 
     namespace = None if args.all_namespaces else (args.namespace or "")
     options = options_for(config, kube, names, namespace)
+    options = replace(options, notice=_did_not_end(config))
     if demo is not None:
         shown = options.tier is not Tier.PROD
-        options = replace(options, demo=shown, notice=demo.notice)
+        options = replace(options, demo=shown, notice=demo.notice or options.notice)
 
     def backend() -> LiveBackend:
         from mcp_tui.tui.live.backend import LiveBackend

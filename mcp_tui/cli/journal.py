@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import argparse
+import asyncio
+import time
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
-from mcp_tui.actions.journal import Action, Journal
+from mcp_tui.actions.journal import Action, Journal, is_running
+from mcp_tui.actions.unfinished import advice, line, unfinished
 from mcp_tui.cli.output import Column, Printer
-from mcp_tui.cli.settings import configuration
-from mcp_tui.errors import ExitCode
+from mcp_tui.cli.settings import configuration, one
+from mcp_tui.errors import ExitCode, UsageError
 
 
 def _when(action: Action) -> str:
@@ -23,7 +27,9 @@ def _targets(action: Action) -> str:
 
 def _message(action: Action) -> str:
     if action.ended is None:
-        return "ended before its outcome was known; look at the object itself"
+        if is_running(action.started.process):
+            return "goes on"
+        return f"ended before its outcome was known; {advice(action)}"
     return "; ".join(o.message for o in action.ended.outcomes if o.message)
 
 
@@ -62,4 +68,23 @@ def journal(args: argparse.Namespace) -> int:
         printer.table(actions, _COLUMNS, wide=args.output == "wide")
     else:
         printer.note(f"nothing yet in {Journal(config.state_dir).path}")
+    if args.output == "table":
+        # The table may be cut to the terminal's width: what to do is said whole.
+        _note(Journal(config.state_dir), printer, (args.context or "").split(","))
     return ExitCode.OK
+
+
+async def say_unfinished(args: argparse.Namespace) -> None:
+    """Say what did not end, in one line on stderr, before more is done there."""
+    config = configuration(args)
+    printer = Printer(color=False if config.no_color else None)
+    await asyncio.to_thread(_note, Journal(config.state_dir), printer, (one(args).name,))
+
+
+def _note(journal: Journal, printer: Printer, contexts: Sequence[str]) -> None:
+    try:
+        found = unfinished(journal, now=time.time(), contexts=[c for c in contexts if c])
+    except UsageError:
+        return  # Said by what needs the journal: it writes to it first.
+    if found:
+        printer.note(f"mcp-tui: {line(found)}")

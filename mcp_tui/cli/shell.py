@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import sys
+from typing import NoReturn
 
 from mcp_tui.actions import shell as inside
 from mcp_tui.actions import terminal
@@ -36,36 +37,30 @@ async def _run(
     engine: Engine, plan: Plan, place: inside.Place, words: list[str], printer: Printer
 ) -> int:
     tty = terminal.is_terminal(sys.stdin.fileno(), sys.stdout.fileno())
-    with terminal.ended_in_order() as ended:
+    async with (
+        inside.recorded(engine, plan) as record,
+        open_exec(
+            engine.kube,
+            place.namespace,
+            place.pod,
+            words or inside.SHELL,
+            container=place.container,
+            tty=tty,
+        ) as session,
+    ):
+        # Beside the command, which is not kept waiting for it.
+        announcing = asyncio.create_task(record.announce(place.words))
         try:
-            async with (
-                inside.recorded(engine, plan) as record,
-                open_exec(
-                    engine.kube,
-                    place.namespace,
-                    place.pod,
-                    words or inside.SHELL,
-                    container=place.container,
-                    tty=tty,
-                ) as session,
-            ):
-                # Beside the command, which is not kept waiting for it.
-                announcing = asyncio.create_task(record.announce(place.words))
-                try:
-                    code = await terminal.attach(
-                        session,
-                        tty=tty,
-                        stdin=sys.stdin.fileno(),
-                        stdout=sys.stdout.fileno(),
-                        stderr=sys.stderr.fileno(),
-                    )
-                finally:
-                    warning = await announcing
-                record.ended(f"exit code {code} in {place.words}")
-        except asyncio.CancelledError:
-            if ended:
-                return 128 + ended[0]
-            raise
+            code = await terminal.attach(
+                session,
+                tty=tty,
+                stdin=sys.stdin.fileno(),
+                stdout=sys.stdout.fileno(),
+                stderr=sys.stderr.fileno(),
+            )
+        finally:
+            warning = await announcing
+        record.ended(f"exit code {code} in {place.words}")
     if session.message and code in (126, 127):
         printer.note(f"mcp-tui: {session.message}")
     if warning:
@@ -82,36 +77,35 @@ async def forward(args: argparse.Namespace) -> int:
         place = await inside.find_place(engine.kube, seen, pod=args.pod, any_container=True)
         plan = inside.plan_forward(engine.scope, seen, place, local, remote)
         done = await _agreed(engine, plan, place, args, printer)
-        if done is not None:
-            return done
-        with terminal.ended_in_order() as ended:
-            try:
-                async with (
-                    inside.recorded(engine, plan) as record,
-                    watched_forward(
-                        engine.kube,
-                        place.namespace,
-                        place.pod,
-                        remote,
-                        uid=place.uid,
-                        local_port=local,
-                        on_error=printer.note,
-                    ) as forwarded,
-                ):
-                    printer.line(
-                        f"127.0.0.1:{forwarded.port} leads to port {remote} of {place.words}"
-                    )
-                    printer.note("ctrl-c ends it")
-                    # Ended by the user, as it is meant to be, unless the pod goes first.
-                    record.ended(f"port {remote} of {place.words}, until ended")
-                    warning = await record.announce(f"port {remote} of {place.words}")
-                    if warning:
-                        printer.note(f"warning: {warning}")
-                    await forwarded.over()
-            except asyncio.CancelledError:
-                if ended:
-                    return 128 + ended[0]
-                raise
+        if done is None:
+            await _forward(engine, plan, place, (local, remote), printer)
+        return done
+
+
+async def _forward(
+    engine: Engine, plan: Plan, place: inside.Place, ports: tuple[int, int], printer: Printer
+) -> NoReturn:
+    local, remote = ports
+    async with (
+        inside.recorded(engine, plan) as record,
+        watched_forward(
+            engine.kube,
+            place.namespace,
+            place.pod,
+            remote,
+            uid=place.uid,
+            local_port=local,
+            on_error=printer.note,
+        ) as forwarded,
+    ):
+        printer.line(f"127.0.0.1:{forwarded.port} leads to port {remote} of {place.words}")
+        printer.note("ctrl-c ends it")
+        # Ended by the user, as it is meant to be, unless the pod goes first.
+        record.ended(f"port {remote} of {place.words}, until ended")
+        warning = await record.announce(f"port {remote} of {place.words}")
+        if warning:
+            printer.note(f"warning: {warning}")
+        await forwarded.over()
 
 
 async def _agreed(

@@ -9,9 +9,11 @@ import sys
 import time
 from pathlib import Path
 
+from mcp_tui.actions.unfinished import look_for
 from mcp_tui.cli.act import exit_code, report
 from mcp_tui.cli.confirm import confirmed
 from mcp_tui.cli.follow import Follow, follow
+from mcp_tui.cli.journal import say_unfinished
 from mcp_tui.cli.session import Session, open_session
 from mcp_tui.domain.plan import OutcomeStatus, Plan
 from mcp_tui.domain.text import clean_line
@@ -25,6 +27,7 @@ _PROOF = 30.0
 async def submit(args: argparse.Namespace) -> int:
     """Resolve, plan, check, confirm, apply, and follow."""
     config = read_config(args.config)
+    await say_unfinished(args)
     async with open_session(args) as session:
         plan = await planned(session, config, args)
         engine = session.engine(_PROOF)
@@ -35,10 +38,9 @@ async def submit(args: argparse.Namespace) -> int:
         try:
             outcomes = await engine.apply(plan, progress=session.printer.note)
         except asyncio.CancelledError:
-            session.printer.note(
-                f"interrupted: look for it with: mcp-tui --context {session.chosen.name} "
-                f"job ls -n {plan.targets[0].namespace} -l mcp-tui.io/plan-id={plan.id}"
-            )
+            maybe = (OutcomeStatus.UNKNOWN, OutcomeStatus.UNPROVEN)
+            if any(o.status in maybe for o in engine.interrupted):
+                session.printer.note(f"look for it with: {look_for(plan.targets[0], plan.id)}")
             raise
         target = outcomes[0].target
         failed = outcomes[0].status in (OutcomeStatus.FAILED, OutcomeStatus.UNKNOWN)

@@ -114,6 +114,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
         writes: Every call, in order.
         compensate: Calls that are sent only when a target failed for certain after an earlier
             write of it got through, so that nothing half-made is left (a run without a job).
+        interrupted: Calls that are sent only when somebody interrupts after an earlier write of a
+            target got through and before the cluster was changed for it.
         checks: Filled by the check step.
         confirmation: What the user will be asked for.
         until: What will be watched for as proof, in words.
@@ -129,6 +131,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     targets: tuple[Target, ...]
     writes: tuple[Write, ...]
     compensate: tuple[Write, ...] = ()
+    interrupted: tuple[Write, ...] = ()
     checks: tuple[Check, ...] = ()
     confirmation: Confirmation = Confirmation.TYPED
     until: str = ""

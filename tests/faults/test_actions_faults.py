@@ -19,7 +19,7 @@ from mcp_tui.domain.trainconfig import parse_train_config
 from mcp_tui.errors import ExitCode, UnreachableError, UsageError
 from tests.cluster import Ground
 from tests.faults.acting import Actor, acting
-from tests.faults.proxy import Act, Answer, Cut, Fault, FaultProxy, Hold, Lie, Lost
+from tests.faults.proxy import Act, Answer, Cut, Fault, FaultProxy, Hold, Lie, Lost, Stall
 
 CODE = Code(url="https://git.example.org/x.git", ref="main", commit="a" * 40)
 CONFIG = """
@@ -304,12 +304,46 @@ async def test_an_interruption_is_written_down_as_what_is_known(
         hold = Hold()
         actor.kube.add(Fault(hold, method="DELETE"))
         outcome = await interrupted(actor, plan, hold)
+        assert outcome.status is OutcomeStatus.UNPROVEN
+        assert outcome.message == "accepted; interrupted before it was proven"
+        # What was begun is ended: the job is gone, and its run says so.
+        assert await actor.gone(actor.path("a"))
+        run = plan.writes[1].body["run_id"]
+        assert await actor.status_of(run) == "KILLED"
+        assert actor.sent("DELETE", "/jobs/a") == actor.sent("POST", "runs/update") == 1
+
+
+async def test_marks_that_were_not_begun_are_left_alone_when_interrupted(actor: Actor) -> None:
+    seen = [await actor.make(name) for name in ("a", "b", "c", "d")]
+    hold = Hold()
+    actor.kube.add(Fault(hold, method="DELETE", path="/jobs/b"))
+    await interrupted(actor, plan_cancel(actor.engine.scope, seen, now=1.0), hold)
+    [action] = actor.engine.journal.actions()
+    assert action.ended is not None
+    said = [o.message for o in action.ended.outcomes]
+    assert said[:2] == ["accepted; interrupted before it was proven"] * 2
+    assert said[2:] == ["interrupted before anything of it was sent"] * 2
+    assert actor.said[-1] == "2 more: interrupted before anything of it was sent"
+    assert actor.sent("DELETE", "/jobs/") == 2
+    assert not await actor.gone(actor.path("c"))
+
+
+async def test_an_interruption_of_a_write_that_never_arrived_is_unknown(
+    ground: Ground, namespace: str, tmp_path: Path
+) -> None:
+    async with acting(ground, namespace, tmp_path, deadline=30.0) as actor:
+        plan = await one(actor, "cancel")
+        fault = actor.kube.add(Fault(Stall(), method="DELETE"))
+        task = asyncio.create_task(actor.apply(plan))
+        async with asyncio.timeout(20):
+            while not fault.hits:
+                await asyncio.sleep(0.02)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        [action] = actor.engine.journal.actions()
+        assert action.ended is not None
+        [outcome] = action.ended.outcomes
         assert outcome.status is OutcomeStatus.UNKNOWN
         assert outcome.message.startswith("interrupted while this was on its way: delete jobs/a")
-    async with acting(ground, namespace, tmp_path / "b", deadline=30.0) as actor:
-        plan = await submission(actor)
-        hold = Hold()
-        actor.kube.add(Fault(hold, method="POST", path="/jobs$"))
-        outcome = await interrupted(actor, plan, hold)
-        assert outcome.status is OutcomeStatus.UNKNOWN
-        assert "done before: create run" in outcome.message
+        assert actor.sent("POST", "runs/update") == 0

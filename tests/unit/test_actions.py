@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from mcp_tui.actions.apply import Ledger
 from mcp_tui.actions.ended import finished
 from mcp_tui.actions.jobs import Scope, Seen, confirmation, plan_cancel, plan_delete, plan_hold
 from mcp_tui.actions.kinds import JOB_KINDS, kind_of
+from mcp_tui.actions.ledger import Ledger
 from mcp_tui.actions.parent import Parent
 from mcp_tui.actions.prove import Probe, holds
 from mcp_tui.actions.renew import Changes, renewed, retry_name
@@ -363,11 +363,11 @@ def test_exit_codes(outcomes: list[Outcome], code: ExitCode) -> None:
 def test_the_ledger_of_an_interrupted_plan_says_what_is_known() -> None:
     plan: Plan = plan_cancel(SCOPE, [seen(name=n) for n in "abcde"], now=1.0)
     ledger = Ledger(plan)
-    ledger.sent(plan.writes[0])
+    ledger.sent(plan.writes[0], {})
     ledger.fail(1, GoneError("b is gone"))
     ledger.fail(2, UnknownOutcomeError("no answer"))
     ledger.sending = plan.writes[3]
-    a, b, c, d, e = ledger.interrupted()
+    a, b, c, d, e = ledger.as_known()
     assert (a.status, b.status, c.status) == (
         OutcomeStatus.UNPROVEN,
         OutcomeStatus.FAILED,
