@@ -11,12 +11,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from functools import cache
-from typing import Any, ClassVar, Generic, TypeVar, cast
+from typing import Any, ClassVar, Generic, Literal, TypeVar, cast
 
 import msgspec
 
 from mcp_tui.domain import keys
-from mcp_tui.domain.decode import DecodeError, decode, decoder, scrub
+from mcp_tui.domain.decode import DecodeError, decode, decoder, lines_decoder, scrub
 
 __all__ = [
     "Annotations",
@@ -40,10 +40,12 @@ __all__ = [
     "Resources",
     "Status",
     "Terminated",
+    "WatchChange",
     "WatchEvent",
     "condition",
     "decode",
     "decode_watch",
+    "decode_watch_block",
     "decoder",
     "epoch",
     "scrub",
@@ -416,6 +418,27 @@ class WatchEvent(msgspec.Struct, Generic[T], kw_only=True, gc=False):
     object: T
 
 
+class WatchChange(msgspec.Struct, Generic[T], kw_only=True, gc=False):
+    """One line of a watch that is no error."""
+
+    type: Literal["ADDED", "MODIFIED", "DELETED", "BOOKMARK"]
+    object: T
+
+
+def decode_watch_block(type_: type[T], block: bytes) -> list[WatchChange[T]] | None:
+    """Decode whole lines of a watch at once, several times as fast as line by line.
+
+    Args:
+        type_: The struct of the objects watched.
+        block: Any number of whole lines.
+
+    Returns:
+        The events in their order; None when a line needs a closer look (an error, a torn line,
+        text that must be cleaned): then :func:`decode_watch` says it of each.
+    """
+    return cast("list[WatchChange[T]] | None", _block_decoder(cast(Any, type_))(block))
+
+
 def decode_watch(type_: type[T], line: bytes) -> tuple[str, T | Status]:
     """Decode one line of a watch, sanitised.
 
@@ -445,3 +468,8 @@ def decode_watch(type_: type[T], line: bytes) -> tuple[str, T | Status]:
 @cache
 def _line_decoder(type_: Any) -> Callable[[bytes], Any]:
     return decoder(WatchEvent[type_])
+
+
+@cache
+def _block_decoder(type_: Any) -> Callable[[bytes], list[Any] | None]:
+    return lines_decoder(WatchChange[type_])

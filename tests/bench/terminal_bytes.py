@@ -130,13 +130,17 @@ def _child(profile: str, rows: int, commands: int, answers: int) -> None:
         assert app.pane is not None
         return app.pane.table
 
+    def repaint() -> None:
+        for widget in app.screen.walk_children():
+            widget.refresh()
+
     steps: dict[str, Callable[[], None]] = {
         "nothing": backend.on_change,
         "visible cell": lambda: change("job-000006"),
         "cell off screen": lambda: change(f"job-{rows - 1:06d}"),
         "cursor": lambda: table().move(1),  # type: ignore[attr-defined]  # the table
         "page": lambda: table().move_page(1),  # type: ignore[attr-defined]  # the table
-        "repaint": lambda: [w.refresh() for w in app.screen.walk_children()] and None,  # type: ignore[func-returns-value]
+        "repaint": repaint,
     }
 
     async def both() -> None:

@@ -21,7 +21,7 @@ from mcp_tui.sources.gate import Gate
 from mcp_tui.sources.kubernetes.kubeconfig import ClusterInfo, ContextInfo, UserInfo
 from mcp_tui.sources.kubernetes.reflector import Delta, Reflector
 from mcp_tui.sources.kubernetes.resources import JOBS, PODS, Resource
-from mcp_tui.sources.kubernetes.transport import KubeClient, iter_lines
+from mcp_tui.sources.kubernetes.transport import KubeClient, iter_blocks
 from mcp_tui.store.table import Table
 
 CHUNK = 65_536
@@ -224,8 +224,8 @@ async def ours(pieces: list[bytes], resource: Resource[Any]) -> Table[Any]:
         for piece in pieces:
             yield piece
 
-    async for lines in iter_lines(source()):
-        reflector._take_lines(lines)
+    async for block in iter_blocks(source()):
+        reflector._take_block(block)
     return table
 
 

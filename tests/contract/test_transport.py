@@ -16,7 +16,7 @@ from mcp_tui.errors import ApiError, ExitCode, RefusedError, UnreachableError
 from mcp_tui.sources.gate import Gate
 from mcp_tui.sources.kubernetes.kubeconfig import load_kubeconfig
 from mcp_tui.sources.kubernetes.resources import JOBS, PODS, WORKLOADS, choose, discover
-from mcp_tui.sources.kubernetes.transport import JSON_PATCH, MERGE_PATCH, KubeClient, iter_lines
+from mcp_tui.sources.kubernetes.transport import JSON_PATCH, MERGE_PATCH, KubeClient, iter_blocks
 from tests.cluster import Ground
 from tests.conftest import Plane
 
@@ -130,8 +130,8 @@ async def test_a_watch_is_read_line_by_line(client: KubeClient, kube_namespace: 
     params = {"watch": "true", "resourceVersion": start, "timeoutSeconds": "30"}
     async with client.stream(path, params=params, read_timeout=40) as chunks:
         await client.send("POST", path, job("seen"), Job)
-        async for lines in iter_lines(chunks):
-            event = json.loads(lines[0])
+        async for block in iter_blocks(chunks):
+            event = json.loads(block.splitlines()[0])
             assert (event["type"], event["object"]["metadata"]["name"]) == ("ADDED", "seen")
             break
 
@@ -141,7 +141,7 @@ async def test_a_silent_watch_counts_as_dead(client: KubeClient, kube_namespace:
     params = {"watch": "true", "timeoutSeconds": "30"}
     with pytest.raises(UnreachableError, match=r"nothing came for 0.5 s"):
         async with client.stream(path, params=params, read_timeout=0.5) as chunks:
-            async for _ in iter_lines(chunks):
+            async for _ in iter_blocks(chunks):
                 pass
 
 

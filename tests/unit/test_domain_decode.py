@@ -20,6 +20,7 @@ from mcp_tui.domain.kube import (
     Status,
     decode,
     decode_watch,
+    decode_watch_block,
     epoch,
 )
 from mcp_tui.domain.kube_custom import (
@@ -306,6 +307,47 @@ def test_watch_lines() -> None:
         assert (kind, said.code, said.reason) == ("ERROR", 410, "Expired")
     with pytest.raises(DecodeError):
         decode_watch(Job, b'{"type":"ADDED","object":{"metadata":')
+
+
+_LINES = st.one_of(
+    st.builds(
+        lambda kind, name: go_json({"type": kind, "object": {"metadata": {"name": name}}}),
+        st.sampled_from(["ADDED", "MODIFIED", "DELETED", "BOOKMARK", "ERROR", "RENAMED", ""]),
+        st.one_of(st.sampled_from(["a", "b c", "\u2192 caf\u00e9"]), HOSTILE),
+    ),
+    st.sampled_from([b"", b" ", b"{", b"[]", b"null", b'{"type":"ADDED"}', b'{"type":"ADDED","o']),
+)
+
+
+@given(st.lists(_LINES, max_size=6))
+def test_a_block_of_lines_says_what_its_lines_say_or_leaves_it_to_them(lines: list[bytes]) -> None:
+    changes = decode_watch_block(Job, b"".join(line + b"\n" for line in lines))
+    if changes is not None:
+        each = [decode_watch(Job, line) for line in lines if line.strip()]
+        assert [(change.type, change.object) for change in changes] == each
+
+
+def test_a_block_of_usual_lines_is_decoded_at_once() -> None:
+    line = go_json({"type": "ADDED", "object": {"metadata": {"name": "caf\u00e9 <a>"}}}) + b"\n"
+    changes = decode_watch_block(Job, line * 3)
+    assert changes is not None
+    assert [change.object.metadata.name for change in changes] == ["caf\u00e9 <a>"] * 3
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        b'{"type":"ADDED","object":{"metadata":{"name":"a\\u001b[0m"}}}',
+        b'{"type":"ADDED","object":{"metadata":{"name":"\xe2\x80\xae"}}}',
+        b'{"type":"ADDED","object":{"metadata":{"name":null}}}',
+        b'{"type":"ERROR","object":{"kind":"Status","code":410}}',
+        b'{"type":"ADDED","object":{"metadata"',
+    ],
+    ids=["escape", "bidi", "null", "error", "torn"],
+)
+def test_one_odd_line_leaves_its_block_to_the_lines(odd: bytes) -> None:
+    usual = b'{"type":"ADDED","object":{"metadata":{"name":"a"}}}\n'
+    assert decode_watch_block(Job, usual + odd + b"\n" + usual) is None
 
 
 def test_very_long_strings_are_bounded_where_they_are_cleaned() -> None:

@@ -34,7 +34,7 @@ def test_a_sink_that_applies_deltas_has_what_is_known(
             if gone:
                 batch.remove(f"u{uid}")
             else:
-                batch.upsert(job(uid, name, version))
+                batch.upsert(f"u{uid}", job(uid, name, version))
         delta = batch.delta()
         if delta is not None:
             upserts = {item.metadata.uid: item for item in delta.upserts}

@@ -94,9 +94,8 @@ class Batch(Generic[T]):
         self._removes: dict[str, None] = {}
         self._new: set[str] = set()
 
-    def upsert(self, item: T) -> None:
+    def upsert(self, uid: str, item: T) -> None:
         """An object is new or newer."""
-        uid = uid_of(item)
         was_known, replaced = self._known.remember(uid, item)
         if not was_known:
             if uid in self._removes:

@@ -16,14 +16,14 @@ from typing import Any, Final, Generic, TypeVar
 
 import msgspec
 
-from mcp_tui.domain.kube import DecodeError, ObjectList, Status, decode_watch
+from mcp_tui.domain.kube import DecodeError, ObjectList, Status, decode_watch, decode_watch_block
 from mcp_tui.domain.text import clean_line
 from mcp_tui.errors import ApiError, McpTuiError, UnreachableError
 from mcp_tui.sources.base import HealthState, SourceHealth
 from mcp_tui.sources.kubernetes.backoff import Backoff, Timing
 from mcp_tui.sources.kubernetes.known import Batch, Delta, Known, uid_of, version_of
 from mcp_tui.sources.kubernetes.resources import Resource
-from mcp_tui.sources.kubernetes.transport import KubeClient, iter_lines
+from mcp_tui.sources.kubernetes.transport import KubeClient, iter_blocks
 from mcp_tui.sources.kubernetes.watch import RelistError, RewatchError, consume
 
 __all__ = ["PAGE", "Delta", "Reflector"]
@@ -33,7 +33,7 @@ T = TypeVar("T")
 PAGE: Final = 500
 # How often a list whose pages expired starts again before all is asked for in one answer.
 MAX_RESTARTS: Final = 2
-_CHANGES: Final = frozenset({"ADDED", "MODIFIED", "DELETED"})
+_CHANGES: Final = frozenset({"ADDED", "MODIFIED", "DELETED", "BOOKMARK"})
 
 
 class Reflector(Generic[T]):
@@ -94,6 +94,7 @@ class Reflector(Generic[T]):
         self._version = ""
         self._must_list = True
         self._watching = False
+        self._marked = False  # Whether a bookmark came: then they are to be expected.
         self._expiries = 0
         self._fast_ends = 0
         self._torn_at: str | None = None
@@ -220,7 +221,7 @@ class Reflector(Generic[T]):
                 break
             seen.add(uid)
             if not self._known.holds(item):
-                batch.upsert(item)
+                batch.upsert(uid, item)
         return batch
 
     async def _watch(self) -> None:
@@ -236,6 +237,7 @@ class Reflector(Generic[T]):
             params.append(("resourceVersion", self._version))
         started = self._clock()
         silence = timeout + self._timing.slack
+        self._marked = False
         async with self.client.stream(
             self._path,
             params=params,
@@ -247,10 +249,10 @@ class Reflector(Generic[T]):
             if not self._fast_ends:
                 self._live()
             events = await consume(
-                iter_lines(chunks),
-                self._take_lines,
+                iter_blocks(chunks),
+                self._take_block,
                 alive=self._live,
-                silence=silence,
+                silence=lambda: min(silence, self._timing.heartbeat) if self._marked else silence,
                 timing=self._timing,
                 clock=self._clock,
                 wall=self._wall,
@@ -266,17 +268,22 @@ class Reflector(Generic[T]):
             await self._sleep(self._timing.fast_end - lasted)
         self._fast_ends = 0
 
-    def _take_lines(self, lines: list[bytes]) -> int:
-        """Apply complete lines as one change, up to the first that ends the watch."""
+    def _take_block(self, block: bytes) -> int:
+        """Apply whole lines as one change, up to the first that ends the watch."""
         batch: Batch[T] = Batch(self._known)
         events = 0
         problem: Exception | None = None
-        for line in lines:
+        changes = decode_watch_block(self.resource.type_, block)
+        if changes is not None:
+            for change in changes:
+                self._take(change.type, change.object, batch)
+            events = len(changes)
+        else:
             try:
-                events += self._take_line(line, batch)
+                for line in block.split(b"\n"):
+                    events += self._take_line(line, batch)
             except (RelistError, RewatchError, ApiError) as error:
                 problem = error
-                break
         if events:
             self._expiries = self._fast_ends = 0
         self._spoke()
@@ -286,6 +293,8 @@ class Reflector(Generic[T]):
         return events
 
     def _take_line(self, line: bytes, batch: Batch[T]) -> int:
+        if not line:
+            return 0
         try:
             kind, item = decode_watch(self.resource.type_, line)
         except DecodeError:
@@ -293,18 +302,25 @@ class Reflector(Generic[T]):
             return 0
         if isinstance(item, Status):
             raise self._watch_error(item)
-        if kind in _CHANGES:
-            if not uid_of(item):
-                self._drop()
-            elif kind == "DELETED":
-                batch.remove(uid_of(item))
-            elif self._has_room(uid_of(item)):
-                batch.upsert(item)
-        elif kind != "BOOKMARK":
+        if kind not in _CHANGES:
             self._torn()
             return 0
-        self._version = version_of(item) or self._version
+        self._take(kind, item, batch)
         return 1
+
+    def _take(self, kind: str, item: T, batch: Batch[T]) -> None:
+        """Apply one event."""
+        if kind == "BOOKMARK":
+            self._marked = True
+        else:
+            uid = uid_of(item)
+            if not uid:
+                self._drop()
+            elif kind == "DELETED":
+                batch.remove(uid)
+            elif self._has_room(uid):
+                batch.upsert(uid, item)
+        self._version = version_of(item) or self._version
 
     def _has_room(self, uid: str) -> bool:
         """Whether an object may be kept; one that is passed over is listed when there is room."""

@@ -234,7 +234,7 @@ class KubeClient:
             read_timeout: The longest silence, in seconds; the connection counts as dead after it.
 
         Yields:
-            The chunks of the body; :func:`iter_lines` makes lines of them.
+            The chunks of the body; :func:`iter_blocks` finds the lines in them.
 
         Raises:
             As :meth:`request`; while reading, UnreachableError when the connection breaks or is
@@ -502,10 +502,10 @@ async def _head(response: Any) -> bytes:
     return bytes(body)
 
 
-async def iter_lines(
+async def iter_blocks(
     chunks: AsyncIterator[bytes], *, max_line: int = 32 * 1024 * 1024
-) -> AsyncGenerator[list[bytes], None]:
-    """Complete lines of a stream, all those of one chunk at once.
+) -> AsyncGenerator[bytes, None]:
+    """The whole lines of a stream, all those that a chunk completes as one block.
 
     A last line without its line end is not given: it may have been cut off.
 
@@ -515,12 +515,13 @@ async def iter_lines(
     rest: list[bytes] = []
     size = 0
     async for chunk in chunks:
-        if b"\n" not in chunk:
+        end = chunk.rfind(b"\n") + 1
+        if not end:
             rest.append(chunk)
             size += len(chunk)
             if size > max_line:
                 raise UnreachableError("a line of the answer is too long")
             continue
-        *lines, tail = b"".join((*rest, chunk)).split(b"\n")
-        rest, size = ([tail], len(tail)) if tail else ([], 0)
-        yield [line for line in lines if line]
+        block = b"".join((*rest, chunk[:end]))
+        rest, size = ([chunk[end:]], len(chunk) - end) if end < len(chunk) else ([], 0)
+        yield block

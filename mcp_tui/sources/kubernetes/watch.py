@@ -18,11 +18,11 @@ class RewatchError(Exception):
 
 
 async def consume(
-    batches: AsyncGenerator[list[bytes], None],
-    take: Callable[[list[bytes]], int],
+    blocks: AsyncGenerator[bytes, None],
+    take: Callable[[bytes], int],
     *,
     alive: Callable[[], None],
-    silence: float,
+    silence: Callable[[], float],
     timing: Timing,
     clock: Callable[[], float],
     wall: Callable[[], float],
@@ -34,10 +34,10 @@ async def consume(
     every ``timing.tick`` seconds.
 
     Args:
-        batches: The lines as they come.
-        take: Applies a batch; returns how many events were in it.
+        blocks: Whole lines as they come.
+        take: Applies a block; returns how many events were in it.
         alive: Called when the watch has proved to last.
-        silence: The longest silence in seconds; ``timing.heartbeat`` once a bookmark has come.
+        silence: The longest silence in seconds, as things stand.
         timing: The times.
         clock: Monotonic seconds.
         wall: Wall-clock seconds.
@@ -51,12 +51,12 @@ async def consume(
         Exception: What ``take`` or the connection raises.
     """
     events = 0
-    pending: asyncio.Task[list[bytes]] | None = None
+    pending: asyncio.Task[bytes] | None = None
     started = heard = clock()
     try:
         while True:
             if pending is None:
-                pending = asyncio.ensure_future(_next(batches))
+                pending = asyncio.ensure_future(_next(blocks))
             before, wall_before = clock(), wall()
             await asyncio.wait((pending,), timeout=timing.tick)
             now = clock()
@@ -64,14 +64,12 @@ async def consume(
             if now - before > timing.tick + timing.jump or slept > timing.jump:
                 raise RelistError("this process was suspended")
             if pending.done():
-                batch, pending = pending.result(), None
-                if not batch:
+                block, pending = pending.result(), None
+                if not block:
                     return events
                 heard = now
-                events += take(batch)
-                if any(b'"BOOKMARK"' in line[:40] for line in batch):
-                    silence = min(silence, timing.heartbeat)
-            elif now - heard > silence:
+                events += take(block)
+            elif now - heard > silence():
                 raise RewatchError(f"nothing came for {now - heard:.0f} s")
             if events or now - started >= timing.fast_end:
                 alive()
@@ -80,12 +78,11 @@ async def consume(
             pending.cancel()
             await asyncio.gather(pending, return_exceptions=True)
         with contextlib.suppress(RuntimeError):  # it may be at its end already
-            await batches.aclose()
+            await blocks.aclose()
 
 
-async def _next(batches: AsyncGenerator[list[bytes], None]) -> list[bytes]:
-    """The next batch with a line in it; an empty one at the end."""
-    async for batch in batches:
-        if batch:
-            return batch
-    return []
+async def _next(blocks: AsyncGenerator[bytes, None]) -> bytes:
+    """The next block; an empty one at the end."""
+    async for block in blocks:
+        return block
+    return b""
