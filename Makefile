@@ -37,7 +37,7 @@ coverage: venv ## which lines and branches the tests without servers run
 	$(BIN)/coverage report --skip-covered --sort=cover
 
 test: venv system ## every test, on the real control plane (its first build takes 15 minutes)
-	$(BIN)/python -m tests.cluster build --with kubeflow
+	$(BIN)/python -m tests.cluster build --with kubeflow --with metrics
 	@# On a machine that is too busy a test of real servers may run out of its time. What failed is
 	@# tried once more, by itself and in plain sight: what fails twice is a defect.
 	$(PYTEST) -n $(WORKERS) --dist worksteal tests || { \

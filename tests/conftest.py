@@ -32,12 +32,13 @@ from hypothesis import HealthCheck, settings
 from tests.cluster import Ground, GroundError
 from tests.cluster.cache import locked
 from tests.cluster.ground import CONTEXTS, read_state, stop
+from tests.cluster.namespace import possible as namespace_possible
 from tests.cluster.plane import REPO
 from tests.cluster.process import MARK, end_marked
 
 _RUN = "MCP_TUI_TEST_RUN"
 _OWNER = "MCP_TUI_TEST_OWNER"
-_GROUNDS = ("ground", "ground3", "kubeflow")
+_GROUNDS = ("ground", "ground3", "kubeflow", "secluded")
 _REAL_FIXTURES = {*_GROUNDS, "namespace"}
 
 # A test that hangs must not eat the time of the whole run; both limits are far above any need.
@@ -180,7 +181,12 @@ def pytest_runtest_makereport(
 
 
 def _shared(
-    name: str, contexts: tuple[str, ...], base: Path | None = None, *, kubeflow: bool = False
+    name: str,
+    contexts: tuple[str, ...],
+    base: Path | None = None,
+    *,
+    extras: tuple[str, ...] = (),
+    secluded: bool = False,
 ) -> Ground:
     """The ground ``name`` of this run, started by whichever worker comes first."""
     run = Path(os.environ[_RUN])
@@ -196,7 +202,8 @@ def _shared(
                 contexts=contexts,
                 owner=int(os.environ[_OWNER]),
                 base=base,
-                kubeflow=kubeflow,
+                extras=extras,
+                secluded=secluded,
             )
         except Exception as error:  # every other worker is to fail at once, with the same words
             failed.write_text(str(error))
@@ -223,12 +230,28 @@ def ground3(ground: Ground) -> Ground:
 
 @pytest.fixture(scope="session")
 def kubeflow(ground: Ground) -> Ground:
-    """``ground`` and one more cluster, ``kubeflow``, where JobSet, TrainJob and PyTorchJob live.
+    """``ground`` and one more cluster, ``kubeflow``, where JobSet, TrainJob and PyTorchJob live,
+    and where metrics-server measures pods.
 
     Their real controllers run there and only there: elsewhere tests may write the statuses of
     such objects without being overruled.
     """
-    return _shared("kubeflow", ("kubeflow",), base=ground.directory, kubeflow=True)
+    return _shared("kubeflow", ("kubeflow",), base=ground.directory, extras=("kubeflow", "metrics"))
+
+
+@pytest.fixture(scope="session")
+def secluded() -> Ground:
+    """A small cluster in a network of its own, where MLflow and Prometheus are Services.
+
+    It shares nothing with ``ground``. In CI it must be possible to make one.
+    """
+    why = namespace_possible()
+    if why:
+        pytest.skip(why)
+    given = os.environ.get("MCP_TUI_SECLUDED")
+    if given:
+        return Ground.attach(Path(given).resolve())
+    return _shared("secluded", ("dev",), secluded=True)
 
 
 @pytest.fixture

@@ -330,6 +330,12 @@ class ServiceCaller:
                 ) from None
             if error.status == 503:
                 hint = "does the Service have a ready pod?"
+            elif error.status == 401 and error.reason != "Unauthorized":
+                # The API server's own refusal has that reason.
+                hint = (
+                    f"{TITLES[self._source]} wants credentials of its own, and the API server's "
+                    "proxy passes none on: give its url"
+                )
             elif HOST_REFUSED.search(error.what):
                 hint = HOST_HINT
             raise ApiError(

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import base64
-import contextlib
-import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -27,12 +25,6 @@ def api_error(source: Source, reply: Reply, *, where: str) -> ApiError:
     """The error for an answer that is no success, in the server's own words."""
     error = failures.api_error(reply.status, dict(reply.headers), reply.body, where=where)
     what, reason, hint = error.what, error.reason, error.hint
-    if source == "prometheus":
-        with contextlib.suppress(ValueError, RecursionError):
-            answer = json.loads(reply.body)
-            if isinstance(answer, dict) and isinstance(answer.get("error"), str):
-                what = one_line(answer["error"])
-                reason = one_line(str(answer.get("errorType", "")))
     if HOST_REFUSED.search(what):
         hint = HOST_HINT
     elif reply.status in (401, 403) and not hint.startswith("redirects"):

@@ -5,9 +5,10 @@ from __future__ import annotations
 import argparse
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
-from tests.cluster.build import ensure_all
+from tests.cluster.build import EXTRAS, ensure_all
 from tests.cluster.cache import BuildError
 from tests.cluster.ground import CONTEXTS, Ground, alive, kubectl, read_state, stop
 from tests.cluster.process import GroundError, start_time
@@ -44,14 +45,14 @@ def _usage(ground: Ground) -> str:
     )
 
 
-def _up(directory: Path, clusters: int, kubeflow: bool) -> int:
+def _up(directory: Path, clusters: int, extras: Sequence[str]) -> int:
     state = read_state(directory)
     if state is not None and alive(state) and state["ready"]:
         print(_usage(Ground.attach(directory)))
         print(f"\nIt was running already in {_shown(directory)}.")
         return 0
     started = time.monotonic()
-    ground = Ground.start(directory, contexts=CONTEXTS[clusters], kubeflow=kubeflow)
+    ground = Ground.start(directory, contexts=CONTEXTS[clusters], extras=extras)
     print(_usage(ground))
     print(f"\nStarted in {time.monotonic() - started:.1f} s.")
     return 0
@@ -92,17 +93,18 @@ def main() -> int:
         if name == "up":
             command.add_argument("--clusters", type=int, choices=sorted(CONTEXTS), default=3)
         if name in ("up", "serve"):
-            command.add_argument("--with", dest="extras", choices=["kubeflow"], action="append")
+            command.add_argument("--with", dest="extras", choices=sorted(EXTRAS), action="append")
         if name == "serve":
             command.add_argument("--contexts", required=True)
             command.add_argument("--owner", type=int)
             command.add_argument("--base", type=Path)
+            command.add_argument("--secluded", action="store_true")
     build = commands.add_parser("build")
-    build.add_argument("--with", dest="extras", choices=["kubeflow"], action="append")
+    build.add_argument("--with", dest="extras", choices=sorted(EXTRAS), action="append")
     args = parser.parse_args()
-    kubeflow = "kubeflow" in (getattr(args, "extras", None) or ())
+    extras = tuple(getattr(args, "extras", None) or ())
     if args.command == "build":
-        ensure_all(kubeflow=kubeflow)
+        ensure_all(extras=extras)
         return 0
     directory: Path = args.dir.resolve()
     if args.command == "serve":
@@ -111,10 +113,11 @@ def main() -> int:
             args.contexts.split(","),
             owner=args.owner,
             base=args.base,
-            with_kubeflow=kubeflow,
+            extras=extras,
+            secluded=args.secluded,
         )
     if args.command == "up":
-        return _up(directory, args.clusters, kubeflow)
+        return _up(directory, args.clusters, extras)
     return _down(directory) if args.command == "down" else _status(directory)
 
 

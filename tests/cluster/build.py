@@ -15,7 +15,7 @@ import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,6 +28,7 @@ KWOK = "v0.8.0"
 PROMETHEUS = "v0.316.0"
 TRAINER = "v2.0.0"
 TRAINING_OPERATOR = "v1.8.1"
+METRICS_SERVER = "v0.9.0"
 JOBSET = "v0.8.2"  # the one that the trainer builds with
 
 _CONTROLLERS = Path(__file__).with_name("controllers")
@@ -145,6 +146,14 @@ def _build_training_operator(go: Go, out: Path) -> None:
     go.build(".", out / "bin" / "training-operator")
 
 
+def _build_metrics_server(go: Go, out: Path) -> None:
+    module = "sigs.k8s.io/metrics-server"
+    _, go_mod = go.module(module, METRICS_SERVER)
+    command = f"{module}/cmd/metrics-server"
+    go.write_module({module: METRICS_SERVER}, [command], replace_lines(go_mod))
+    go.build(command, out / "bin" / "metrics-server")
+
+
 @dataclass(frozen=True)
 class Tool:
     """One thing to build: ``bins`` are the programs it must leave in ``bin/``."""
@@ -177,16 +186,22 @@ TOOLS: tuple[Tool, ...] = (
     Tool("kubeflow-crds", f"{TRAINER}-{TRAINING_OPERATOR}", (), _copy_crds),
 )
 
-# The controllers of TrainJob (over JobSet) and PyTorchJob: only for those who ask for them.
-KUBEFLOW: tuple[Tool, ...] = (
-    Tool("trainer", f"{TRAINER}-{_digest('trainer')}", ("trainer",), _build_trainer),
-    Tool(
-        "training-operator",
-        f"{TRAINING_OPERATOR}-{_digest('training_operator')}",
-        ("training-operator",),
-        _build_training_operator,
+# Only for those who ask for them by name.
+EXTRAS: dict[str, tuple[Tool, ...]] = {
+    # The controllers of TrainJob (over JobSet) and PyTorchJob.
+    "kubeflow": (
+        Tool("trainer", f"{TRAINER}-{_digest('trainer')}", ("trainer",), _build_trainer),
+        Tool(
+            "training-operator",
+            f"{TRAINING_OPERATOR}-{_digest('training_operator')}",
+            ("training-operator",),
+            _build_training_operator,
+        ),
     ),
-)
+    "metrics": (
+        Tool("metrics-server", METRICS_SERVER, ("metrics-server",), _build_metrics_server),
+    ),
+}
 
 
 def ensure(tool: Tool, log: Log = say) -> Path:
@@ -229,13 +244,13 @@ class Binaries:
         return self.paths[name]
 
 
-def ensure_all(log: Log = say, *, kubeflow: bool = False) -> Binaries:
+def ensure_all(log: Log = say, *, extras: Sequence[str] = ()) -> Binaries:
     """Build what is missing; returns every program by name.
 
     With them come the directories ``stage``, ``crds`` and ``webhooks``.
     """
     paths: dict[str, Path] = {}
-    for tool in TOOLS + (KUBEFLOW if kubeflow else ()):
+    for tool in (*TOOLS, *(tool for name in extras for tool in EXTRAS[name])):
         home = ensure(tool, log)
         paths.update({name: home / "bin" / name for name in tool.bins})
         paths.update({p.name: p for p in home.iterdir() if p.is_dir() and p.name != "bin"})

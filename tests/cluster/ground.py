@@ -156,7 +156,8 @@ class Ground:
         contexts: Sequence[str] = CONTEXTS[1],
         owner: int | None = None,
         base: Path | None = None,
-        kubeflow: bool = False,
+        extras: Sequence[str] = (),
+        secluded: bool = False,
         deadline: float = 300.0,
     ) -> Ground:
         """Build what is missing, start a ground and wait until it is ready.
@@ -166,7 +167,9 @@ class Ground:
             contexts: Names (and tiers) of its clusters.
             owner: Process id with which the ground ends; None: it runs until :meth:`stop`.
             base: A running ground whose clusters, MLflow and Prometheus are part of this one.
-            kubeflow: With the controllers of JobSet, TrainJob and PyTorchJob.
+            extras: ``kubeflow``: with the controllers of JobSet, TrainJob and PyTorchJob;
+                ``metrics``: with metrics-server.
+            secluded: In a network of its own, with MLflow and Prometheus as Services.
             deadline: Seconds for the start, the build not counted.
 
         Raises:
@@ -174,14 +177,14 @@ class Ground:
             BuildError: a server could not be built.
         """
         directory = directory.resolve()
-        ensure_all(kubeflow=kubeflow)
+        ensure_all(extras=extras)
         state = read_state(directory)
         if state is not None:
             if alive(state):
                 raise GroundError(f"a ground is running in {directory} already")
             end_marked(state["mark"])
         _clean(directory)
-        process = _spawn(directory, contexts, owner, base, kubeflow)
+        process = _spawn(directory, contexts, owner, base, extras, secluded)
         until = time.monotonic() + deadline
         while True:
             state = read_state(directory)
@@ -211,7 +214,8 @@ def _spawn(
     contexts: Sequence[str],
     owner: int | None,
     base: Path | None,
-    kubeflow: bool,
+    extras: Sequence[str],
+    secluded: bool,
 ) -> subprocess.Popen[bytes]:
     argv = [sys.executable, "-m", "tests.cluster", "serve", "--dir", str(directory)]
     argv += ["--contexts", ",".join(contexts)]
@@ -219,8 +223,10 @@ def _spawn(
         argv += ["--owner", str(owner)]
     if base is not None:
         argv += ["--base", str(base)]
-    if kubeflow:
-        argv += ["--with", "kubeflow"]
+    for extra in extras:
+        argv += ["--with", extra]
+    if secluded:
+        argv += ["--secluded"]
     with (directory / "supervisor.log").open("wb") as log:
         return subprocess.Popen(
             argv,

@@ -36,9 +36,12 @@ _KINDS = {
     "ValidatingWebhookConfiguration": (
         "/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations"
     ),
+    "APIService": "/apis/apiregistration.k8s.io/v1/apiservices",
     "Namespace": "/api/v1/namespaces",
     "Node": "/api/v1/nodes",
     "ConfigMap": "/api/v1/namespaces/{namespace}/configmaps",
+    "Pod": "/api/v1/namespaces/{namespace}/pods",
+    "Service": "/api/v1/namespaces/{namespace}/services",
 }
 
 
@@ -92,7 +95,7 @@ class ControlPlane:
         authority = Authority(directory / "pki")
         self._server_pair = authority.issue("apiserver", common_name="kube-apiserver", server=True)
         self._etcd_pair = authority.issue("etcd", common_name="etcd", server=True)
-        self._kubelet_client = authority.issue(
+        self.kubelet_client = authority.issue(
             "kubelet-client", common_name="kube-apiserver-kubelet-client", group="system:masters"
         )
         cert_admin = authority.issue(
@@ -178,8 +181,8 @@ class ControlPlane:
             f"--tls-cert-file={self._server_pair.cert}",
             f"--tls-private-key-file={self._server_pair.key}",
             f"--client-ca-file={self.authority.cert}",
-            f"--kubelet-client-certificate={self._kubelet_client.cert}",
-            f"--kubelet-client-key={self._kubelet_client.key}",
+            f"--kubelet-client-certificate={self.kubelet_client.cert}",
+            f"--kubelet-client-key={self.kubelet_client.key}",
             "--kubelet-preferred-address-types=InternalIP",
             f"--requestheader-client-ca-file={self._front.cert}",
             "--requestheader-allowed-names=front-proxy-client",
@@ -212,10 +215,10 @@ class ControlPlane:
         except httpx.HTTPError:
             return False
 
-    def launch_controllers(self) -> None:
-        """Start controller manager, scheduler, kwok and the process node; returns at once."""
+    def _controller(self) -> tuple[str, ...]:
+        """What the servers that watch the API server have in common."""
         admin = self.endpoint.admin_kubeconfig
-        common = (
+        return (
             f"--kubeconfig={admin}",
             f"--authentication-kubeconfig={admin}",
             f"--authorization-kubeconfig={admin}",
@@ -224,17 +227,26 @@ class ControlPlane:
             "--kube-api-qps=500",
             "--kube-api-burst=1000",
         )
+
+    def launch_manager(self, *controllers: str) -> None:
+        """Start the controller manager with some of its controllers, or with those it has."""
         self._start(
             "kube-controller-manager",
-            *common,
+            *self._controller(),
             f"--secure-port={self._manager}",
             f"--service-account-private-key-file={self._signing.key}",
             "--use-service-account-credentials=false",
             "--concurrent-job-syncs=20",
             # A busy test machine is no reason to call a node lost.
             "--node-monitor-grace-period=120s",
+            f"--controllers={','.join(controllers) or '*'}",
         )
-        self._start("kube-scheduler", *common, f"--secure-port={self._scheduler}")
+
+    def launch_controllers(self) -> None:
+        """Start controller manager, scheduler, kwok and the process node; returns at once."""
+        admin = self.endpoint.admin_kubeconfig
+        self.launch_manager()
+        self._start("kube-scheduler", *self._controller(), f"--secure-port={self._scheduler}")
         stages = [
             f"--config={file}"
             for stage in ("node/fast", "pod/fast")

@@ -8,17 +8,15 @@ that happens; its servers end with it even if it is killed.
 from __future__ import annotations
 
 import contextlib
-import importlib.metadata
 import json
 import os
 import secrets
 import select
-import shutil
 import signal
-import sqlite3
 import sys
 import time
 import traceback
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from types import FrameType
@@ -26,9 +24,8 @@ from typing import Any
 
 import yaml
 
-from tests.cluster import kubeflow, objects
+from tests.cluster import kubeflow, metrics, objects
 from tests.cluster.build import Binaries, ensure_all
-from tests.cluster.cache import cache_root
 from tests.cluster.plane import ControlPlane
 from tests.cluster.process import (
     MARK,
@@ -36,12 +33,11 @@ from tests.cluster.process import (
     Processes,
     adopt_orphans,
     answers,
-    free_ports,
     start_time,
 )
+from tests.cluster.servers import keep_template, start_mlflow, start_prometheus
 
 STATE = "state.json"
-LEASH = Path(__file__).with_name("leash.py")
 TIERS = {"kubeflow": "dev"}
 """The tier of a context that is not called as its tier is."""
 
@@ -62,39 +58,16 @@ def write_atomic(path: Path, text: str) -> None:
     temp.replace(path)
 
 
-def template() -> Path:
-    """An empty MLflow database of the installed version, as the server itself made it.
-
-    Its dozens of schema migrations take longer than the rest of a start.
-    """
-    return cache_root() / f"mlflow-{importlib.metadata.version('mlflow')}" / "mlflow.db"
-
-
-def keep_template(database: Path) -> None:
-    """Keep a database on which nothing was done yet for the next start."""
-    target = template()
-    if target.exists():
-        return
-    target.parent.mkdir(parents=True, exist_ok=True)
-    temp = target.with_suffix(f".{os.getpid()}.tmp")
-    with (
-        contextlib.closing(sqlite3.connect(database)) as source,
-        contextlib.closing(sqlite3.connect(temp)) as copy,
-    ):
-        source.backup(copy)
-    temp.replace(target)
-
-
 class Supervisor:
     """Starts and owns the servers of one ground in ``directory``."""
 
     def __init__(
-        self, directory: Path, contexts: list[str], base: Path | None, kubeflow: bool
+        self, directory: Path, contexts: list[str], base: Path | None, extras: Sequence[str]
     ) -> None:
         self.directory = directory
         self.base: dict[str, Any] = json.loads((base / STATE).read_text()) if base else {}
         self.contexts = contexts
-        self.kubeflow = kubeflow
+        self.extras = extras
         self.mark = secrets.token_hex(8)
         self.processes = Processes(self.mark, directory / "logs")
         self.mlflow = self.base.get("mlflow", "")
@@ -105,7 +78,7 @@ class Supervisor:
         """Start everything at once and wait until all of it is ready; raises GroundError."""
         self._write_state(ready=False)
         if not self.mlflow:
-            self._start_mlflow()
+            self.mlflow = start_mlflow(self.processes, self.directory / "mlflow")
         self.planes = [
             ControlPlane(name, self.directory / name, binaries, self.processes)
             for name in self.contexts
@@ -121,7 +94,9 @@ class Supervisor:
             plane.seed()
         for plane in self.planes:
             plane.wait_nodes()
-            if self.kubeflow:
+            if "metrics" in self.extras:
+                metrics.launch(plane)
+            if "kubeflow" in self.extras:
                 kubeflow.launch(plane)
         for name, url in (
             ("mlflow", f"{self.mlflow}/health"),
@@ -134,37 +109,10 @@ class Supervisor:
         self._write_config()
         self._write_state(ready=True)
 
-    def _start_mlflow(self) -> None:
-        home = self.directory / "mlflow"
-        home.mkdir()
-        if template().exists():
-            shutil.copyfile(template(), home / "mlflow.db")
-        (port,) = free_ports(1)
-        self.mlflow = f"http://127.0.0.1:{port}"
-        self.processes.start(
-            "mlflow",
-            [
-                sys.executable, LEASH, sys.executable, "-m", "mlflow", "server",
-                "--host", "127.0.0.1", "--port", str(port), "--workers", "1",
-                "--backend-store-uri", f"sqlite:///{home / 'mlflow.db'}",
-                "--artifacts-destination", str(home / "artifacts"),
-            ],
-            env={
-                "MLFLOW_DISABLE_TELEMETRY": "true",
-                "DO_NOT_TRACK": "true",
-                # Background jobs for traces: a second process that nothing here needs.
-                "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
-            },
-        )  # fmt: skip
-
     def _start_prometheus(self, binaries: Binaries) -> None:
         home = self.directory / "prometheus"
         home.mkdir()
-        (port,) = free_ports(1)
-        self.prometheus = f"http://127.0.0.1:{port}"
-        scrapes: list[dict[str, Any]] = [
-            {"job_name": "prometheus", "static_configs": [{"targets": [f"127.0.0.1:{port}"]}]}
-        ]
+        scrapes: list[dict[str, Any]] = []
         for plane in self.planes:
             token = home / f"{plane.name}.token"
             write_atomic(token, plane.endpoint.tokens["admin"])
@@ -187,18 +135,8 @@ class Supervisor:
                     ],
                 }
             )
-        settings = {"global": {"scrape_interval": "5s"}, "scrape_configs": scrapes}
-        (home / "prometheus.yml").write_text(yaml.safe_dump(settings))
-        self.processes.start(
-            "prometheus",
-            [
-                binaries["prometheus"],
-                f"--config.file={home / 'prometheus.yml'}",
-                f"--storage.tsdb.path={home / 'data'}",
-                f"--web.listen-address=127.0.0.1:{port}",
-                "--web.enable-remote-write-receiver",
-                "--log.level=warn",
-            ],
+        self.prometheus = start_prometheus(
+            self.processes, binaries["prometheus"], home, scrapes=scrapes
         )
 
     def _clusters(self) -> dict[str, Any]:
@@ -324,18 +262,25 @@ def serve(
     *,
     owner: int | None = None,
     base: Path | None = None,
-    with_kubeflow: bool = False,
+    extras: Sequence[str] = (),
+    secluded: bool = False,
 ) -> int:
     """Run a ground until a signal, or the end of ``owner``; returns an exit status."""
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, _on_signal)
     adopt_orphans()
     os.environ.pop(MARK, None)
-    supervisor = Supervisor(directory, contexts, base, with_kubeflow)
+    supervisor: Supervisor
+    if secluded:
+        from tests.cluster.secluded import SecludedSupervisor
+
+        supervisor = SecludedSupervisor(directory, contexts, base, extras)
+    else:
+        supervisor = Supervisor(directory, contexts, base, extras)
     status = 0
     try:
         started = time.monotonic()
-        supervisor.start(ensure_all(kubeflow=with_kubeflow))
+        supervisor.start(ensure_all(extras=extras))
         sys.stderr.write(f"ready in {time.monotonic() - started:.1f} s\n")
         sys.stderr.flush()
         supervisor.watch(owner)

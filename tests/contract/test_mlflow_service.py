@@ -103,6 +103,8 @@ def status(code: int, message: str) -> Answer:
         (Lost(), UnknownOutcomeError, "may or may not"),
         (Answer(403, b"Invalid Host header - possible DNS rebinding attack detected",
                 (("Content-Type", "text/plain"),)), ApiError, "--allowed-hosts"),
+        (Answer(401, b"You are not authenticated.", (("Content-Type", "text/plain"),)), ApiError,
+         "You are not authenticated.; MLflow wants credentials of its own"),
     ],
 )  # fmt: skip
 async def test_a_lost_answer_is_told_from_a_service_that_is_not_there(

@@ -135,8 +135,12 @@ def api_error(
     except (ValueError, RecursionError):
         answer = None
     if isinstance(answer, dict):
-        message = one_line(str(answer.get("message") or ""))
-        reason = one_line(str(answer.get("reason") or answer.get("error_code") or ""))
+        # What a Service behind the API server's proxy says comes as it is: Prometheus and MLflow
+        # have words of their own for the same.
+        said = answer.get("message") or answer.get("error")
+        message = one_line(said) if isinstance(said, str) else ""
+        kinds = (answer.get(name) for name in ("reason", "error_code", "errorType"))
+        reason = one_line(str(next(filter(None, kinds), "")))
         details = answer.get("details")
         seconds = details.get("retryAfterSeconds") if isinstance(details, dict) else None
         if retry is None and isinstance(seconds, int | float) and seconds > 0:
