@@ -20,8 +20,8 @@ from mcp_tui.actions.template import at_pointer, pick
 from mcp_tui.domain.plan import Confirmation, Plan, Target, Tier, Verb, Write
 from mcp_tui.domain.text import clean_line
 from mcp_tui.errors import RefusedError, UsageError
+from mcp_tui.sources.kubernetes.transport import JSON_PATCH
 
-JSON_PATCH = "application/json-patch+json"
 _WORKLOADS = "/apis/{version}/namespaces/{namespace}/workloads/{name}"
 
 

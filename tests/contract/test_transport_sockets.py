@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,6 +19,7 @@ from mcp_tui.sources.kubernetes.portforward import forward
 from mcp_tui.sources.kubernetes.sockets import socket_url
 from mcp_tui.sources.kubernetes.transport import KubeClient
 from tests.cluster import Ground
+from tests.faults.proxy import Answer, Fault, FaultProxy
 
 ECHO = """
 import os, socket
@@ -161,6 +163,37 @@ async def test_a_server_that_is_not_there(ground: Ground) -> None:
         async with open_exec(client, "n", "p", ["true"]):
             pass
     await client.aclose()
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+async def test_a_redirect_is_not_followed(ground: Ground, tmp_path: Path, status: int) -> None:
+    """Neither to another host nor on the same one: nothing of ours reaches what it names."""
+    came: list[bytes] = []
+
+    async def elsewhere(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        came.append(await reader.read(65_536))
+        writer.close()
+
+    trap = await asyncio.start_server(elsewhere, "127.0.0.1", 0)
+    port = trap.sockets[0].getsockname()[1]
+    async with trap, FaultProxy(ground.dev.server, ca=ground.dev.ca) as proxy:
+        for to in (f"ws://localhost:{port}/there", f"http://localhost:{port}/there", "/version"):
+            proxy.clear()
+            proxy.calls.clear()
+            proxy.add(Fault(Answer(status, b"", (("Location", to),))))
+            path = proxy.kubeconfig(tmp_path / "kubeconfig", token="s3cret")
+            client = KubeClient(load_kubeconfig({}, path).context(), gate=Gate(False), env={})
+            try:
+                with pytest.raises(ApiError, match="redirects are not followed") as error:
+                    async with open_exec(client, "default", "echo", ["true"]):
+                        pass
+            finally:
+                await client.aclose()
+            assert error.value.status == status
+            assert [call.target.partition("?")[0] for call in proxy.calls] == [
+                "/api/v1/namespaces/default/pods/echo/exec"
+            ]
+    assert came == []
 
 
 def test_urls() -> None:

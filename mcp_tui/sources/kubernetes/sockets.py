@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Sequence
+import functools
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote, urlencode, urlsplit, urlunsplit
 
@@ -76,7 +77,6 @@ async def _connect(
     protocols: Sequence[str],
     where: str,
 ) -> ClientConnection:
-    from websockets.asyncio.client import connect
     from websockets.exceptions import InvalidStatus, WebSocketException
 
     context = client.context
@@ -90,7 +90,7 @@ async def _connect(
             options["server_hostname"] = context.cluster_info.tls_server_name
     proxy = proxy_for(context.server, context.cluster_info.proxy_url, client.env)
     try:
-        return await connect(
+        return await _straight()(
             socket_url(context.server, path, params),
             subprotocols=[_protocol(name) for name in protocols],
             additional_headers=headers,
@@ -113,6 +113,19 @@ async def _connect(
     except (OSError, WebSocketException) as error:
         what, hint = failures.explain(error, server=context.server)
         raise UnreachableError(what, where=where, hint=hint) from None
+
+
+@functools.cache
+def _straight() -> Callable[..., Awaitable[ClientConnection]]:
+    """websockets' ``connect`` without its redirects: those would take our impersonation, the
+    plan's command and a client certificate to whatever server is named."""
+    from websockets.asyncio.client import connect
+
+    class Straight(connect):
+        def process_redirect(self, exc: Exception) -> Exception | str:
+            return exc
+
+    return Straight
 
 
 def _protocol(name: str) -> Any:
