@@ -12,7 +12,7 @@ from typing import Literal
 
 from mcp_tui.errors import UsageError
 
-Scope = Literal["all", "move", "table", "jobs", "detail", "log"]
+Scope = Literal["all", "move", "table", "job", "jobs", "detail", "log"]
 
 FORBIDDEN: Mapping[str, str] = {
     "ctrl+a": "screen's prefix",
@@ -43,6 +43,7 @@ class Key:
         title: One or two words for the keys line.
         help: One line for the help screen.
         hint: Order on the keys line; 0 is not shown there.
+        hint_on: Kinds of screen (:data:`SCOPES`) on whose keys line it is; empty for all.
     """
 
     id: str
@@ -53,6 +54,7 @@ class Key:
     title: str
     help: str
     hint: int = 0
+    hint_on: tuple[str, ...] = ()
 
 
 KEYS: tuple[Key, ...] = (
@@ -85,6 +87,17 @@ KEYS: tuple[Key, ...] = (
     Key("attempt-back", "[", "attempt(1)", "log", "look", "before", "the attempt before"),
     Key("attempt-next", "]", "attempt(-1)", "log", "look", "after", "the attempt after"),
     Key("logs", "l", "logs", "jobs", "look", "logs", "logs, following", 20),
+    Key(
+        "whose-logs",
+        "L",
+        "choose_logs",
+        "job",
+        "look",
+        "whose logs",
+        "whose logs: all merged, a rank, a pod, a container, the attempt before",
+        25,
+        ("log", "detail"),
+    ),
     Key("describe", "d", "describe", "jobs", "look", "describe", "the object in words"),
     Key("yaml", "y", "yaml", "jobs", "look", "yaml", "the object as YAML"),
     Key("linked", "o", "linked", "jobs", "look", "run", "the linked run"),
@@ -103,9 +116,9 @@ KEYS: tuple[Key, ...] = (
 )
 
 SCOPES: Mapping[str, tuple[Scope, ...]] = {
-    "jobs": ("all", "move", "table", "jobs"),
-    "detail": ("all", "move", "jobs", "detail"),
-    "log": ("all", "move", "detail", "log"),
+    "jobs": ("all", "move", "table", "job", "jobs"),
+    "detail": ("all", "move", "job", "jobs", "detail"),
+    "log": ("all", "move", "job", "detail", "log"),
     "view": ("all", "move", "log"),
 }
 """Which scopes are alive together on a screen. Writes are dead in logs."""
@@ -114,6 +127,7 @@ SCOPE_TITLES: Mapping[Scope, str] = {
     "all": "Everywhere",
     "move": "Moving",
     "table": "In a list",
+    "job": "A job's logs",
     "jobs": "Jobs",
     "detail": "In the detail",
     "log": "In logs and texts",
@@ -229,7 +243,11 @@ class KeyMap:
     def hints(self, screen: str, *, read_only: bool = False) -> tuple[tuple[str, str], ...]:
         """Key and title for the keys line, in order; writes are left out when read-only."""
         alive = [
-            key for key in self.alive(screen) if key.hint and not (read_only and key.kind == "act")
+            key
+            for key in self.alive(screen)
+            if key.hint
+            and screen in (key.hint_on or (screen,))
+            and not (read_only and key.kind == "act")
         ]
         return tuple((self.label(k.id), k.title) for k in sorted(alive, key=lambda k: k.hint))
 

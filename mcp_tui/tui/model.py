@@ -210,17 +210,26 @@ class LogOptions:
         container: One container, or empty for the main one.
         previous: The attempt before (0 is the newest).
         tail: Lines asked for at first.
+        rank: The pods of one rank, or None for all.
     """
 
     pod: str = ""
     container: str = ""
     previous: int = 0
     tail: int = 5_000
+    rank: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class PodLine:
-    """One line of the tree job -> replicas -> pods -> containers."""
+    """One line of the tree job -> replicas -> pods -> containers.
+
+    Attributes:
+        pod: Whose line it is, or in whose pod; empty above the pods.
+        container: Whose line it is; empty for a pod's own.
+        rank: The pod's place among its peers, where it has one.
+        restarts: Of the container, or of the pod's all.
+    """
 
     depth: int
     text: str
@@ -228,6 +237,8 @@ class PodLine:
     why: str = ""
     pod: str = ""
     container: str = ""
+    rank: int | None = None
+    restarts: int = 0
 
 
 class DetailProvider(Protocol):

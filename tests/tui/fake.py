@@ -263,8 +263,10 @@ class FakeDetails:
         self.asked.append(f"pods {key}")
         return (
             PodLine(0, "ranker-train-0412", "failed", "BackoffLimitExceeded"),
-            PodLine(1, "ranker-train-0412-0", "done", "", pod="ranker-train-0412-0"),
-            PodLine(1, "ranker-train-0412-1", "failed", "OOMKilled", pod="ranker-train-0412-1"),
+            PodLine(1, "ranker-train-0412-0", "done", "", pod="ranker-train-0412-0", rank=0),
+            PodLine(
+                1, "ranker-train-0412-1", "failed", "OOMKilled", pod="ranker-train-0412-1", rank=1
+            ),
             PodLine(
                 2,
                 "train",
@@ -272,6 +274,8 @@ class FakeDetails:
                 "exit 137, 3 restarts",
                 pod="ranker-train-0412-1",
                 container="train",
+                rank=1,
+                restarts=3,
             ),
         )
 

@@ -203,7 +203,7 @@ async def test_a_paste_does_not_choose_either() -> None:
     backend.actions.confirmation = Confirmation.YES
     async with console(backend) as (app, pilot):
         screen = await heard(app, pilot)
-        at_once(app, "a\t\r\t\r")
+        at_once(app, "a\t\r")
         at_once(app, "?")
         await pilot.pause(0.2)
         assert app.screen is screen and not screen.agree

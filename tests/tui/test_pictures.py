@@ -67,6 +67,11 @@ async def _logs(pilot: Pilot[int], app: Console, backend: FakeBackend) -> None:
     await pilot.press("T")
 
 
+async def _whose(pilot: Pilot[int], app: Console, backend: FakeBackend) -> None:
+    await pilot.press("L")
+    await until(pilot, lambda: "the attempt before" in screen_text(app))
+
+
 async def _typed(pilot: Pilot[int], app: Console, backend: FakeBackend) -> None:
     await pilot.press("x")
     await until(pilot, lambda: isinstance(app.screen, ConfirmScreen))
@@ -132,6 +137,7 @@ PICTURES: dict[str, tuple[Callable[[], FakeBackend], Step, dict[str, object]]] =
     "help": (_dev, _help, {}),
     "detail": (_dev, _detail, {}),
     "logs": (_dev, _logs, {}),
+    "whose-logs": (_dev, _whose, {}),
     "confirm-typed": (_prod, _typed, {}),
     "confirm-yes": (_dev, _yes, {}),
     "submit": (_dev, _submit, {}),

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from mcp_tui.actions.kinds import kind_of
@@ -12,7 +14,7 @@ from mcp_tui.domain.kube import Event, ObjectList, Pod
 from mcp_tui.domain.podlabels import pod_selector
 from mcp_tui.domain.quantity import format_bytes, format_cpu
 from mcp_tui.domain.reltime import absolute, ago, duration
-from mcp_tui.domain.roots import Node, tree_of
+from mcp_tui.domain.roots import Node, rank_of, tree_of
 from mcp_tui.domain.runfacts import number
 from mcp_tui.domain.text import clean, clean_line, one_line
 from mcp_tui.errors import GoneError, McpTuiError
@@ -191,7 +193,8 @@ class LiveDetails(LiveTerminals):
             live.store.set_pods(view.key.uid, pods)
         lines: list[PodLine] = []
         _walk(tree_of(job, live.store.children(view.key.uid), pods), 0, "", lines)
-        return lines
+        ranks = {pod.metadata.name: rank_of(pod) for pod in pods}
+        return [replace(line, rank=ranks.get(line.pod)) for line in lines]
 
     @staticmethod
     async def _pods_of(live: Live, view: JobView) -> tuple[Pod, ...]:
@@ -300,6 +303,7 @@ class LiveDetails(LiveTerminals):
                 selector=pod_selector(view.key.kind, view.key.name),
                 pod=options.pod,
                 container=options.container,
+                rank=options.rank,
                 follow=not options.previous,
                 previous=options.previous > 0,
                 tail=options.tail,
@@ -308,14 +312,25 @@ class LiveDetails(LiveTerminals):
         )
         if view.state.over:
             reader.done.set()
-        pods: set[str] = set()
+        seen: set[str] = set()
         async for batch in reader.batches():
-            pods.update(record.pod for record in batch)
-            several = len(pods) > 1
+            seen.update(record.pod for record in batch)
+            names = _short_names(reader.pods, seen) if len(seen) > 1 else {}
             current = self._backend.jobs.view(key)
             if current is None or current.state.over:
                 reader.done.set()
-            yield [LogLine(text=r.text, at=r.at, source=r.pod if several else "") for r in batch]
+            yield [LogLine(text=r.text, at=r.at, source=names.get(r.pod, "")) for r in batch]
+
+
+def _short_names(pods: Iterable[Pod], seen: Iterable[str]) -> dict[str, str]:
+    """What stands before the lines of each pod: its rank where no other pod has that one."""
+    ranks = {pod.metadata.name: rank_of(pod) for pod in pods}
+    times = Counter(ranks.values())
+    names: dict[str, str] = {}
+    for name in seen:
+        rank = ranks.get(name)
+        names[name] = name if rank is None or times[rank] > 1 else f"rank {rank}"
+    return names
 
 
 def _for_how_long(view: JobView, now: float) -> str:
@@ -377,6 +392,7 @@ def _walk(node: Node, depth: int, pod: str, lines: list[PodLine]) -> None:
             why=", ".join(why),
             pod=pod,
             container=node.name if "ontainer" in kind else "",
+            restarts=node.restarts,
         )
     )
     for child in node.children:

@@ -16,7 +16,7 @@ from textual.widget import Widget
 from mcp_tui.domain.plan import Verb
 from mcp_tui.errors import McpTuiError
 from mcp_tui.tui import bar
-from mcp_tui.tui.model import Cell, Line, PaneModel
+from mcp_tui.tui.model import Cell, Line, LogOptions, PaneModel
 from mcp_tui.tui.screens.frame import FrameScreen, bindings_for
 from mcp_tui.tui.widgets.logview import LogView
 from mcp_tui.tui.widgets.prompt import Ask
@@ -310,14 +310,14 @@ class JobsScreen(PaneScreen, inherit_bindings=False):
 
     # -- looking ----------------------------------------------------------------------------
 
-    def _detail(self, tab: str) -> None:
+    def _detail(self, tab: str, logs: LogOptions | None = None) -> None:
         key = self.table.cursor_key
         if key is None:
             self.say("nothing under the cursor")
             return
         from mcp_tui.tui.screens.detail import DetailScreen
 
-        self.app.push_screen(DetailScreen(key, self.model, tab))
+        self.app.push_screen(DetailScreen(key, self.model, tab, logs))
 
     def action_open(self) -> None:
         """The detail."""
@@ -326,6 +326,20 @@ class JobsScreen(PaneScreen, inherit_bindings=False):
     def action_logs(self) -> None:
         """The logs."""
         self._detail("Logs")
+
+    def action_choose_logs(self) -> None:
+        """Whose logs: all merged, of a rank, a pod, a container, or of the attempt before."""
+        key = self.table.cursor_key
+        if key is None:
+            self.say("nothing under the cursor")
+            return
+        from mcp_tui.tui.screens.chooselogs import ChooseLogs
+
+        def chosen(options: LogOptions | None) -> None:
+            if options is not None and self.table.go_to_key(key):
+                self._detail("Logs", options)
+
+        self.app.push_screen(ChooseLogs(key, self.model.name_of(key)), chosen)
 
     def action_yaml(self) -> None:
         """The YAML."""

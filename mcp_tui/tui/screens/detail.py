@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import ClassVar
 
 from textual.binding import BindingType
@@ -12,17 +13,15 @@ from textual.widget import Widget
 
 from mcp_tui.domain.plan import Verb
 from mcp_tui.errors import McpTuiError
-from mcp_tui.tui.cells import tailored
 from mcp_tui.tui.model import (
     Cell,
-    Column,
     Line,
     LogOptions,
     PaneModel,
-    Phase,
-    PodLine,
     RowView,
 )
+from mcp_tui.tui.panes.pods import PodsModel
+from mcp_tui.tui.screens.chooselogs import ChooseLogs
 from mcp_tui.tui.screens.frame import bindings_for
 from mcp_tui.tui.screens.viewer import ViewKeys
 from mcp_tui.tui.widgets.logview import LogView, lines_of
@@ -39,82 +38,6 @@ SLOW = 0.3
 FRESH = {"Overview": 5.0, "Pods": 5.0, "Events": 10.0, "Run": 10.0}
 """Seconds after which a tab in front is fetched again; sooner when the row changed."""
 
-_POD_COLUMNS = (
-    Column("state", "STATE", 11, 24, kind="state", sortable=False),
-    Column("name", "POD / CONTAINER", 24, 64, kind="name", sortable=False),
-    Column("why", "WHY", 10, 0, priority=1, sortable=False),
-)
-
-
-class PodsModel:
-    """The tree of pods as rows of the one table."""
-
-    filter = ""
-    faults = False
-    sort = ("", False)
-
-    def __init__(self) -> None:
-        self.columns: tuple[Column, ...] = _POD_COLUMNS
-        self.lines: tuple[PodLine, ...] = ()
-        self.version = 0
-        self.phase: Phase = "loading"
-        self.note: tuple[str, ...] = ("asking for the pods",)
-        self.summary = ""
-        self._at: dict[str, int] = {}
-
-    def put(self, lines: Sequence[PodLine]) -> None:
-        """Show this tree."""
-        self.lines = tuple(lines)
-        widest = max((2 * line.depth + len(line.text) for line in self.lines), default=0)
-        states = 2 + max((len(line.state) for line in self.lines), default=0)
-        self.columns = tailored(_POD_COLUMNS, {"name": widest, "state": states})
-        self._at = {self._key(line): n for n, line in enumerate(self.lines)}
-        self.phase, self.note = "ready", ("no pods: gone with their job, or not yet made",)
-        self.version += 1
-
-    @staticmethod
-    def _key(line: PodLine) -> str:
-        return f"{line.depth}/{line.pod}/{line.container or line.text}"
-
-    @property
-    def count(self) -> int:
-        """Lines of the tree."""
-        return len(self.lines)
-
-    @property
-    def total(self) -> int:
-        """Lines of the tree."""
-        return len(self.lines)
-
-    def row(self, index: int) -> RowView:
-        """A line of the tree."""
-        line = self.lines[index]
-        cells = (Cell(line.state), Cell("  " * line.depth + line.text), Cell(line.why))
-        return RowView(self._key(line), cells, line.state)
-
-    def index_of(self, key: str) -> int | None:
-        """Where a line stands."""
-        return self._at.get(key)
-
-    def exists(self, key: str) -> bool:
-        """Whether a line is there."""
-        return key in self._at
-
-    def name_of(self, key: str) -> str:
-        """The pod's name."""
-        return self.lines[self._at[key]].text if key in self._at else key
-
-    def set_filter(self, text: str) -> str:
-        """A tree is not filtered."""
-        del text
-        return ""
-
-    def set_faults(self, on: bool) -> None:
-        """A tree is not filtered."""
-
-    def set_sort(self, column_id: str, reverse: bool) -> None:
-        """A tree keeps its order."""
-
 
 class DetailScreen(ViewKeys, inherit_bindings=False):
     """The detail of one object.
@@ -123,6 +46,7 @@ class DetailScreen(ViewKeys, inherit_bindings=False):
         key: Whose.
         model: The list it stands in, for its name and state.
         tab: The tab to begin with.
+        logs: Whose logs; None for those of all pods, merged.
     """
 
     DEFAULT_CSS: ClassVar[str] = "#parts { height: 1fr; width: 1fr; layers: base; }"
@@ -131,7 +55,13 @@ class DetailScreen(ViewKeys, inherit_bindings=False):
         *(b for b in bindings_for("jobs") if getattr(b, "id", "") == "open"),
     ]
 
-    def __init__(self, key: str, model: PaneModel, tab: str = "Overview") -> None:
+    def __init__(
+        self,
+        key: str,
+        model: PaneModel,
+        tab: str = "Overview",
+        logs: LogOptions | None = None,
+    ) -> None:
         super().__init__()
         self.key = key
         self.model = model
@@ -141,7 +71,7 @@ class DetailScreen(ViewKeys, inherit_bindings=False):
         self.texts = {name: LogView(id=f"part-{name}") for name in TABS if name != "Pods"}
         self.pods_model = PodsModel()
         self.pods = VTable(self.pods_model, id="part-Pods")
-        self.log_options = LogOptions()
+        self.log_options = logs or LogOptions()
         self._asked: set[str] = set()
         self._filled: dict[str, tuple[float, object]] = {}
         self._stale: dict[str, str] = {}
@@ -193,11 +123,16 @@ class DetailScreen(ViewKeys, inherit_bindings=False):
             notes = []
         if self.tab in self._stale:
             notes.append(Cell(f"  not refreshed: {self._stale[self.tab]}", "attention"))
-        if self.tab == "Logs" and self.log_options.previous:
-            notes.append(Cell(f"  attempt {-self.log_options.previous}", "attention"))
-        if self.tab == "Logs" and self.log_options.pod:
-            notes.append(Cell(f"  pod {self.log_options.pod}", "dim"))
-        return notes
+        return notes + (self._whose() if self.tab == "Logs" else [])
+
+    def _whose(self) -> list[Cell]:
+        """Whose logs these are, where they are not those of all pods."""
+        options = self.log_options
+        told = [f"  attempt {-options.previous}"] if options.previous else []
+        told += [f"  rank {options.rank}"] if options.rank is not None else []
+        told += [f"  pod {options.pod}"] if options.pod else []
+        told += [f"  container {options.container}"] if options.container else []
+        return [Cell(text, "attention" if "attempt" in text else "dim") for text in told]
 
     def on_mount(self) -> None:
         """Show the first tab."""
@@ -361,7 +296,15 @@ class DetailScreen(ViewKeys, inherit_bindings=False):
         if self.tab != "Logs":
             return
         previous = max(0, self.log_options.previous + step)
-        self._set_logs(LogOptions(self.log_options.pod, self.log_options.container, previous))
+        self._set_logs(replace(self.log_options, previous=previous))
+
+    def action_choose_logs(self) -> None:
+        """Whose logs: all merged, of a rank, a pod, a container, or of the attempt before."""
+        self.app.push_screen(ChooseLogs(self.key, self.name_shown), self._chosen)
+
+    def _chosen(self, options: LogOptions | None) -> None:
+        if options is not None:
+            self._set_logs(options)
 
     def _set_logs(self, options: LogOptions) -> None:
         if options != self.log_options:
