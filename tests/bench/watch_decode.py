@@ -18,10 +18,11 @@ from concurrent.futures import ProcessPoolExecutor
 from typing import Any
 
 from mcp_tui.sources.gate import Gate
+from mcp_tui.sources.kubernetes.blocks import iter_blocks
 from mcp_tui.sources.kubernetes.kubeconfig import ClusterInfo, ContextInfo, UserInfo
 from mcp_tui.sources.kubernetes.reflector import Delta, Reflector
 from mcp_tui.sources.kubernetes.resources import JOBS, PODS, Resource
-from mcp_tui.sources.kubernetes.transport import KubeClient, iter_blocks
+from mcp_tui.sources.kubernetes.transport import KubeClient
 from mcp_tui.store.table import Table
 
 CHUNK = 65_536

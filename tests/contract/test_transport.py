@@ -14,9 +14,10 @@ import pytest_asyncio
 from mcp_tui.domain.kube import Job, ObjectList
 from mcp_tui.errors import ApiError, ExitCode, RefusedError, UnreachableError
 from mcp_tui.sources.gate import Gate
+from mcp_tui.sources.kubernetes.blocks import iter_blocks
 from mcp_tui.sources.kubernetes.kubeconfig import load_kubeconfig
 from mcp_tui.sources.kubernetes.resources import JOBS, PODS, WORKLOADS, choose, discover
-from mcp_tui.sources.kubernetes.transport import JSON_PATCH, MERGE_PATCH, KubeClient, iter_blocks
+from mcp_tui.sources.kubernetes.transport import JSON_PATCH, MERGE_PATCH, KubeClient
 from tests.cluster import Ground
 from tests.conftest import Plane
 

@@ -21,9 +21,10 @@ from mcp_tui.domain.text import clean_line
 from mcp_tui.errors import ApiError, McpTuiError, UnreachableError
 from mcp_tui.sources.base import HealthState, SourceHealth
 from mcp_tui.sources.kubernetes.backoff import Backoff, Timing
+from mcp_tui.sources.kubernetes.blocks import iter_blocks
 from mcp_tui.sources.kubernetes.known import Batch, Delta, Known, uid_of, version_of
 from mcp_tui.sources.kubernetes.resources import Resource
-from mcp_tui.sources.kubernetes.transport import KubeClient, iter_blocks
+from mcp_tui.sources.kubernetes.transport import KubeClient
 from mcp_tui.sources.kubernetes.watch import RelistError, RewatchError, consume
 
 __all__ = ["PAGE", "Delta", "Reflector"]

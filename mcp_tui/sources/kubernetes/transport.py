@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import socket
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -27,31 +26,19 @@ from mcp_tui.errors import (
     RefusedError,
     UnknownOutcomeError,
     UnreachableError,
-    UsageError,
 )
 from mcp_tui.sources.gate import Gate
 from mcp_tui.sources.http import load_httpx
 from mcp_tui.sources.kubernetes import access, failures
 from mcp_tui.sources.kubernetes.credentials import Credentials, repeated_headers
 from mcp_tui.sources.kubernetes.kubeconfig import ContextInfo
-from mcp_tui.sources.kubernetes.proxyenv import proxy_for
+from mcp_tui.sources.kubernetes.pool import Pool
 
 T = TypeVar("T")
 Params = Mapping[str, str] | Sequence[tuple[str, str]]
 
 MAX_BYTES: Final = 256 * 1024 * 1024
 MAX_ERROR_BYTES: Final = 64 * 1024
-# An idle connection older than this may be dead behind a NAT or VPN without either end knowing.
-KEEP_ALIVE: Final = 30.0
-# A watch on a connection that died silently is found by the kernel within about a minute.
-_KEEPALIVE_OPTIONS: Final = (
-    (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
-    *(
-        (socket.IPPROTO_TCP, getattr(socket, name), value)
-        for name, value in (("TCP_KEEPIDLE", 30), ("TCP_KEEPINTVL", 10), ("TCP_KEEPCNT", 3))
-        if hasattr(socket, name)
-    ),
-)
 WRITES: Final = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 JSON_PATCH: Final = "application/json-patch+json"
 MERGE_PATCH: Final = "application/merge-patch+json"
@@ -114,10 +101,7 @@ class KubeClient:
         self.credentials = Credentials(context, env=env, allow_exec=allow_exec)
         self.env: Mapping[str, str] = os.environ if env is None else env
         self.user_agent = user_agent or f"mcp-tui/{mcp_tui.__version__}"
-        self._client: Any = None
-        self._old: list[Any] = []
-        self._opening = asyncio.Lock()
-        self._opened_with = -1
+        self._pool = Pool(context, self.credentials, self.env)
         self._fixed = repeated_headers(context.user_info.impersonate)
 
     def __repr__(self) -> str:
@@ -234,7 +218,7 @@ class KubeClient:
             read_timeout: The longest silence, in seconds; the connection counts as dead after it.
 
         Yields:
-            The chunks of the body; :func:`iter_blocks` finds the lines in them.
+            The chunks of the body; :func:`blocks.iter_blocks` finds the lines in them.
 
         Raises:
             As :meth:`request`; while reading, UnreachableError when the connection breaks or is
@@ -290,10 +274,7 @@ class KubeClient:
     async def aclose(self) -> None:
         """Close every connection and end an exec plugin that still runs."""
         await self.credentials.aclose()
-        clients = [*self._old, *([self._client] if self._client is not None else [])]
-        self._old, self._client = [], None
-        for client in clients:
-            await client.aclose()
+        await self._pool.aclose()
 
     def _call(
         self,
@@ -369,7 +350,7 @@ class KubeClient:
         httpx = load_httpx()
         generation = self.credentials.generation
         headers = [*call.headers.items(), *(await self.credentials.headers()).items()]
-        client = await self._open_client()
+        client = await self._pool.client()
         extensions: dict[str, Any] = {"trace": call.trace}
         if self.context.cluster_info.tls_server_name:
             extensions["sni_hostname"] = self.context.cluster_info.tls_server_name
@@ -402,49 +383,6 @@ class KubeClient:
         if call.writes and failures.outcome_unknown(error):
             self._fail(call, error.what, "")
         raise error
-
-    async def _open_client(self) -> Any:
-        """The httpx client; a new one when a plugin's new certificate needs new connections."""
-        stale = (
-            self.credentials.has_plugin_certificate
-            and self._opened_with != self.credentials.generation
-        )
-        if self._client is not None and not stale:
-            return self._client
-        async with self._opening:
-            if self._client is not None and self._opened_with == self.credentials.generation:
-                return self._client
-            generation = self.credentials.generation
-            tls = await self.credentials.tls()
-            if self._client is not None:
-                self._old.append(self._client)
-            self._client, self._opened_with = self._make_client(tls), generation
-            return self._client
-
-    def _make_client(self, tls: object) -> Any:
-        httpx = load_httpx()
-        proxy = proxy_for(self.context.server, self.context.cluster_info.proxy_url, self.env)
-        try:
-            transport = httpx.AsyncHTTPTransport(
-                verify=tls if tls is not None else False,
-                http1=True,
-                http2=False,
-                trust_env=False,
-                proxy=proxy or None,
-                limits=httpx.Limits(
-                    max_connections=None,
-                    max_keepalive_connections=4,
-                    keepalive_expiry=KEEP_ALIVE,
-                ),
-                socket_options=_KEEPALIVE_OPTIONS,
-            )
-            return httpx.AsyncClient(transport=transport, trust_env=False, follow_redirects=False)
-        except (ValueError, ImportError, httpx.InvalidURL):
-            raise UsageError(
-                "the proxy's URL is not usable",
-                where=self.context.origin or self.context.name,
-                hint="use http://host:port; SOCKS needs the socksio package",
-            ) from None
 
     async def _chunks(
         self, call: _Call, response: Any, read_timeout: float
@@ -500,28 +438,3 @@ async def _head(response: Any) -> bytes:
             if len(body) >= MAX_ERROR_BYTES:
                 break
     return bytes(body)
-
-
-async def iter_blocks(
-    chunks: AsyncIterator[bytes], *, max_line: int = 32 * 1024 * 1024
-) -> AsyncGenerator[bytes, None]:
-    """The whole lines of a stream, all those that a chunk completes as one block.
-
-    A last line without its line end is not given: it may have been cut off.
-
-    Raises:
-        UnreachableError: A line is longer than ``max_line`` bytes.
-    """
-    rest: list[bytes] = []
-    size = 0
-    async for chunk in chunks:
-        end = chunk.rfind(b"\n") + 1
-        if not end:
-            rest.append(chunk)
-            size += len(chunk)
-            if size > max_line:
-                raise UnreachableError("a line of the answer is too long")
-            continue
-        block = b"".join((*rest, chunk[:end]))
-        rest, size = ([chunk[end:]], len(chunk) - end) if end < len(chunk) else ([], 0)
-        yield block
