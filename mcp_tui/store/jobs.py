@@ -14,7 +14,7 @@ from typing import Final
 import msgspec
 
 from mcp_tui.domain.cause import Cause
-from mcp_tui.domain.job import changes_at, run_id_of, view_job
+from mcp_tui.domain.job import changes_at, run_id_of
 from mcp_tui.domain.jobview import JobState, JobView, Used
 from mcp_tui.domain.kinds import AnyJob
 from mcp_tui.domain.kube import Event, Job, Pod, epoch
@@ -22,6 +22,7 @@ from mcp_tui.domain.kube_custom import Workload
 from mcp_tui.domain.roots import claim_of, in_order, newest_workload, root_uid
 from mcp_tui.domain.runfacts import RunFacts
 from mcp_tui.sources.kubernetes.reflector import Delta
+from mcp_tui.store.evidence import row_for
 from mcp_tui.store.pods import Pods
 from mcp_tui.store.queues import Queues
 from mcp_tui.store.table import NO_CHANGE, Change, Table
@@ -223,7 +224,7 @@ class JobStore:
 
     def workload(self, uid: str) -> Workload | None:
         """Kueue's view of a root job."""
-        owners = (uid, *self._below(uid)) if uid in self._children else (uid,)
+        owners = (uid, *(child.metadata.uid for child in self.children(uid)))
         held = [w for owner in owners for w in self._workloads_of.get(owner, ())]
         return newest_workload(self._workloads[w] for w in held) if held else None
 
@@ -353,7 +354,7 @@ class JobStore:
         job = self._jobs[uid]
         workload = self.workload(uid)
         run = self._runs.get(run_id_of(job))
-        view = view_job(
+        view = row_for(
             job,
             context=self.context,
             now=now,

@@ -5,18 +5,17 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, Final
 
 from mcp_tui.domain.job import ENDING, JobState, JobView
-from mcp_tui.domain.kube import Event, ObjectList, Pod
+from mcp_tui.domain.kube import Event, Pod
 from mcp_tui.domain.podlabels import POD_LABEL, pod_selector
 from mcp_tui.errors import McpTuiError
 from mcp_tui.sources.base import HealthState, SourceHealth
 from mcp_tui.sources.connect import Connection
 from mcp_tui.sources.kubernetes.reflector import Delta, Reflector
 from mcp_tui.sources.kubernetes.resources import (
-    EVENTS,
     JOBS,
     JOBSETS,
     PODS,
@@ -29,14 +28,17 @@ from mcp_tui.sources.kubernetes.resources import (
     choose,
     discover,
 )
-from mcp_tui.store.feed import fetch_runs
+from mcp_tui.store.events import asker, events_of
 from mcp_tui.store.jobs import JobStore
+from mcp_tui.store.pulse import Pulse, PulseTiming
+from mcp_tui.store.runfeed import fetch_runs
 from mcp_tui.store.runs import RunTracker
 
 _ROOTS: Final[dict[str, Resource[Any]]] = {
     r.kind: r for r in (JOBS, TRAINJOBS, PYTORCHJOBS, JOBSETS, RAYJOBS)
 }
 _RUN_EVERY: Final = 2.0
+_PODS_ASKED: Final = 8
 _DISCOVER_RETRY: Final = 10.0
 # The Event of a job's end may come a moment later than the deletion.
 _JUDGE_TRIES: Final = 4
@@ -68,6 +70,7 @@ class JobWatch:
         connection: The context's clients.
         uid: Of the object meant; one of another uid is not it.
         on_change: Called when there may be something new to see.
+        pulse: When a server that says nothing is asked how it is.
 
     Attributes:
         gone: It was there and is not any more.
@@ -86,6 +89,7 @@ class JobWatch:
         name: str,
         uid: str,
         on_change: Callable[[], None],
+        pulse: PulseTiming | None = None,
     ) -> None:
         self.connection = connection
         self.kind, self.namespace, self.name, self.uid = kind, namespace, name, uid
@@ -98,6 +102,10 @@ class JobWatch:
         self._tracker = RunTracker()
         self._tasks: list[asyncio.Task[None]] = []
         self._main = self._reflector(_ROOTS[kind], f"metadata.name={name}", "", self._on_root)
+        self._pulse = Pulse(
+            connection.kube, lambda: (self._main.health,), self._on_change, timing=pulse
+        )
+        self._ask = asker(connection.kube, namespace)
         self._events_version = ""
 
     def start(self) -> None:
@@ -117,6 +125,7 @@ class JobWatch:
         if self.kind in ("TrainJob", "JobSet"):
             selector = f"{POD_LABEL['JobSet']}={self.name}"
             self._spawn(self._reflector(JOBS, "", selector, self._on_children).run())
+        self._spawn(self._pulse.run())
         self._spawn(self._beside())
         self._spawn(self._workload())
 
@@ -129,12 +138,12 @@ class JobWatch:
     @property
     def health(self) -> SourceHealth:
         """How the watch of the job itself stands."""
-        return self._main.health
+        return self._pulse.over(self._main.health)
 
     @property
     def failing(self) -> bool:
         """Whether what is known may be old because the cluster does not answer."""
-        return self._main.health.state in _FAILING
+        return self.health.state in _FAILING
 
     def view(self) -> JobView | None:
         """The row as it is now; the last one once the job is gone."""
@@ -180,7 +189,9 @@ class JobWatch:
         Its Events outlive it. Without them its pods tell, when all have succeeded.
         """
         for attempt in range(_JUDGE_TRIES):
-            found = await self._events_of([self.name])
+            found: Sequence[Event] = ()
+            with contextlib.suppress(McpTuiError):
+                found = await self._ask(self.name)
             reasons = {e.reason for e in found if e.involved_object.uid == self.uid}
             if reasons & _DONE_REASONS:
                 return JobState.DONE
@@ -234,23 +245,15 @@ class JobWatch:
         if version == self._events_version or view.state in (JobState.RUNNING, JobState.DONE):
             return
         self._events_version = version
-        names = [self.name, *(p.metadata.name for p in self.store.pods(self.uid)[:8])]
-        events = await self._events_of(names)
-        if events:
-            self.store.set_events(self.uid, tuple(events))
-
-    async def _events_of(self, names: list[str]) -> list[Event]:
-        """None when they cannot be read: they are a thing more."""
-        events: list[Event] = []
-        for name in names:
-            with contextlib.suppress(McpTuiError):
-                found = await self.connection.kube.get(
-                    EVENTS.path(self.namespace),
-                    ObjectList[Event],
-                    params={"fieldSelector": f"involvedObject.name={name}", "limit": "100"},
-                )
-                events += found.items
-        return events
+        job = self.store.job(self.uid)
+        if job is None:
+            return
+        children, pods = self.store.children(self.uid), self.store.pods(self.uid)
+        # They are a thing more: without them the job is followed all the same.
+        with contextlib.suppress(McpTuiError):
+            events = await events_of(self._ask, job, children, pods, most_pods=_PODS_ASKED)
+            if events:
+                self.store.set_events(self.uid, events)
 
     async def _fetch_run(self, view: JobView) -> None:
         mlflow = self.connection.mlflow

@@ -15,7 +15,7 @@ import pytest
 import pytest_asyncio
 
 from mcp_tui.config import ContextConfig
-from mcp_tui.domain.job import JobState, view_job
+from mcp_tui.domain.job import JobState
 from mcp_tui.domain.plan import Tier
 from mcp_tui.errors import McpTuiError
 from mcp_tui.sources.base import HealthState
@@ -23,6 +23,8 @@ from mcp_tui.sources.connect import Connection
 from mcp_tui.sources.kubernetes.kubeconfig import load_kubeconfig
 from mcp_tui.sources.kubernetes.resources import JOBS
 from mcp_tui.store import feed as feed_module
+from mcp_tui.store import looking
+from mcp_tui.store.evidence import row_for
 from mcp_tui.store.feed import JobsFeed
 from mcp_tui.store.joblogs import JobLogs, LogQuery
 from mcp_tui.store.jobs import JobStore
@@ -241,14 +243,14 @@ async def test_many_rows_that_wait_are_asked_for_a_few_at_a_time(
         feed.store.flush(time.time())
         uids = list(feed.store.table)
         assert len(uids) == 30
-        feed._visible = tuple(uids)
+        feed._looking.visible = tuple(uids)
         before = proxy.count(r"/(pods|events)\?.*limit=")
         await feed.look()
         asked = proxy.count(r"/(pods|events)\?.*limit=") - before
-        assert 0 < asked <= feed_module._CALLS_A_LOOK + feed_module._AT_ONCE < 30
+        assert 0 < asked <= looking.CALLS_A_LOOK + looking.AT_ONCE < 30
         for _ in range(10):
             await feed.look()
-        assert len(feed._looked) == 30, "every row has its turn"
+        assert len(feed._looking._looked) == 30, "every row has its turn"
 
 
 async def test_pods_that_may_not_be_read_are_said_and_not_asked_again(
@@ -260,9 +262,9 @@ async def test_pods_that_may_not_be_read_are_said_and_not_asked_again(
         await until(lambda: feed.health().state is HealthState.LIVE)
         feed.store.flush(time.time())
         assert len(feed.store.table) == 3
-        feed._visible = tuple(feed.store.table)
+        feed._looking.visible = tuple(feed.store.table)
         for _ in range(5):
-            feed._looked.clear()
+            feed._looking._looked.clear()
             await feed.look()
         assert proxy.count(POD_LISTS) <= 3
         assert "no pods for you" in feed.health().message
@@ -290,14 +292,14 @@ async def test_a_defect_in_one_source_is_said_and_got_over(
 async def test_one_row_that_cannot_be_made_hides_no_other(
     ground: Ground, namespace: str, connection: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = view_job
+    real = row_for
 
     def broken(job: Any, **more: Any) -> Any:
         if job.metadata.name == "w01":
             raise ZeroDivisionError
         return real(job, **more)
 
-    monkeypatch.setattr("mcp_tui.store.jobs.view_job", broken)
+    monkeypatch.setattr("mcp_tui.store.jobs.row_for", broken)
     await waiting_jobs(ground, namespace, 3)
     async with fed(connection, namespace) as feed:
         assert await feed.settle(60)

@@ -8,13 +8,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mcp_tui.domain import job as job_module
-from mcp_tui.domain.job import JobState, JobView, RunFacts, run_id_of, view_job
+from mcp_tui.domain.job import JobState, JobView, RunFacts, run_id_of
 from mcp_tui.domain.kinds import AnyJob
 from mcp_tui.domain.kube import Job, Pod, epoch
 from mcp_tui.domain.kube_custom import JobSet, RayJob, TrainJob, Workload
 from mcp_tui.domain.roots import pods_by_root, root_of, workloads_by_root
 from mcp_tui.sources.kubernetes.reflector import Delta
 from mcp_tui.store import jobs as jobs_module
+from mcp_tui.store.evidence import row_for
 from mcp_tui.store.jobs import JobStore
 from tests.unit.test_domain_cause import make
 
@@ -150,7 +151,7 @@ class World:
                 pods.get(uid, ()),
                 key=lambda p: (p.metadata.creation_timestamp or "", p.metadata.name),
             )
-            rows[uid] = view_job(
+            rows[uid] = row_for(
                 group.root,
                 context="dev",
                 now=self.now,
@@ -159,6 +160,7 @@ class World:
                 workload=workload,
                 queue_position=self.store.queues.place(workload) if workload else None,
                 run=self.runs.get(run_id_of(group.root)),
+                events=(),
                 # What was seen and is gone is the one thing that a fresh build cannot know.
                 kept=self.store._causes.get(uid),
             )
@@ -417,10 +419,10 @@ def made_by(store: JobStore, now: float, monkeypatch: Any) -> int:
 
     def counted(*args: Any, **more: Any) -> JobView:
         calls.append(args)
-        return view_job(*args, **more)
+        return row_for(*args, **more)
 
     with monkeypatch.context() as patch:
-        patch.setattr(jobs_module, "view_job", counted)
+        patch.setattr(jobs_module, "row_for", counted)
         store.flush(now)
     return len(calls)
 

@@ -1,0 +1,234 @@
+"""What the rows on screen need beside the watches: pods and events, use, places in queues.
+
+No field selector finds a waiting reason, and CrashLoopBackOff is phase Running: so the pods of
+jobs with fewer ready than active pods are listed, those due longest first and few at a time. What
+a failed job left is asked for once: its pods do not come back.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import Final
+
+from mcp_tui.domain.jobview import JobState, JobView
+from mcp_tui.domain.kube import ObjectList, Pod
+from mcp_tui.domain.podlabels import pod_selector
+from mcp_tui.errors import ApiError, McpTuiError, UnreachableError
+from mcp_tui.sources.kubernetes.resources import PODS, Served
+from mcp_tui.sources.kubernetes.transport import KubeClient
+from mcp_tui.store.events import asker, events_of
+from mcp_tui.store.jobs import JobStore
+from mcp_tui.store.queues import pending
+from mcp_tui.store.usage import POD_METRICS, VISIBILITY, measure, places
+
+PODS_EVERY: Final = 5.0
+AT_ONCE: Final = 8
+# Calls that one look may make for pods and events; what is left waits for the next.
+CALLS_A_LOOK: Final = 16
+_DENIED_FOR: Final = 60.0
+_BUSY_FOR: Final = 10.0
+_USED_EVERY: Final = 15.0
+_MEASURED: Final = 60
+_REMEMBERED: Final = 4_096
+_NEVER: Final = -1e9
+_EVERYWHERE: Final = ("", "")
+
+
+class Looking:
+    """Fetches for the rows on screen.
+
+    Args:
+        kube: The cluster's client.
+        store: Filled by this.
+        said: Where troubles are said, by what they are about.
+        on_change: Called when something came, or a trouble did.
+        on_silence: Called when a call got no answer.
+
+    Attributes:
+        visible: The jobs on screen.
+        focus: The one under the cursor.
+        served: What kinds the cluster has.
+    """
+
+    def __init__(
+        self,
+        kube: KubeClient,
+        store: JobStore,
+        said: dict[str, str],
+        on_change: Callable[[], None],
+        on_silence: Callable[[], None],
+    ) -> None:
+        self._kube = kube
+        self._store = store
+        self._said = said
+        self._changed = on_change
+        self._on_silence = on_silence
+        self.visible: tuple[str, ...] = ()
+        self.focus: str | None = None
+        self.served: Served = frozenset()
+        # Of what was seen of a job then, and when.
+        self._looked: dict[str, tuple[str, float]] = {}
+        self._events_for: dict[str, str] = {}
+        # Until when something is not asked again, by what and where.
+        self._not_before: dict[tuple[str, str], float] = {}
+        self._calls = 0
+        self._measured_at = _NEVER
+
+    @property
+    def uids(self) -> tuple[str, ...]:
+        """The jobs looked at, that under the cursor first."""
+        focus = (self.focus,) if self.focus else ()
+        return tuple(dict.fromkeys((*focus, *self.visible)))
+
+    def refresh(self) -> None:
+        """Everything is due."""
+        self._looked.clear()
+        self._events_for.clear()
+        self._not_before.clear()
+
+    async def look(self) -> None:
+        """Fetch what is due."""
+        now = time.monotonic()
+        wanted = self._due(now)
+        self._calls = 0
+        for start in range(0, len(wanted), AT_ONCE):
+            if self._calls >= CALLS_A_LOOK:
+                break
+            batch = wanted[start : start + AT_ONCE]
+            for view in batch:
+                self._looked[view.key.uid] = (_version(view), now)
+            await asyncio.gather(*(self._fetch(view) for view in batch))
+        if now - self._measured_at >= _USED_EVERY:
+            self._measured_at = now
+            await self._look_at_used()
+            await self._look_at_places()
+        if len(self._looked) > _REMEMBERED:
+            seen = set(self.visible)
+            self._looked = {k: v for k, v in self._looked.items() if k in seen}
+            self._events_for = {k: v for k, v in self._events_for.items() if k in seen}
+
+    def _due(self, now: float) -> list[JobView]:
+        """The rows whose pods are to be listed, those listed longest ago first."""
+        wanted: list[tuple[float, JobView]] = []
+        for uid in self.uids:
+            view = self._store.table.get(uid)
+            if view is None or not _needs_pods(view) or not self._may("pods", view, now):
+                continue
+            version, at = self._looked.get(uid, ("", _NEVER))
+            news = version != _version(view)
+            again = view.state is not JobState.FAILED and now - at >= PODS_EVERY
+            if again or (news and (uid == self.focus or now - at >= PODS_EVERY)):
+                wanted.append((at if uid != self.focus else 2 * _NEVER, view))
+        wanted.sort(key=lambda pair: pair[0])
+        return [view for _, view in wanted]
+
+    def _may(self, what: str, view: JobView, now: float) -> bool:
+        """Whether something may be asked for: it was not refused just now, nor the server busy."""
+        where = ((what, view.key.namespace), _EVERYWHERE)
+        return all(now >= self._not_before.get(place, _NEVER) for place in where)
+
+    async def _fetch(self, view: JobView) -> None:
+        what, uid, namespace = "pods", view.key.uid, view.key.namespace
+        try:
+            pods = await self._list_pods(view)
+            self._store.set_pods(uid, pods)
+            self._said.pop(what, None)
+            self._changed()
+            what = "events"
+            if self._needs_events(view):
+                self._events_for[uid] = _version(view)
+                await self._fetch_events(uid, namespace)
+                self._said.pop(what, None)
+        except ApiError as error:
+            refused = error.status in (401, 403)
+            place = (what, namespace) if refused or error.status == 404 else _EVERYWHERE
+            wait = _DENIED_FOR if refused else error.retry_after or _BUSY_FOR
+            self._not_before[place] = time.monotonic() + wait
+            self._said[what] = f"{what}: {error.line()}"
+            self._forget(view)
+        except McpTuiError as error:
+            # The health of the jobs tells how the server is; a cause is a thing more.
+            self._not_before[_EVERYWHERE] = time.monotonic() + _BUSY_FOR
+            self._forget(view)
+            if isinstance(error, UnreachableError):
+                self._on_silence()
+        self._changed()
+
+    def _forget(self, view: JobView) -> None:
+        """What could not be asked is still to be asked."""
+        uid = view.key.uid
+        self._looked[uid] = ("", self._looked.get(uid, ("", _NEVER))[1])
+        self._events_for.pop(uid, None)
+
+    async def _list_pods(self, view: JobView) -> list[Pod]:
+        self._calls += 1
+        selector = pod_selector(view.key.kind, view.key.name)
+        params = {"labelSelector": selector, "limit": "200"}
+        page = await self._kube.get(PODS.path(view.key.namespace), ObjectList[Pod], params=params)
+        return page.items
+
+    def _needs_events(self, view: JobView) -> bool:
+        known = view.cause is not None and view.cause.evidence and view.key.uid != self.focus
+        if view.state is JobState.FAILED:
+            known = not _needs_pods(view)
+        asked = self._events_for.get(view.key.uid) == _version(view)
+        return not known and not asked and self._may("events", view, time.monotonic())
+
+    async def _fetch_events(self, uid: str, namespace: str) -> None:
+        job = self._store.job(uid)
+        if job is None:
+            return
+        children, pods = self._store.children(uid), self._store.pods(uid)
+        ask = asker(self._kube, namespace, self._count)
+        self._store.set_events(uid, await events_of(ask, job, children, pods))
+
+    def _count(self) -> None:
+        self._calls += 1
+
+    async def _look_at_used(self) -> None:
+        """What running jobs on screen use, where the cluster has a metrics API."""
+        if POD_METRICS not in self.served:
+            return
+        running = []
+        for uid in self.visible[:_MEASURED]:
+            view = self._store.table.get(uid)
+            if view is not None and view.ready:
+                running.append(view)
+        for start in range(0, len(running), AT_ONCE):
+            batch = running[start : start + AT_ONCE]
+            found = await asyncio.gather(*(measure(self._kube, view) for view in batch))
+            for view, used in zip(batch, found, strict=True):
+                self._store.set_used(view.key.uid, used)
+
+    async def _look_at_places(self) -> None:
+        """Places in the queues of the jobs that wait on screen, as Kueue tells them."""
+        if not any(group == VISIBILITY for group, _, _ in self.served):
+            return
+        version = sorted(v for group, v, _ in self.served if group == VISIBILITY)[-1]
+        wanted = set()
+        for uid in self.visible:
+            workload = self._store.workload(uid)
+            if workload is not None and pending(workload):
+                wanted.add((workload.metadata.namespace, workload.spec.queue_name))
+        for namespace, queue in sorted(wanted)[:AT_ONCE]:
+            found = await places(self._kube, version, namespace, queue)
+            if found is not None:
+                self._store.queues.tell(namespace, queue, found)
+
+
+def _needs_pods(view: JobView) -> bool:
+    """Whether pods that no watch tells of may say more of a row."""
+    if view.state in (JobState.DONE, JobState.SUSPENDED):
+        return False
+    if view.state is JobState.FAILED:
+        cause = view.cause
+        # Of a job whose pods are gone, events may still say what became of them.
+        return cause is None or not cause.evidence or not cause.pod
+    return view.ready < view.active or view.state is not JobState.RUNNING
+
+
+def _version(view: JobView) -> str:
+    """What a change of a job's own status shows in: its pods are looked at again then."""
+    return f"{view.state} {view.active} {view.ready} {view.failed} {view.restarts}"
