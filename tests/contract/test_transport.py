@@ -149,7 +149,7 @@ async def test_a_silent_watch_counts_as_dead(client: KubeClient, kube_namespace:
 async def test_calls_share_few_connections(client: KubeClient, kube_namespace: str) -> None:
     path = JOBS.path(kube_namespace)
     await asyncio.gather(*(client.get(path, ObjectList[Job]) for _ in range(12)))
-    pool = client._client._transport._pool
+    pool = (await client._pool.client())._transport._pool
     assert len(pool.connections) <= 4
 
 
