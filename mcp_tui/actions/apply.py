@@ -11,6 +11,7 @@ import functools
 import getpass
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
 
 from mcp_tui.actions.journal import Journal
 from mcp_tui.actions.ledger import Ledger
@@ -20,7 +21,7 @@ from mcp_tui.actions.template import fill, words
 from mcp_tui.domain.plan import Outcome, OutcomeStatus, Plan, Target
 from mcp_tui.errors import McpTuiError, RefusedError
 
-__all__ = ["Ledger", "Progress", "apply", "apply_writes", "local_user"]
+__all__ = ["Ledger", "Progress", "apply", "apply_writes", "begin", "end"]
 
 Prove = Callable[[Plan, Mapping[int, Target]], Awaitable[Mapping[int, Outcome]]]
 Record = Callable[[Plan, Target, Outcome], Awaitable[None]]
@@ -114,7 +115,7 @@ async def apply(
     if plan.blocked:
         raise RefusedError(plan.blocked[0].message, where=f"{plan.verb} {plan.context}")
     ledger = Ledger(plan) if ledger is None else ledger
-    await _begin(journal, plan, ledger, user)
+    await begin(journal, plan, ledger.as_known, user)
     ended = False
     try:
         send = functools.partial(apply_writes, plan, wire, ledger, progress=progress)
@@ -124,7 +125,7 @@ async def apply(
             ledger.outcomes.update(await prove(plan, ledger.live))
         outcomes = tuple(ledger.outcomes[i] for i in range(len(ledger.targets)))
         ended = True
-        ledger.warnings += await _end(journal, plan, outcomes)
+        ledger.warnings += await end(journal, plan, outcomes)
         ledger.warnings += await _record_all(plan, outcomes, record)
         return outcomes, tuple(ledger.warnings)
     except asyncio.CancelledError:
@@ -133,28 +134,42 @@ async def apply(
         raise
     finally:
         if not ended:
-            await _end(journal, plan, ledger.as_known())
+            await end(journal, plan, ledger.as_known())
 
 
-async def _begin(journal: Journal, plan: Plan, ledger: Ledger, user: str) -> None:
-    """Write down that it begins; in a thread: another console may hold the lock, and a disk may
-    be slow. Whoever interrupts now waits for the line, so that it gets its end."""
-    line = asyncio.to_thread(
-        journal.start, plan, at=time.time(), user=user, local_user=local_user()
-    )
-    writing = asyncio.ensure_future(line)
+async def _off_loop(work: Callable[..., None], *args: Any, **words: Any) -> None:
+    """Do blocking work in a thread: another console may hold the journal's lock, and a disk may be
+    slow. Whoever interrupts waits for it, so that the file is left whole."""
+    doing = asyncio.ensure_future(asyncio.to_thread(work, *args, **words))
     try:
-        await asyncio.shield(writing)
+        await asyncio.shield(doing)
     except asyncio.CancelledError:
-        await asyncio.gather(writing, return_exceptions=True)
-        await _end(journal, plan, ledger.as_known())
+        await asyncio.gather(doing, return_exceptions=True)
         raise
 
 
-async def _end(journal: Journal, plan: Plan, outcomes: tuple[Outcome, ...]) -> list[str]:
+async def begin(
+    journal: Journal, plan: Plan, known: Callable[[], tuple[Outcome, ...]], user: str
+) -> None:
+    """Write down that an action begins; its end too, when it is interrupted meanwhile.
+
+    Args:
+        known: What it has come to when nothing of it was sent.
+
+    Raises:
+        UsageError: The journal cannot be written.
+    """
+    try:
+        await _off_loop(journal.start, plan, at=time.time(), user=user, local_user=_local_user())
+    except asyncio.CancelledError:
+        await end(journal, plan, known())
+        raise
+
+
+async def end(journal: Journal, plan: Plan, outcomes: tuple[Outcome, ...]) -> list[str]:
     """Write down how it ended; by then a journal that fails is a warning."""
     try:
-        await asyncio.to_thread(journal.end, plan, outcomes, at=time.time())
+        await _off_loop(journal.end, plan, outcomes, at=time.time())
     except McpTuiError as error:
         return [f"how it ended is not in the journal: {error.what}"]
     return []
@@ -173,7 +188,7 @@ async def _record_all(plan: Plan, outcomes: tuple[Outcome, ...], record: Record)
     return warnings
 
 
-def local_user() -> str:
+def _local_user() -> str:
     """The user of this machine; empty where it has no name."""
     try:
         return getpass.getuser()

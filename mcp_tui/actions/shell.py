@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import getpass
-import time
 from collections.abc import AsyncIterator, Sequence
 from typing import Final
 from urllib.parse import quote, urlencode
 
 import msgspec
 
+from mcp_tui.actions.apply import begin, end
 from mcp_tui.actions.engine import Engine
 from mcp_tui.actions.jobs import Scope, Seen, new_plan_id
 from mcp_tui.actions.record import record
@@ -246,13 +245,20 @@ class Record:
     Attributes:
         message: How it ended, for the journal.
         status: How it ended, for the journal.
+        warnings: What could not be written down at the end, a line each.
     """
 
     def __init__(self, engine: Engine, plan: Plan) -> None:
         self.message = "interrupted before its outcome was known"
         self.status = OutcomeStatus.UNKNOWN
+        self.warnings: list[str] = []
         self._engine = engine
         self._plan = plan
+
+    def outcome(self) -> tuple[Outcome, ...]:
+        """What it has come to so far."""
+        target = self._plan.targets[0]
+        return (Outcome(target=target, status=self.status, message=self.message),)
 
     def ended(self, message: str) -> None:
         """It did what was asked and came to its end."""
@@ -294,22 +300,14 @@ async def recorded(engine: Engine, plan: Plan) -> AsyncIterator[Record]:
         raise RefusedError(plan.blocked[0].message, where=f"{plan.verb.value} {plan.context}")
     begun = Record(engine, plan)
     user = await engine.user()
-    engine.journal.start(plan, at=time.time(), user=user, local_user=_local_user())
+    await begin(engine.journal, plan, begun.outcome, user)
     try:
         yield begun
     except McpTuiError as error:
         begun.failed(error.line())
         raise
     finally:
-        outcome = Outcome(target=plan.targets[0], status=begun.status, message=begun.message)
-        engine.journal.end(plan, (outcome,), at=time.time())
-
-
-def _local_user() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):
-        return ""
+        begun.warnings += await end(engine.journal, plan, begun.outcome())
 
 
 def ports(text: str) -> tuple[int, int]:

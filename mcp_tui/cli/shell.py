@@ -63,8 +63,8 @@ async def _run(
         record.ended(f"exit code {code} in {place.words}")
     if session.message and code in (126, 127):
         printer.note(f"mcp-tui: {session.message}")
-    if warning:
-        printer.note(f"warning: {warning}")
+    for problem in (*filter(None, [warning]), *record.warnings):
+        printer.note(f"warning: {problem}")
     return code
 
 
