@@ -242,7 +242,15 @@ async def _look_mlflow(plan: Plan, wire: Wire, path: str, body: Any) -> dict[str
             if not {(p["key"], p["value"]) for p in body.get(kind) or ()} <= there:
                 return None
         return {}
+    if path == f"{MLFLOW}/runs/log-inputs":
+        inputs = (await _run(wire, str(body.get("run_id", "")))).get("inputs") or {}
+        known = {_data(each) for each in inputs.get("dataset_inputs") or ()}
+        return {} if {_data(each) for each in body.get("datasets") or ()} <= known else None
     return None
+
+
+def _data(each: Mapping[str, Any]) -> tuple[str, str]:
+    return pick(each, "dataset.name"), pick(each, "dataset.digest")
 
 
 def _patched(found: Mapping[str, Any], patch: Any) -> bool:

@@ -11,6 +11,7 @@ from mcp_tui.actions.jobs import Seen
 from mcp_tui.actions.runs import MLFLOW
 from mcp_tui.actions.template import pick
 from mcp_tui.domain import keys
+from mcp_tui.domain.run import DatasetInput
 from mcp_tui.domain.text import clean_line
 from mcp_tui.errors import ApiError, UnreachableError
 from mcp_tui.sources.mlflow import MlflowClient
@@ -27,6 +28,7 @@ class Parent(msgspec.Struct, frozen=True, kw_only=True):
         run_id: The parent's run; empty when it is gone.
         total_steps: Its ``total_steps`` parameter; empty when it had none.
         tags: Of the parent's run, to be set on the new one.
+        data: Its data sets, as inputs for the new one.
         note: What the user should know; empty for nothing.
     """
 
@@ -34,6 +36,7 @@ class Parent(msgspec.Struct, frozen=True, kw_only=True):
     run_id: str = ""
     total_steps: str = ""
     tags: Mapping[str, str] = {}
+    data: tuple[DatasetInput, ...] = ()
     note: str = ""
 
 
@@ -80,6 +83,7 @@ async def _find(mlflow: MlflowClient, run_id: str, experiment_id: str) -> Parent
         run_id="" if deleted else run.run_id,
         total_steps=run.params.get(keys.TOTAL_STEPS, ""),
         tags={k: v for k, v in run.tags.items() if k.startswith(_TAKEN_OVER)},
+        data=run.inputs.dataset_inputs,
         note=f"its run {clean_line(run.run_id)} is deleted in MLflow" if deleted else "",
     )
 

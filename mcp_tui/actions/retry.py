@@ -12,9 +12,11 @@ from mcp_tui.actions.parent import Parent
 from mcp_tui.actions.renew import Changes, pod_templates, relink, renewed
 from mcp_tui.actions.runs import (
     create_run,
+    data_input,
     delete_job,
     fail_run,
     kill_run,
+    log_inputs,
     log_total_steps,
     tag_run,
 )
@@ -111,6 +113,12 @@ def _run_writes(parent: Parent, *, name: str, plan_id: str, user: str, now: floa
     ]
     if parent.total_steps:
         writes.append(log_total_steps(parent.total_steps))
+    if parent.data:
+        # The same experiment: MLflow knows these data sets by name and digest, and only links them.
+        data = [(each.dataset, {p.key: p.value for p in each.tags}) for each in parent.data]
+        writes.append(
+            log_inputs([data_input(d.name, d.digest, d.source_type, d.source, t) for d, t in data])
+        )
     return writes
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Final
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
 
 from mcp_tui.actions.template import placeholder, unfilled
 from mcp_tui.domain import keys
@@ -13,6 +13,8 @@ from mcp_tui.domain.text import clean_line
 MLFLOW: Final = "/api/2.0/mlflow"
 OPEN: Final = ("RUNNING", "SCHEDULED")
 """Statuses of a run that has not ended."""
+DATA_CONTEXT: Final = "mlflow.data.context"
+"""The tag of a data set that says what for: training, validation."""
 
 
 def create_run(
@@ -93,6 +95,27 @@ def log_total_steps(steps: str) -> Write:
             "params": [{"key": keys.TOTAL_STEPS, "value": steps}],
         },
         summary=f"log parameter {keys.TOTAL_STEPS}={clean_line(steps)}",
+        optional=True,
+    )
+
+
+def data_input(
+    name: str, digest: str, source_type: str, source: str, tags: Mapping[str, str]
+) -> dict[str, Any]:
+    """One data set as an input of a run, as MLflow takes it."""
+    dataset = {"name": name, "digest": digest, "source_type": source_type, "source": source}
+    return {"dataset": dataset, "tags": [{"key": k, "value": v} for k, v in tags.items()]}
+
+
+def log_inputs(inputs: Sequence[Mapping[str, Any]]) -> Write:
+    """The write that records data sets (see :func:`data_input`) as inputs of the run."""
+    names = dict.fromkeys(clean_line(each["dataset"]["name"]) for each in inputs)
+    return Write(
+        system="mlflow",
+        method="POST",
+        path=f"{MLFLOW}/runs/log-inputs",
+        body={"run_id": placeholder("run_id"), "datasets": list(inputs)},
+        summary=f"record data {', '.join(names)}",
         optional=True,
     )
 

@@ -11,11 +11,14 @@ import msgspec
 from mcp_tui.actions.jobs import Scope, confirmation, new_plan_id
 from mcp_tui.actions.kinds import kind_of
 from mcp_tui.actions.runs import (
+    DATA_CONTEXT,
     MLFLOW,
     create_run,
+    data_input,
     delete_job,
     fail_run,
     kill_run,
+    log_inputs,
     log_total_steps,
     tag_run,
 )
@@ -222,25 +225,11 @@ def _run_writes(
 
 def _data_write(config: TrainConfig) -> Write:
     """The data sets as inputs of the run: what MLflow shows as its data version."""
-    datasets = [
-        {
-            "dataset": {
-                "name": data.name,
-                "digest": data.digest or "unknown",
-                "source_type": "uri",
-                "source": data.source,
-            },
-            "tags": [{"key": "mlflow.data.context", "value": "training"}],
-        }
-        for data in config.data
-    ]
-    return Write(
-        system="mlflow",
-        method="POST",
-        path=f"{MLFLOW}/runs/log-inputs",
-        body={"run_id": placeholder("run_id"), "datasets": datasets},
-        summary=f"record data {', '.join(clean_line(d.name) for d in config.data)}",
-        optional=True,
+    return log_inputs(
+        [
+            data_input(d.name, d.digest or "unknown", "uri", d.source, {DATA_CONTEXT: "training"})
+            for d in config.data
+        ]
     )
 
 

@@ -83,6 +83,7 @@ class Dataset(_Wire, frozen=True, kw_only=True):
 
 class DatasetInput(_Wire, frozen=True, kw_only=True):
     dataset: Dataset = Dataset()
+    tags: tuple[Pair, ...] = ()
 
 
 class RunInputs(_Wire, frozen=True, kw_only=True):

@@ -113,6 +113,44 @@ async def test_the_new_run_takes_over_from_the_old_and_names_it(actor: Actor) ->
     assert "x" not in tags
 
 
+async def test_the_data_that_it_learnt_from_is_that_of_the_old_run(actor: Actor) -> None:
+    old = await linked(actor, "a")
+    schema = '{"mlflow_colspec": []}'
+    datasets = [
+        {
+            "dataset": {
+                "name": name,
+                "digest": digest,
+                "source_type": kind,
+                "source": source,
+                "schema": schema,
+            },
+            "tags": [{"key": "mlflow.data.context", "value": use}],
+        }
+        for name, digest, kind, source, use in (
+            ("reviews", "d1", "s3", '{"uri": "s3://a/b"}', "training"),
+            ("reviews", "d2", "uri", "https://x.example/[b]c", "validation"),
+        )
+    ]
+    body = {"run_id": old, "datasets": datasets}
+    await actor.engine.mlflow("POST", f"{MLFLOW}/runs/log-inputs", body)
+    run = await new_run(actor, await retry(actor, "a"))
+    assert by_digest(run) == by_digest(await actor.run_now(old))
+    assert list(by_digest(run)) == ["d1", "d2"]
+    assert by_digest(run)["d1"]["dataset"]["schema"] == schema
+    assert actor.sent("POST", "runs/log-inputs") == 2
+    assert not [line for line in actor.said if line.startswith("warning")]
+    # One that has none is given none.
+    await linked(actor, "b")
+    plan = await actor.engine.plan_retry(await actor.see("b"), Changes(), now=1.0)
+    assert not [w for w in plan.writes if w.path.endswith("log-inputs")]
+
+
+def by_digest(run: dict[str, Any]) -> dict[str, Any]:
+    inputs = run["inputs"]["dataset_inputs"]
+    return {i["dataset"]["digest"]: i for i in sorted(inputs, key=lambda i: i["dataset"]["digest"])}
+
+
 async def test_a_retry_of_a_job_whose_run_is_deleted(actor: Actor) -> None:
     old = await linked(actor, "a")
     await actor.engine.mlflow("POST", f"{MLFLOW}/runs/delete", {"run_id": old})

@@ -28,6 +28,7 @@ image: none
 code: {url: "https://git.example.org/x.git"}
 command: python train.py {{run_id}}
 total_steps: 7
+data: [{name: reviews, source: "s3://a/b"}]
 node_selector: {type: kwok}
 tolerations: [{key: kwok.x-k8s.io/node, operator: Exists}]
 annotations: {}
@@ -80,6 +81,7 @@ WRITES = {
     "experiment": ("mlflow", "POST", "experiments/create"),
     "run": ("mlflow", "POST", "runs/create"),
     "steps": ("mlflow", "POST", "runs/log-batch"),
+    "data": ("mlflow", "POST", "runs/log-inputs"),
     "job": ("kube", "POST", "/jobs"),
     "service": ("kube", "POST", "/services"),
     "event": ("kube", "POST", "/events"),
@@ -98,7 +100,7 @@ SPOILT = {
 
 
 @pytest.mark.parametrize("spoilt", SPOILT.values(), ids=SPOILT)
-@pytest.mark.parametrize("what", ["experiment", "run", "steps", "job", "service"])
+@pytest.mark.parametrize("what", ["experiment", "run", "steps", "data", "job", "service"])
 async def test_what_was_made_is_found_and_not_made_again(
     actor: Actor, what: str, spoilt: Act
 ) -> None:
@@ -116,6 +118,8 @@ async def test_what_was_made_is_found_and_not_made_again(
     assert tags[keys.TAG_UID] == made["metadata"]["uid"] == outcome.target.uid  # type: ignore[index]  # plain JSON
     run_id = run["info"]["run_id"]  # type: ignore[index]  # plain JSON
     assert made["metadata"]["labels"][keys.RUN_ID] == run_id  # type: ignore[index]  # plain JSON
+    assert run["inputs"]["dataset_inputs"][0]["dataset"]["name"] == "reviews"  # type: ignore[index]  # plain JSON
+    assert not [s for s in actor.said if s.startswith("warning")], actor.said
     # A user's own braces are none of ours.
     assert "{{run_id}}" in json.dumps(made["spec"])
     assert not [s for s in actor.said if "{{mcp-tui" in s], actor.said
