@@ -137,11 +137,12 @@ class Pulse:
             return now >= self._retry_at
         if not heard:
             return False  # Nothing is followed, and whatever tries to says so itself.
-        quiet = now - max(self._answered_at, *heard)
-        longest = now - max(self._answered_at, min(heard))
         newest = max(self._answered_at, *heard)
+        quiet = now - newest
+        # A word from anybody, after one's bookmark was due, is a sign of life too.
+        overdue = any(newest < at + timing.overdue < now for at in heard)
         return (
-            longest > timing.overdue
+            overdue
             or (quiet > timing.attended and self._attended_at > newest)
             or (quiet > timing.suspicious and self._doubted_at > newest)
         )
