@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, Final, NoReturn, Protocol
 from urllib.parse import urlsplit
 
@@ -113,6 +114,7 @@ class DirectCaller:
         self._gate = gate
         self._env = env
         self._client: Any = None
+        self._opening = asyncio.Lock()
         parts = urlsplit(self._base)
         shown = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
         self.where = f"{TITLES[source]} at {clean_line(shown, limit=200)}"
@@ -155,9 +157,7 @@ class DirectCaller:
         raise AssertionError("unreachable")
 
     async def _once(self, call: _Call) -> Reply:
-        client = self._client
-        if client is None:
-            client = self._client = await asyncio.to_thread(self._make)
+        client = await self._opened()
         headers = {"Accept": "application/json", "User-Agent": f"mcp-tui/{mcp_tui.__version__}"}
         headers |= await asyncio.to_thread(authorization, self._endpoint, self._env)
         if call.body is not None:
@@ -198,6 +198,13 @@ class DirectCaller:
             call.fail(f"the answer is larger than {limit // 1024 // 1024} MiB", "")
         return bytes(body)
 
+    async def _opened(self) -> Any:
+        """The client; calls that come together share the first one that is made."""
+        async with self._opening:
+            if self._client is None:
+                self._client = await asyncio.to_thread(self._make)
+            return self._client
+
     def _make(self) -> Any:
         """The client; in a thread, since loading certificates takes 20 ms."""
         httpx = load_httpx()
@@ -210,7 +217,7 @@ class DirectCaller:
                 tls.load_verify_locations(certifi.where())
             if self._endpoint.ca_file:
                 try:
-                    tls.load_verify_locations(self._endpoint.ca_file)
+                    tls.load_verify_locations(Path(self._endpoint.ca_file).expanduser())
                 except (OSError, ssl.SSLError) as error:
                     raise UsageError(
                         f"ca_file cannot be used: {one_line(str(error))}",
@@ -237,6 +244,10 @@ class DirectCaller:
         what, hint = failures.explain(error, server=self._base)
         if hint == "is the cluster running?":
             hint = f"is {TITLES[self._source]} running?"
+        elif "kubeconfig" in hint:
+            # The API server's words: this endpoint's authority is named elsewhere.
+            named = hint.startswith("use a name")
+            hint = "use a name that it has" if named else "name its authority with ca_file"
         call.fail(what, hint)
 
     async def aclose(self) -> None:

@@ -199,7 +199,8 @@ def foreign_words(headers: dict[str, str], body: bytes) -> str:
     title = _TITLE.search(body[:4096])
     if title is not None:
         return f'a web page: "{one_line(title[1].decode("utf-8", "replace"))}"'
-    if kind == "text/plain":
+    # MLflow's own refusals are a line of text under the type of a page.
+    if kind == "text/plain" or (kind == "text/html" and b"<" not in body):
         return one_line(body[:4096].decode("utf-8", "replace"))[:300]
     if kind and kind != "application/json":
         return f"an answer of type {kind}"
