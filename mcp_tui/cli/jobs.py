@@ -29,6 +29,7 @@ from mcp_tui.store.rows import row_of
 from mcp_tui.store.select import parse_filter
 
 _MOST_LOOKED_AT = 50
+_LOOKS = 4
 
 
 async def ls(args: argparse.Namespace) -> int:
@@ -210,6 +211,16 @@ async def show(args: argparse.Namespace) -> int:
         return ExitCode.OK
 
 
+def _told(view: JobView) -> bool:
+    """Whether nothing deeper is to come: of a failure, a pod is named."""
+    if view.state in (JobState.DONE, JobState.RUNNING, JobState.SUSPENDED):
+        return True
+    cause = view.cause
+    if cause is None or view.state is not JobState.FAILED:
+        return cause is not None
+    return cause.evidence and bool(cause.pod)
+
+
 async def _look(session: Session, kind: str, name: str, uid: str) -> JobView:
     changed = asyncio.Event()
     watch = JobWatch(
@@ -230,12 +241,15 @@ async def _look(session: Session, kind: str, name: str, uid: str) -> JobView:
                     changed.clear()
                     await changed.wait()
                 # The cause and the run come a moment after the object.
+                looks = 0
                 while view is not None and time.monotonic() < deadline:
                     await watch.refresh_run()
                     view = watch.view() or view
-                    known = view.state is JobState.DONE or view.cause is not None
-                    if known or view.state in (JobState.RUNNING, JobState.SUSPENDED):
+                    if _told(view) or (view.cause is not None and looks == _LOOKS):
                         break
+                    # Its pods are on their way, or gone: then events may still tell the cause.
+                    await watch.refresh_events()
+                    looks += 1
                     await asyncio.sleep(0.2)
         if view is None:
             raise UnreachableError(watch.health.message or "no answer", where=session.chosen.name)

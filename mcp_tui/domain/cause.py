@@ -45,10 +45,20 @@ _POD_EVENTS: Final = {
     "Preempted": (1, "PreemptionByScheduler"),
     "TaintManagerEviction": (1, "DeletionByTaintManager"),
     "NodeNotReady": (1, "NodeNotReady"),
+    "Preempting": (1, "Preempting"),
+    "Shutdown": (1, "Shutdown"),
+    "OutOfcpu": (1, "OutOfcpu"),
+    "OutOfmemory": (1, "OutOfmemory"),
+    "OutOfpods": (1, "OutOfpods"),
+    "UnexpectedAdmissionError": (1, "UnexpectedAdmissionError"),
+    "TopologyAffinityError": (1, "TopologyAffinityError"),
+    "NodeAffinity": (1, "NodeAffinity"),
     "FailedMount": (2, "FailedMount"),
     "FailedAttachVolume": (2, "FailedAttachVolume"),
     "FailedCreatePodSandBox": (2, "FailedCreatePodSandBox"),
     "InspectFailed": (2, "InvalidImageName"),
+    "ErrImageNeverPull": (2, "ErrImageNeverPull"),
+    "FailedPostStartHook": (2, "FailedPostStartHook"),
     "Failed": (2, "Failed"),
     "BackOff": (3, "BackOff"),
     "FailedScheduling": (4, "Unschedulable"),
@@ -57,7 +67,7 @@ _POD_EVENTS: Final = {
 _WAITING_EVENTS: Final = frozenset(
     {"FailedMount", "FailedAttachVolume", "FailedCreatePodSandBox", "FailedScheduling"}
 )
-_IMAGE_EVENTS: Final = frozenset({"InspectFailed", "Failed"})
+_IMAGE_EVENTS: Final = frozenset({"InspectFailed", "ErrImageNeverPull", "Failed"})
 _ENDING_EVENTS: Final = frozenset(_POD_EVENTS) - _WAITING_EVENTS - _IMAGE_EVENTS
 
 
@@ -240,7 +250,14 @@ def _from_events(events: Sequence[Event], name: str, reasons: Set[str]) -> Cause
     ]
     if not known:
         return None
-    event = min(known, key=lambda item: (_POD_EVENTS[item.reason][0], -(item.last_seen or 0.0)))
+    event = min(
+        known,
+        key=lambda item: (
+            _POD_EVENTS[item.reason][0],
+            messages.only_names(item.message),
+            -(item.last_seen or 0.0),
+        ),
+    )
     reason = _POD_EVENTS[event.reason][1]
     same = {e.involved_object.name for e in known if e.reason == event.reason}
     text = event.message
@@ -252,6 +269,8 @@ def _from_events(events: Sequence[Event], name: str, reasons: Set[str]) -> Cause
         reason, message = "ErrImagePull", messages.image(text, "")
     elif event.reason == "BackOff" and "image" in text.lower():
         reason, message = "ImagePullBackOff", messages.image(text, "")
+    elif event.reason == "Failed" and messages.config(text):
+        reason, message = "CreateContainerConfigError", messages.config(text)
     elif event.reason == "BackOff":
         reason, message = "CrashLoopBackOff", ""
     else:

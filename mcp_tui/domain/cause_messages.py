@@ -21,6 +21,11 @@ _IMAGE: Final = re.compile(
     r'(?:pull(?:ing)?|resolve) (?:and unpack )?(?:image|reference) "([^"]+)"'
 )
 _EXEC: Final = re.compile(r"(exec: .*?|error mounting .*?|stat .*?)(?:: unknown)?$")
+_ONLY_NAMES: Final = re.compile(r"Error: \w+")
+_CONFIG: Final = re.compile(
+    r"Error: ((?:configmap|secret) \".*\" not found"
+    r"|couldn't find key .* in (?:ConfigMap|Secret) .*)"
+)
 _LOW: Final = re.compile(r"low on resource: ([a-z-]+)")
 _USING: Final = re.compile(r"Container (\S+) was using (\S+?), (?:request is|which exceeds)")
 _EXCEEDED: Final = re.compile(
@@ -104,6 +109,17 @@ def runtime(message: str) -> str:
     text = one_line(message)
     found = _EXEC.search(text)
     return shorten(found.group(1) if found else text, MESSAGE_LIMIT)
+
+
+def only_names(message: str) -> bool:
+    """Whether a kubelet's event names a state and says nothing of why: ``Error: ErrImagePull``."""
+    return _ONLY_NAMES.fullmatch(one_line(message)) is not None
+
+
+def config(message: str) -> str:
+    """What a container's configuration names and is not there; empty for another message."""
+    found = _CONFIG.fullmatch(one_line(message))
+    return shorten(found.group(1), MESSAGE_LIMIT) if found else ""
 
 
 def evicted(message: str) -> tuple[str, str]:

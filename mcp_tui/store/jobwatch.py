@@ -267,6 +267,13 @@ class JobWatch:
         self.mlflow_error = ""
         self.store.set_runs({run_id: self._tracker.facts(run) for run_id, run in found.items()})
 
+    async def refresh_events(self) -> None:
+        """Read the events now: of pods that are gone, only they may tell."""
+        view = self.view()
+        if view is not None:
+            self._events_version = ""
+            await self._fetch_events(view)
+
     async def refresh_run(self) -> None:
         """Read the run once more, as at the end: the last metrics come with it."""
         view = self.view()

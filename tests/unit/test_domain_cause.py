@@ -381,6 +381,69 @@ def test_events_outlive_pods(reason: str, message: str, shown: str) -> None:
     assert line(failed_job(), events=said) == expected
 
 
+def test_of_a_kubelets_events_the_one_that_says_why_is_taken() -> None:
+    """The newest only names the state; it comes again every few minutes."""
+    said = [
+        event("Failed", 'Failed to pull image "a:1": rpc error: desc = a:1: not found', at=1),
+        event("Failed", "Error: ErrImagePull", at=2),
+        event("BackOff", 'Back-off pulling image "a:1"', at=3),
+        event("Failed", "Error: ImagePullBackOff", at=9),
+    ]
+    assert (
+        line(failed_job("DeadlineExceeded"), events=said)
+        == "ErrImagePull train-x7k2p: a:1: not found -> DeadlineExceeded"
+    )
+
+
+@pytest.mark.parametrize(
+    ("reason", "message", "shown"),
+    [
+        (
+            "Failed",
+            'Error: secret "git-token" not found',
+            'CreateContainerConfigError train-x7k2p: secret "git-token" not found',
+        ),
+        (
+            "Failed",
+            "Error: couldn't find key user in Secret ml/git-token",
+            "CreateContainerConfigError train-x7k2p: couldn't find key user in Secret ml/git-token",
+        ),
+        (
+            "ErrImageNeverPull",
+            'Container image "a:1" is not present with pull policy of Never',
+            'ErrImageNeverPull train-x7k2p: Container image "a:1" is not present with pull policy '
+            "of Never",
+        ),
+    ],
+)
+def test_what_never_started_says_so_once_its_time_is_over(
+    reason: str, message: str, shown: str
+) -> None:
+    said = [event(reason, message)]
+    assert line(failed_job("DeadlineExceeded"), events=said) == f"{shown} -> DeadlineExceeded"
+    # A job that failed otherwise had got over it.
+    assert line(failed_job(), events=said) == "BackoffLimitExceeded (pods gone)"
+
+
+@pytest.mark.parametrize(
+    ("reason", "message"),
+    [
+        ("OutOfcpu", "Node didn't have enough resource: cpu, requested: 9"),
+        ("OutOfmemory", "Node didn't have enough resource: memory"),
+        ("OutOfpods", "Node didn't have enough resource: pods"),
+        ("UnexpectedAdmissionError", "Allocate failed due to no healthy devices present"),
+        ("TopologyAffinityError", "Resources cannot be allocated with Topology locality"),
+        ("NodeAffinity", "Predicate NodeAffinity failed"),
+        ("Preempting", "Preempted by pod x on node y"),
+        ("Shutdown", "Pod was rejected as the node is shutting down."),
+        ("FailedPostStartHook", "PostStartHook failed"),
+    ],
+)
+def test_events_of_pods_that_a_node_turned_away(reason: str, message: str) -> None:
+    shown = line(failed_job(), events=[event(reason, message)])
+    assert shown == f"{reason} train-x7k2p: {message} -> BackoffLimitExceeded"
+
+
 def test_job_sets_and_train_jobs_form_a_chain() -> None:
     def root(kind: type[Any], reason: str) -> Any:
         return make(
