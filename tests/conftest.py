@@ -188,7 +188,13 @@ def _shared(
     extras: tuple[str, ...] = (),
     secluded: bool = False,
 ) -> Ground:
-    """The ground ``name`` of this run, started by whichever worker comes first."""
+    """The ground ``name`` of this run, started by whichever worker comes first.
+
+    ``MCP_TUI_KUBEFLOW=DIR`` and the like use one that is running already.
+    """
+    given = os.environ.get(f"MCP_TUI_{name.upper()}")
+    if given:
+        return Ground.attach(Path(given).resolve())
     run = Path(os.environ[_RUN])
     failed = run / f"{name}.failed"
     with _watchdog.paused(), locked(run / f"{name}.lock"):
@@ -213,9 +219,6 @@ def _shared(
 @pytest.fixture(scope="session")
 def ground() -> Ground:
     """One real cluster (``dev``) with MLflow and Prometheus, shared by the whole run."""
-    given = os.environ.get("MCP_TUI_GROUND")
-    if given:
-        return Ground.attach(Path(given).resolve())
     return _shared("ground", CONTEXTS[1])
 
 
@@ -248,9 +251,6 @@ def secluded() -> Ground:
     why = namespace_possible()
     if why:
         pytest.skip(why)
-    given = os.environ.get("MCP_TUI_SECLUDED")
-    if given:
-        return Ground.attach(Path(given).resolve())
     return _shared("secluded", ("dev",), secluded=True)
 
 

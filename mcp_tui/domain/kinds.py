@@ -149,7 +149,9 @@ def _pytorch_job(job: PyTorchJob) -> Outline:
         replicas += count
         quantity.add(requested, pod_requests(replica.template.spec), count)
     counts = status.replica_statuses.values()
-    active = sum(item.active for item in counts)
+    running = sum(item.active for item in counts)
+    ended = sum(item.succeeded + item.failed for item in counts)
+    over = complete is not None or failed is not None or suspend
     return Outline(
         kind="PyTorchJob",
         metadata=job.metadata,
@@ -159,9 +161,9 @@ def _pytorch_job(job: PyTorchJob) -> Outline:
         done=complete is not None,
         started=epoch(status.start_time),
         finished=epoch(status.completion_time) or _since(complete or failed),
-        active=active,
-        # The operator counts a pod as active once it runs.
-        ready=active,
+        # The operator counts a pod as active once it runs, and one that waits not at all.
+        active=running if over or not counts else max(running, replicas - ended),
+        ready=running,
         succeeded=sum(item.succeeded for item in counts),
         failed=sum(item.failed for item in counts),
         parallelism=replicas,
