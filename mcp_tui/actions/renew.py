@@ -196,7 +196,7 @@ def _change(manifest: dict[str, Any], kind: JobKind, changes: Changes) -> None:
             _resources(trainer.setdefault("resourcesPerNode", {}), changes)
         _env(trainer, changes.env)
         return
-    containers = [_trainer(t) for t in pod_templates(manifest, kind)]
+    containers = [training_container(t) for t in pod_templates(manifest, kind)]
     if not containers:
         raise UsageError(f"this {kind.kind} has no container to change")
     for container in containers:
@@ -221,7 +221,7 @@ def _limit(spec: dict[str, Any], kind: JobKind, changes: Changes) -> None:
         policy["backoffLimitPerIndex" if per_index else "backoffLimit"] = changes.retries
 
 
-def _trainer(template: Mapping[str, Any]) -> dict[str, Any]:
+def training_container(template: Mapping[str, Any]) -> dict[str, Any]:
     """The container that trains: the pod's default one, else by its usual name, else the first."""
     annotations = (template.get("metadata") or {}).get("annotations") or {}
     wanted = (annotations.get(_DEFAULT_CONTAINER), *_TRAINERS)

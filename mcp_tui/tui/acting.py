@@ -26,6 +26,9 @@ class Acting:
         self._console = console
         self._pending: dict[str, tuple[str, float]] = {}
         self.draft = ""
+        self.unwritten: dict[str, str] = {}
+        self.as_form = False
+        self.retry_drafts: dict[str, dict[str, str]] = {}
 
     def submit(self) -> None:
         """Open the submit editor."""
@@ -33,6 +36,19 @@ class Acting:
             from mcp_tui.tui.screens.submit import SubmitScreen
 
             self._console.push_screen(SubmitScreen())
+
+    def retry(self, keys: Sequence[str], model: PaneModel) -> None:
+        """Open the form of a retry."""
+        if not self.may_write("retry"):
+            return
+        if not keys:
+            self._console.say("nothing under the cursor")
+        elif len(keys) > 1:
+            self._console.say(f"one job is retried at a time, and {len(keys)} are marked")
+        else:
+            from mcp_tui.tui.screens.retry import RetryScreen
+
+            self._console.push_screen(RetryScreen(keys[0], model))
 
     def plan(
         self,

@@ -109,7 +109,7 @@ KEYS: tuple[Key, ...] = (
     Key("interrupt", "ctrl+c", "interrupt", "all", "look", "stop", "interrupt; twice quits"),
     Key("submit", "s", "submit", "jobs", "act", "submit", "plan a new job", 30),
     Key("shell", "e", "shell", "jobs", "act", "shell", "plan a shell in a container"),
-    Key("retry", "t", "act('retry')", "jobs", "act", "retry", "plan a new try of the job", 40),
+    Key("retry", "t", "retry", "jobs", "act", "retry", "plan a new try, with changes", 40),
     Key("cancel", "x", "act('cancel')", "jobs", "act", "cancel", "plan to cancel the job", 50),
     Key("hold", "z", "hold", "jobs", "act", "suspend", "plan to suspend, or to resume"),
     Key("delete", "a", "act('delete')", "jobs", "act", "delete", "plan to delete finished jobs"),

@@ -241,6 +241,25 @@ class PodLine:
     restarts: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class FormField:
+    """One field of a form.
+
+    Attributes:
+        id: Stable name.
+        label: What stands before it.
+        value: What it begins with.
+        hint: What it is for, or what is advised; shown while it is in front.
+        fixed: Why it cannot be changed here; empty where it can.
+    """
+
+    id: str
+    label: str
+    value: str = ""
+    hint: str = ""
+    fixed: str = ""
+
+
 class DetailProvider(Protocol):
     """What the detail screen fetches, each part only when it is looked at.
 
@@ -317,15 +336,26 @@ class Actions(Protocol):
     """The one path of a write. Each method may raise McpTuiError."""
 
     async def plan(
-        self, verb: Verb, keys: Sequence[str], changes: Mapping[str, str] | None = None
+        self,
+        verb: Verb,
+        keys: Sequence[str],
+        changes: Mapping[str, str] | None = None,
+        *,
+        with_run: bool = True,
     ) -> Plan:
         """Plan a verb on objects of one context, with its checks made. Sends nothing that writes.
 
         Args:
             verb: What to do.
             keys: The objects, in the order of the list.
-            changes: For a retry: field to new value, such as ``memory: 128Gi``.
+            changes: For a retry: field to new value, such as ``memory: 128Gi``; UsageError has the
+                field in ``where`` if it is wrong.
+            with_run: For a retry: make an MLflow run; UnreachableError where MLflow cannot be
+                asked.
         """
+
+    async def retry_fields(self, key: str) -> Sequence[FormField]:
+        """What a retry of an object may change, filled in with what the object has."""
 
     async def plan_submit(self, text: str, *, with_run: bool = True) -> Plan:
         """Plan a submission of a train config; UsageError carries line and column in ``where``.

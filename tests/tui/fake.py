@@ -26,6 +26,7 @@ from mcp_tui.tui.model import (
     Cell,
     Column,
     ConsoleState,
+    FormField,
     Line,
     LogLine,
     LogOptions,
@@ -323,13 +324,34 @@ class FakeActions:
         self.confirmation = Confirmation.TYPED
         self.blocked = False
         self.with_run = True
+        self.mlflow_down = False
 
     async def plan(
-        self, verb: Verb, keys: Sequence[str], changes: Mapping[str, str] | None = None
+        self,
+        verb: Verb,
+        keys: Sequence[str],
+        changes: Mapping[str, str] | None = None,
+        *,
+        with_run: bool = True,
     ) -> Plan:
-        self.planned.append((verb, tuple(keys)))
         self.changes = dict(changes or {})
+        self.with_run = with_run
+        if self.mlflow_down and with_run and verb is Verb.RETRY:
+            raise UnreachableError(
+                "MLflow cannot be reached", hint="ctrl-r and ctrl-o go on without a run"
+            )
+        if "lots" in self.changes.values():
+            raise UsageError("'lots' is no quantity", where="memory", hint="such as 128Gi")
+        self.planned.append((verb, tuple(keys)))
         return self.make(verb, keys)
+
+    async def retry_fields(self, key: str) -> Sequence[FormField]:
+        return (
+            FormField("memory", "memory", "64Gi", "it ran out of memory with 64Gi: 128Gi is twice"),
+            FormField("cpu", "cpu", "8", "for each node, such as 8 or 500m"),
+            FormField("deadline", "deadline", "", "", "a job of this kind takes none of its own"),
+            FormField("retries", "retries", "0", "failed pods that are replaced"),
+        )
 
     def make(self, verb: Verb, keys: Sequence[str]) -> Plan:
         state = self.backend.state()

@@ -461,6 +461,7 @@ async def test_in_production_a_shell_is_typed_for() -> None:
         assert "PRODUCTION" in screen_text(app)
         now = [app.screen.clock() + 1.0]
         app.screen.clock = lambda: now[0]
+        app.screen.when = lambda _event: now[0]
         await pilot.press("enter")
         assert not offered.ran
         for key in ("d", "e", "v", "slash", *"train", "enter"):

@@ -13,6 +13,7 @@ import pytest
 from textual.pilot import Pilot
 
 from mcp_tui.domain.plan import Confirmation, Tier
+from mcp_tui.domain.trainconfig import EXAMPLE
 from mcp_tui.tui.app import Console
 from mcp_tui.tui.model import SourceState
 from mcp_tui.tui.screens.confirm import ConfirmScreen
@@ -94,6 +95,19 @@ async def _submit(pilot: Pilot[int], app: Console, backend: FakeBackend) -> None
     await until(pilot, lambda: "line 2" in screen_text(app))
 
 
+async def _retry(pilot: Pilot[int], app: Console, backend: FakeBackend) -> None:
+    await pilot.press("t")
+    await until(pilot, lambda: "64Gi" in screen_text(app))
+    await pilot.press("ctrl+u", *"lots", "ctrl+o")
+    await until(pilot, lambda: "is no quantity" in screen_text(app))
+
+
+async def _form(pilot: Pilot[int], app: Console, backend: FakeBackend) -> None:
+    await pilot.press("s")
+    app.screen.editor.text = EXAMPLE
+    await pilot.press("ctrl+t", "tab", "tab", "tab", "ctrl+u", *"feature/v2")
+
+
 def _dev() -> FakeBackend:
     return FakeBackend((*JOBS, *MORE))
 
@@ -141,6 +155,8 @@ PICTURES: dict[str, tuple[Callable[[], FakeBackend], Step, dict[str, object]]] =
     "confirm-typed": (_prod, _typed, {}),
     "confirm-yes": (_dev, _yes, {}),
     "submit": (_dev, _submit, {}),
+    "submit-form": (_dev, _form, {}),
+    "retry": (_dev, _retry, {}),
     "empty": (_empty, _nothing, {}),
     "stale": (_stale, _nothing, {}),
     "broken": (_broken, _nothing, {}),

@@ -6,15 +6,21 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from mcp_tui.actions.jobs import plan_cancel, plan_delete, plan_hold
+from mcp_tui.actions.asked import asked
+from mcp_tui.actions.jobs import Seen, plan_cancel, plan_delete, plan_hold
 from mcp_tui.actions.retry import Changes
 from mcp_tui.domain.plan import Outcome, Plan, Verb
 from mcp_tui.domain.text import clean_line
 from mcp_tui.domain.trainconfig import EXAMPLE, parse_train_config
-from mcp_tui.errors import GoneError, UsageError
+from mcp_tui.errors import GoneError, UnreachableError, UsageError
+from mcp_tui.tui.live.again import changed, retry_fields
+from mcp_tui.tui.model import FormField
 
 if TYPE_CHECKING:
-    from mcp_tui.tui.live.backend import LiveBackend
+    from mcp_tui.tui.live.backend import Live, LiveBackend
+
+WITHOUT_RUN = "ctrl-r and ctrl-o go on without a run"
+"""How the console goes on where MLflow cannot be asked."""
 
 
 class LiveActions:
@@ -24,7 +30,12 @@ class LiveActions:
         self._backend = backend
 
     async def plan(
-        self, verb: Verb, keys: Sequence[str], changes: Mapping[str, str] | None = None
+        self,
+        verb: Verb,
+        keys: Sequence[str],
+        changes: Mapping[str, str] | None = None,
+        *,
+        with_run: bool = True,
     ) -> Plan:
         """Plan a verb on objects of one context; UsageError when they are of several."""
         lives = {self._backend.live_of(key)[0].name for key in keys}
@@ -34,13 +45,7 @@ class LiveActions:
                 hint="one plan is for one context: mark those of one",
             )
         live = self._backend.live_of(keys[0])[0]
-        seen = []
-        for key in keys:
-            view = self._backend.jobs.view(key)
-            if view is None:
-                raise GoneError(f"{self._backend.jobs.name_of(key)} is gone")
-            row = view.key
-            seen.append(await live.engine.see(row.kind, row.namespace, row.name, row.uid))
+        seen = [await self._see(live, key) for key in keys]
         live.engine.mlflow_client = live.connection.mlflow
         now, scope = time.time(), live.engine.scope
         match verb:
@@ -53,10 +58,26 @@ class LiveActions:
             case Verb.RETRY:
                 if len(seen) != 1:
                     raise UsageError("one job is retried at a time")
-                plan = await live.engine.plan_retry(seen[0], _changes(changes or {}), now=now)
+                made = changed(changes or {})
+                plan = await _retry(live, seen[0], made, now=now, with_run=with_run)
             case _:
                 raise UsageError(f"{verb.value} is not an action on a job")
         return await live.engine.check(plan)
+
+    async def _see(self, live: Live, key: str) -> Seen:
+        view = self._backend.jobs.view(key)
+        if view is None:
+            raise GoneError(f"{self._backend.jobs.name_of(key)} is gone")
+        row = view.key
+        return await live.engine.see(row.kind, row.namespace, row.name, row.uid)
+
+    async def retry_fields(self, key: str) -> Sequence[FormField]:
+        """What a retry may change, with what the job has in it."""
+        live = self._backend.live_of(key)[0]
+        seen = await self._see(live, key)
+        view = self._backend.jobs.view(key)
+        killed = view is not None and view.cause is not None and view.cause.reason == "OOMKilled"
+        return retry_fields(asked(seen), killed=killed)
 
     async def plan_submit(self, text: str, *, with_run: bool = True) -> Plan:
         """Plan a submission of a train config, exactly as the command line does."""
@@ -73,7 +94,7 @@ class LiveActions:
             uri=settings.mlflow_in_cluster or live.connection.mlflow_uri_for_pods,
             now=time.time(),
             with_run=with_run,
-            without_run="ctrl-r and ctrl-o go on without a run",
+            without_run=WITHOUT_RUN,
             git_image=settings.git_image,
         )
         return await live.engine.check(plan)
@@ -90,23 +111,10 @@ class LiveActions:
         return await live.engine.apply(plan, progress=progress)
 
 
-def _changes(texts: Mapping[str, str]) -> Changes:
-    """Changes as typed, such as ``memory: 128Gi``; UsageError names what cannot be changed."""
-    known = {"memory", "cpu", "deadline", "retries"}
-    unknown = set(texts) - known
-    if unknown:
-        raise UsageError(
-            f"{sorted(unknown)[0]!r} cannot be changed", hint=f"known: {sorted(known)}"
-        )
-    numbers: dict[str, int] = {}
-    for name in ("deadline", "retries"):
-        if name in texts:
-            if not texts[name].isdigit():
-                raise UsageError(f"{name} is a whole number")
-            numbers[name] = int(texts[name])
-    return Changes(
-        memory=texts.get("memory"),
-        cpu=texts.get("cpu"),
-        deadline=numbers.get("deadline"),
-        retries=numbers.get("retries"),
-    )
+async def _retry(live: Live, seen: Seen, made: Changes, *, now: float, with_run: bool) -> Plan:
+    try:
+        return await live.engine.plan_retry(seen, made, now=now, with_run=with_run)
+    except UnreachableError as error:
+        # The hint is the command line's; the console has a key for it.
+        hint = WITHOUT_RUN if "--no-run" in error.hint else error.hint
+        raise UnreachableError(error.what, where=error.where, hint=hint) from None

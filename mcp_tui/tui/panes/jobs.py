@@ -372,6 +372,10 @@ class JobsScreen(PaneScreen, inherit_bindings=False):
         """Plan a new job."""
         self.console.acting.submit()
 
+    def action_retry(self) -> None:
+        """Plan a new try of the job under the cursor, or of the one marked."""
+        self.console.acting.retry(self.table.chosen(), self.model)
+
     def action_act(self, verb: str) -> None:
         """Plan a verb on the marked jobs, or on the one under the cursor."""
         self.console.acting.plan(Verb(verb), self.table.chosen(), self.model)

@@ -372,6 +372,11 @@ class DetailScreen(ViewKeys, inherit_bindings=False):
         if self._acts():
             self.console.acting.submit()
 
+    def action_retry(self) -> None:
+        """Plan a new try of this job."""
+        if self._acts():
+            self.console.acting.retry((self.key,), self.model)
+
     def action_act(self, verb: str) -> None:
         """Plan a verb on this job alone."""
         if self._acts():

@@ -25,6 +25,16 @@ def help_lines(keymap: KeyMap, kind: str) -> Iterator[Line]:
             act = " (opens a plan)" if key.kind == "act" else ""
             yield (Cell(f"  {labels:<16}", "key"), Cell(f"{key.help}{act}"))
         yield ()
+    yield (Cell("In forms and the editor", "heading"),)
+    for text, meaning in (
+        ("Tab Down", "next field; in a form Enter shows the plan too"),
+        ("ctrl-o", "check it and show the plan"),
+        ("ctrl-t", "a submission as a form, or as text again"),
+        ("ctrl-r", "without an MLflow run, or with one again"),
+        ("Esc", "back; what was typed is kept"),
+    ):
+        yield (Cell(f"  {text:<16}", "key"), Cell(meaning))
+    yield ()
     yield (Cell("Commands", "heading"),)
     for command in COMMANDS:
         names = " ".join(f":{name}" for name in (command.name, *command.aliases))

@@ -1,21 +1,24 @@
-"""The submit editor: a train config, checked with the line and column of its fault."""
+"""Submitting: a train config as text or as a form, checked with the place of its fault."""
 
 from __future__ import annotations
 
-import asyncio
 import re
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from typing import ClassVar
 
 from textual.binding import Binding, BindingType
 from textual.widget import Widget
 from textual.widgets import TextArea
 
-from mcp_tui.errors import McpTuiError
+from mcp_tui.domain.plan import Plan
+from mcp_tui.domain.yamlmarks import ConfigError
+from mcp_tui.errors import McpTuiError, UsageError
+from mcp_tui.tui.configform import errors_of, form_fields, write
 from mcp_tui.tui.keymap import FORBIDDEN
 from mcp_tui.tui.model import Cell
-from mcp_tui.tui.screens.frame import FrameScreen
-from mcp_tui.tui.widgets.prompt import Ask
+from mcp_tui.tui.screens.planning import PlanningScreen
+from mcp_tui.tui.widgets.form import Form
 
 _PLACE = re.compile(r":(\d+)(?::(\d+))?\s*$")
 
@@ -44,115 +47,166 @@ class Editor(TextArea, inherit_bindings=False):
     ]
 
 
-class SubmitScreen(FrameScreen, inherit_bindings=False):
-    """Edit a train config, then see its plan. The text stays whatever goes wrong."""
+class SubmitScreen(PlanningScreen, inherit_bindings=False):
+    """A train config, as text or as a form of its common fields, and then its plan.
 
-    KIND: ClassVar[str] = "jobs"
+    The text is what is planned: the form is read from it, and written back into it.
+    """
+
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape", "back", show=False, priority=True),
-        Binding("ctrl+o", "check", show=False, priority=True),
-        Binding("ctrl+r", "run", show=False, priority=True),
+        *PlanningScreen.BINDINGS,
+        Binding("ctrl+t", "swap", show=False, priority=True),
     ]
 
     def __init__(self) -> None:
         super().__init__()
         self.editor = Editor("", id="editor", show_line_numbers=True, soft_wrap=False)
+        self.form = Form(id="form")
+        self.as_form = False
         self.fault = ""
-        self.with_run = True
-        self._example = ""
 
     def body(self) -> Iterable[Widget]:
-        """The editor."""
-        return (self.editor,)
+        """The editor, and the form in its place."""
+        return (self.editor, self.form)
 
     def home(self) -> Widget:
-        """The editor."""
-        return self.editor
+        """What is in front."""
+        return self.form if self.as_form else self.editor
 
     def crumbs(self) -> Sequence[str]:
         """Where one is."""
-        return ("Jobs", "submit")
-
-    def notes(self) -> Sequence[Cell]:
-        """That no run is made, where that was chosen."""
-        return () if self.with_run else (Cell("  without an MLflow run", "attention"),)
+        return ("Jobs", "submit", "form" if self.as_form else "text")
 
     def counts(self) -> Sequence[Cell]:
         """The fault, with its line."""
         return (Cell(self.fault, "error"),) if self.fault else ()
 
+    def more_keys(self) -> Sequence[tuple[str, str]]:
+        """The other way to write it."""
+        return (("ctrl-t", "as text" if self.as_form else "as a form"),)
+
     def on_mount(self) -> None:
         """Begin with what was left here last, or with the example."""
-        self._example = self.console.backend.actions.example()
-        self.editor.text = self.console.acting.draft or self._example
+        acting = self.console.acting
+        self.editor.text = acting.draft or self.console.backend.actions.example()
+        self.form.display = False
+        if acting.as_form:
+            self.action_swap()
 
-    def _update_keys(self) -> None:
-        if self._message is not None:
-            super()._update_keys()
-            return
-        self.line_keys.set_cells(
-            (
-                Cell(" "),
-                Cell("ctrl-o", "key"),
-                Cell(" check and show the plan   "),
-                Cell("ctrl-r", "key"),
-                Cell(" without a run   " if self.with_run else " with a run   "),
-                Cell("Esc", "key"),
-                Cell(" back, text kept"),
-            )
-        )
+    # -- text and form ----------------------------------------------------------------------
 
-    def action_back(self) -> None:
-        """Back; the text is kept for the next time."""
-        if self.prompt.display:
-            self.stop_asking()
-            return
-        self.console.acting.draft = self.editor.text
-        self.app.pop_screen()
-
-    def action_run(self) -> None:
-        """Go on without an MLflow run, or with one again."""
-        self.with_run = not self.with_run
-        self.say(
-            "an MLflow run is made" if self.with_run else "no MLflow run is made; ctrl-o plans it"
-        )
-        self.update_frame()
-
-    def action_check(self) -> None:
-        """Plan it."""
-        self.console.acting.draft = self.editor.text
-        self.say("checking")
-        self.run_worker(
-            self._plan(self.editor.text), group="plan", exclusive=True, exit_on_error=False
-        )
-
-    async def _plan(self, text: str) -> None:
-        try:
-            async with asyncio.timeout(60):
-                plan = await self.console.backend.actions.plan_submit(text, with_run=self.with_run)
-        except McpTuiError as error:
-            self._show_fault(error)
-            return
-        except TimeoutError:
-            self.say("no plan in 60 s; nothing was sent", "error")
-            return
+    def action_swap(self) -> None:
+        """The form in place of the text, or the text again with what was typed in the form."""
+        if self.as_form:
+            self.keep()
+            try:
+                self._check_pairs()
+            except UsageError as error:
+                self.show_fault(error)
+                return
+        else:
+            try:
+                fields = form_fields(self.editor.text)
+                self.form.put(fields, self.console.acting.unwritten)
+            except ConfigError as error:
+                # Only the text can show what is no config at all.
+                self.show_fault(error)
+                return
         self.fault = ""
-        self._message = None
-        self.update_frame()
-        self.console.acting.show_plan(plan)
+        self.hush()
+        self._show(as_form=not self.as_form)
 
-    def _show_fault(self, error: McpTuiError) -> None:
+    def _show(self, *, as_form: bool) -> None:
+        self.as_form = self.console.acting.as_form = as_form
+        self.form.display = as_form
+        self.editor.display = not as_form
+        self.home().focus()
+        self.update_frame()
+
+    def on_form_changed(self, message: Form.Changed) -> None:
+        """What is typed is kept from now on, however the screen is left."""
+        message.stop()
+        self.console.acting.draft = self._written()
+
+    def _written(self) -> str:
+        """The text with what is typed in the form; what cannot be written there is kept aside."""
+        text, unwritten = self.editor.text, {}
+        for name, value in self.form.changes.items():
+            try:
+                text = write(text, {name: value})
+            except (ConfigError, ValueError):
+                unwritten[name] = value
+        self.console.acting.unwritten = unwritten
+        return text
+
+    def on_form_sent(self, message: Form.Sent) -> None:
+        """Enter plans."""
+        message.stop()
+        self.action_check()
+
+    def on_text_area_changed(self, message: TextArea.Changed) -> None:
+        """What is typed is kept from now on, however the screen is left."""
+        message.stop()
+        self.console.acting.draft = self.editor.text
+
+    def keep(self) -> None:
+        """Keep the text, with what was typed in the form."""
+        if self.as_form:
+            self.editor.text = self._written()
+            with suppress(ConfigError):
+                self.form.rebase(form_fields(self.editor.text))
+        self.console.acting.draft = self.editor.text
+
+    # -- planning ---------------------------------------------------------------------------
+
+    async def make(self) -> Plan:
+        """Plan the text."""
+        if self.as_form:
+            self._check_pairs()
+        actions = self.console.backend.actions
+        return await actions.plan_submit(self.editor.text, with_run=self.with_run)
+
+    def _check_pairs(self) -> None:
+        """Refuse what could not be written into the text."""
+        for name, value in self.form.changes.items():
+            try:
+                write(self.editor.text, {name: value})
+            except ValueError as error:
+                raise UsageError(str(error).partition(": ")[2], where=name) from None
+
+    def show_well(self) -> None:
+        """Nothing is wrong any more."""
+        self.fault = ""
+        self.form.wrong({})
+
+    def show_fault(self, error: McpTuiError) -> None:
+        """At its field, or at its line and column."""
+        self.fault = ""
+        if self.as_form and self._shown_in_form(error):
+            return
         place = _PLACE.search(error.where)
-        self.fault = ""
         if place is not None:
             line = int(place.group(1))
             column = int(place.group(2) or 1)
             self.fault = f"line {line}, column {column}"
             last = self.editor.document.line_count - 1
             self.editor.move_cursor((min(line - 1, last), max(0, column - 1)))
+            if self.as_form:
+                # It stands where the form shows nothing.
+                self._show(as_form=False)
         self.say(error.line(), "error")
-        self.update_frame()
 
-    def ask(self, ask: Ask, **kwargs: object) -> None:
-        """Nothing is asked here: letters belong to the text."""
-        del ask, kwargs
+    def _shown_in_form(self, error: McpTuiError) -> bool:
+        text = f"{error.what}; {error.hint}" if error.hint else error.what
+        errors = {error.where: text}
+        if isinstance(error, ConfigError):
+            errors = errors_of(self.editor.text, error)
+            if "" in errors:
+                return False
+        elif self.form.values.get("code.url") == error.where:
+            # Git was asked: if it answered, it is the branch that it does not know.
+            errors = {"code.ref" if isinstance(error, UsageError) else "code.url": text}
+        if not self.form.wrong(errors):
+            return False
+        self.hush()
+        return True

@@ -8,14 +8,14 @@ from typing import ClassVar
 
 from rich.cells import cell_len
 from rich.segment import Segment
-from rich.style import Style
 from textual import events
 from textual.message import Message
 from textual.strip import Strip
 from textual.widget import Widget
 
 from mcp_tui.domain.text import clean_line
-from mcp_tui.tui.cells import fit, take, take_end
+from mcp_tui.tui.cells import fit
+from mcp_tui.tui.widgets.lineedit import LineEdit
 from mcp_tui.tui.widgets.surface import palette_of
 
 Completer = Callable[[str], Sequence[str]]
@@ -72,8 +72,7 @@ class Prompt(Widget):
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
         self.ask = Ask("", "")
-        self.value = ""
-        self.at = 0
+        self.line = LineEdit()
         self.error = ""
         self.history: list[str] = []
         self.completer: Completer | None = None
@@ -82,9 +81,15 @@ class Prompt(Widget):
         self._offers: list[str] = []
         self._offer = -1
 
+    @property
+    def value(self) -> str:
+        """What is typed."""
+        return self.line.value
+
     def open(self, ask: Ask, *, completer: Completer | None, history: list[str]) -> None:
         """Begin to ask."""
-        self.ask, self.value, self.at, self.error = ask, ask.text, len(ask.text), ""
+        self.ask, self.error = ask, ""
+        self.line.put(ask.text)
         self.completer, self.history, self._back = completer, history, 0
         self._offers, self._offer = [], -1
         self.display = True
@@ -128,7 +133,7 @@ class Prompt(Widget):
             self.post_message(self.Left(self.ask))
             return
         if event.is_printable and event.character is not None:
-            self._insert(event.character)
+            self.line.insert(event.character)
         else:
             self._edit(event.key)
         if self.value != before:
@@ -136,43 +141,19 @@ class Prompt(Widget):
             self.post_message(self.Changed(self.ask, self.value))
         self.refresh()
 
-    def _insert(self, text: str) -> None:
-        self.value = self.value[: self.at] + text + self.value[self.at :]
-        self.at += len(text)
-
     def _edit(self, key: str) -> None:
-        value, at = self.value, self.at
-        if key == "backspace":
-            self.value, self.at = value[: max(0, at - 1)] + value[at:], max(0, at - 1)
-        elif key == "delete":
-            self.value = value[:at] + value[at + 1 :]
-        elif key == "left":
-            self.at = max(0, at - 1)
-        elif key == "right":
-            self.at = min(len(value), at + 1)
-        elif key == "home":
-            self.at = 0
-        elif key in {"end", "ctrl+e"}:
-            self.at = len(value)
-        elif key == "ctrl+u":
-            self.value, self.at = value[at:], 0
-        elif key == "ctrl+k":
-            self.value = value[:at]
-        elif key == "ctrl+w":
-            head = value[:at].rstrip()
-            head = head[: head.rfind(" ") + 1]
-            self.value, self.at = head + value[at:], len(head)
-        elif key in {"up", "down"}:
+        if key in {"up", "down"}:
             self._recall(1 if key == "up" else -1)
         elif key in {"tab", "shift+tab"}:
             self._complete(1 if key == "tab" else -1)
+        else:
+            self.line.edit(key)
 
     def _recall(self, step: int) -> None:
         if self._back == 0:
             self._draft = self.value
         self._back = max(0, min(len(self.history), self._back + step))
-        self.value = self.history[-self._back] if self._back else self._draft
-        self.at = len(self.value)
+        self.line.put(self.history[-self._back] if self._back else self._draft)
 
     def _complete(self, step: int) -> None:
         if self.completer is None:
@@ -182,17 +163,14 @@ class Prompt(Widget):
             self._offer = -1 if step > 0 else 0
         if self._offers:
             self._offer = (self._offer + step) % len(self._offers)
-            self.value = self._offers[self._offer]
-            self.at = len(self.value)
+            self.line.put(self._offers[self._offer])
 
     def on_paste(self, event: events.Paste) -> None:
         """Take the first line of a paste, as text; never into a question."""
         event.stop()
         if self.ask.yes_no:
             return
-        lines = event.text.splitlines()
-        if lines:
-            self._insert(clean_line(lines[0], limit=2_000))
+        if self.line.paste(event.text):
             self.post_message(self.Changed(self.ask, self.value))
             self.refresh()
 
@@ -207,14 +185,9 @@ class Prompt(Widget):
         if self.ask.yes_no:
             return Strip([Segment(fit(" " + sign, width), base + palette["strong"])], width)
         room = max(4, width - cell_len(sign) - 3)
-        head = take_end(clean_line(self.value[: self.at]), room)
-        under = clean_line(self.value[self.at : self.at + 1]) or " "
-        tail = take(clean_line(self.value[self.at + 1 :]), max(0, room - cell_len(head)))
         segments = [
             Segment(" " + sign, base + palette["key"]),
-            Segment(head, base),
-            Segment(under, base + Style(reverse=True)),
-            Segment(tail, base),
+            *self.line.segments(room, base),
         ]
         used = sum(cell_len(segment.text) for segment in segments)
         aside, tone = "", "dim"
