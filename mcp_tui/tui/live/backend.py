@@ -39,7 +39,9 @@ _FRAME: Final = 0.1
 # Rows made anew before the event loop has its turn, and for how long.
 _ROWS_AT_ONCE: Final = 250
 _BETWEEN_FLUSHES: Final = 0.005
-_STALE_AFTER: Final = 100.0
+# A server that says nothing is asked long before; what is silent for so long though it answers has
+# missed a bookmark, which come once a minute.
+_STALE_AFTER: Final = 90.0
 _PROMETHEUS_EVERY: Final = 10.0
 _TIERS: Final = (Tier.PROD, Tier.TEST, Tier.DEV)
 _WORDS: Final[Mapping[HealthState, SourceWord]] = {
@@ -194,11 +196,8 @@ class LiveBackend:
         live = self.lives.get(context)
         if live is None:
             return True
-        return live.feed.health().state in (
-            HealthState.RETRYING,
-            HealthState.DOWN,
-            HealthState.DENIED,
-        )
+        source = _source("k8s", live.feed.health(), time.monotonic())
+        return source.state in {"stale", "retrying", "down", "denied"}
 
     def _status(self) -> tuple[Phase, tuple[str, ...]]:
         lines: list[str] = []

@@ -1,0 +1,44 @@
+"""A server that hangs is told: its age is seen to grow, and its rows are stale before long."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from mcp_tui.sources.base import HealthState, SourceHealth
+from mcp_tui.tui.bar import bar_cells, trouble
+from mcp_tui.tui.live.backend import _source
+from tests.tui.fake import FakeBackend
+
+SPOKE = 1_000.0
+
+
+def health(state: HealthState, message: str = "", retry_at: float | None = None) -> SourceHealth:
+    return SourceHealth(
+        name="jobs", state=state, spoke_at=SPOKE, message=message, retry_at=retry_at
+    )
+
+
+def words(source: SourceHealth, now: float) -> str:
+    state = replace(FakeBackend().state(), sources=(_source("k8s", source, now),))
+    return "".join(cell.text for cell in bar_cells(state, 80))
+
+
+def test_the_age_of_a_silent_server_is_seen_to_grow() -> None:
+    live = health(HealthState.LIVE)
+    told = [words(live, SPOKE + age).split("k8s ")[1] for age in (3, 14, 27, 31, 66)]
+    assert told == ["3s", "10s", "20s", "30s", "1m"]
+
+
+@pytest.mark.parametrize(("age", "stale"), [(61.0, False), (75.0, False), (91.0, True)])
+def test_a_bookmark_that_did_not_come_is_told(age: float, stale: bool) -> None:
+    assert ("! k8s STALE" in words(health(HealthState.LIVE), SPOKE + age)) is stale
+
+
+def test_a_server_that_was_asked_and_did_not_answer_is_stale_to_the_second() -> None:
+    hangs = health(HealthState.RETRYING, "no answer in 6 s", SPOKE + 25)
+    assert "! k8s STALE 21s" in words(hangs, SPOKE + 21)
+    assert "! k8s STALE 22s" in words(hangs, SPOKE + 22)
+    state = replace(FakeBackend().state(), sources=(_source("k8s", hangs, SPOKE + 21),))
+    assert trouble(state) == "k8s: no answer in 6 s; again in 4 s"
