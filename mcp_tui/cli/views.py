@@ -69,10 +69,9 @@ def print_views(
 ) -> None:
     """Rows in a format; as data one list of documents."""
     if output in ("json", "yaml"):
-        printer.data([document(view) for view in views], output)
+        printer.documents(map(document, views), output)
     elif output == "name":
-        for view in views:
-            printer.line(reference(view))
+        printer.lines(map(reference, views))
     elif views:
         printer.table(views, shown, wide=output == "wide")
 
