@@ -76,7 +76,7 @@ clean: ## take away what was made here (not the cache of built servers)
 
 # Programs that the tests run beside Python's own; they are installed where that needs no question.
 system:
-	@missing=; for program in git tmux; do \
+	@missing=; for program in git tmux zsh fish; do \
 	  command -v $$program >/dev/null || missing="$$missing $$program"; done; \
 	if [ -z "$$missing" ]; then exit 0; fi; \
 	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
