@@ -11,9 +11,12 @@ from __future__ import annotations
 from typing import Final
 
 # Runs in the directory that receives the code. `fetch` by URL leaves no remote, so that running it
-# again over a half-done clone works; a server that forbids fetching a commit gets a full fetch.
+# again over a half-done clone works; a server that forbids fetching a commit gets a full fetch. Who
+# is refused is not tried again. The last line says why: it becomes the container's message.
 CLONE_SCRIPT: Final = r"""
 set -eu
+REFUSED='permission denied|host key verification failed|authentication failed'
+REFUSED="$REFUSED|could not read (username|password)|returned error: 40[13]"
 umask 0
 HOME=`mktemp -d`
 export HOME GIT_TERMINAL_PROMPT=0 LC_ALL=C
@@ -33,22 +36,30 @@ if [ -n "${MCP_GIT_SSH_DIR:-}" ]; then
   if [ -s "$MCP_GIT_SSH_DIR/known_hosts" ]; then
     hosts="$MCP_GIT_SSH_DIR/known_hosts"; strict=yes
   fi
-  GIT_SSH_COMMAND="ssh -i $HOME/key -o IdentitiesOnly=yes -o BatchMode=yes -o ConnectTimeout=30"
+  GIT_SSH_COMMAND="ssh -i '$HOME/key' -o IdentitiesOnly=yes -o BatchMode=yes -o ConnectTimeout=30"
   GIT_SSH_COMMAND="$GIT_SSH_COMMAND -o UserKnownHostsFile=$hosts -o StrictHostKeyChecking=$strict"
   export GIT_SSH_COMMAND
 fi
+get() {
+  if git fetch -q "$@" 2> "$HOME/said"; then cat "$HOME/said" >&2; return 0; fi
+  cat "$HOME/said" >&2
+  return 1
+}
 git init -q .
-fetched=
+fetched= why=
 for pause in 1 4 0; do
-  if git fetch -q --depth 1 --no-tags -- "$MCP_GIT_URL" "$MCP_GIT_COMMIT"; then
-    fetched=yes; break
-  fi
+  if get --depth 1 --no-tags -- "$MCP_GIT_URL" "$MCP_GIT_COMMIT"; then fetched=yes; break; fi
+  why=`grep -iE "$REFUSED" "$HOME/said" | tail -n 1`
+  if [ -n "$why" ]; then break; fi
   echo "code: the server does not give that commit by itself; fetching all branches and tags" >&2
-  if git fetch -q -- "$MCP_GIT_URL" '+refs/heads/*:refs/remotes/origin/*' '+refs/tags/*:refs/tags/*'
+  if get -- "$MCP_GIT_URL" '+refs/heads/*:refs/remotes/origin/*' '+refs/tags/*:refs/tags/*'
   then fetched=yes; break; fi
   sleep "$pause"
 done
-if [ -z "$fetched" ]; then echo "code: cannot fetch $MCP_GIT_URL" >&2; exit 65; fi
+if [ -z "$fetched" ]; then
+  if [ -z "$why" ]; then why=`grep -E '^(ssh|fatal|error):' "$HOME/said" | head -n 1`; fi
+  echo "code: cannot fetch $MCP_GIT_URL: $why" >&2; exit 65
+fi
 git checkout -q --force --detach "$MCP_GIT_COMMIT"
 if [ "`git rev-parse HEAD`" != "$MCP_GIT_COMMIT" ]; then
   echo "code: `git rev-parse HEAD` is not $MCP_GIT_COMMIT" >&2; exit 66

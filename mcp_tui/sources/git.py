@@ -265,9 +265,12 @@ def _missing(refs: Mapping[str, str], ref: str, shown: str) -> UsageError:
 
 _AUTH: Final = re.compile(
     r"could not read (Username|Password)|Authentication failed|Permission denied|"
-    r"terminal prompts disabled|HTTP 40[13]|error: 40[13]|Host key verification failed",
+    r"terminal prompts disabled|HTTP 40[13]|error: 40[13]",
     re.IGNORECASE,
 )
+_HOST_CHANGED: Final = re.compile(r"HOST IDENTIFICATION HAS CHANGED|Host key for .* has changed")
+_HOST_UNKNOWN: Final = re.compile(r"Host key verification failed|No \S+ host key is known")
+_KEY_REFUSED: Final = re.compile(r"Permission denied \([a-z,-]+\)")
 _UNREACHABLE: Final = re.compile(
     r"Could not resolve|Connection (refused|timed out|reset|closed)|Failed to connect|"
     r"unable to connect|Operation timed out|Network is unreachable|No route to host|"
@@ -285,6 +288,26 @@ _MISSING: Final = re.compile(
 def _failure(err: bytes, shown: str) -> UsageError | RefusedError | UnreachableError:
     text = strip_credentials(clean(err.decode("utf-8", "replace"), limit=8_192))
     lines = [line for line in text.splitlines() if line.strip()]
+    if _HOST_CHANGED.search(text):
+        return RefusedError(
+            "the Git server shows another host key than the one in known_hosts",
+            where=shown,
+            hint="somebody may stand in between: ask who runs it before you remove the old key "
+            "(ssh-keygen -R)",
+        )
+    if _HOST_UNKNOWN.search(text):
+        return RefusedError(
+            "the Git server's host key is not in known_hosts",
+            where=shown,
+            hint="connect to it once with ssh, and compare the fingerprint that is shown",
+        )
+    if _KEY_REFUSED.search(text):
+        line = next(x for x in lines if _KEY_REFUSED.search(x))
+        return RefusedError(
+            f"the Git server takes none of your keys: {one_line(line)[:300]}",
+            where=shown,
+            hint="`ssh-add -l` lists those that are offered (nothing is asked here)",
+        )
     said = next((x for x in lines if x.startswith(("fatal:", "error:", "ssh:"))), "")
     words = one_line(said or (lines[0] if lines else "git failed without a word"))[:300]
     words = re.sub(r"^(fatal|error): ", "", words)

@@ -55,11 +55,14 @@ def trainjobs(stage: Stage) -> list[dict[str, object]]:
 
 
 def test_a_trainjob_is_followed_to_its_success(stage: Stage) -> None:
-    config = stage.config(kind="trainjob", runtime=RUNTIME, total_steps=3)
+    config = stage.config(kind="trainjob", runtime=RUNTIME, total_steps=3, nodes=2)
     done = stage.run("job", "submit", "--config", str(config), *BRANCH, "--watch", "--logs")
     assert done.code == 0, done.err + done.out
     assert "step 3" in done.out and "100%" in done.out
     [job] = trainjobs(stage)
+    with stage.api() as client:
+        pods = client.get(f"/api/v1/namespaces/{stage.namespace}/pods").json()["items"]
+    assert [pod["status"]["phase"] for pod in pods] == ["Succeeded"] * 2
     run = stage.run_of(job)
     tags = {t["key"]: t["value"] for t in run["data"]["tags"]}
     assert (tags["mcp-tui.kind"], tags["mcp-tui.uid"]) == ("TrainJob", job["metadata"]["uid"])
