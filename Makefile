@@ -76,8 +76,8 @@ clean: ## take away what was made here (not the cache of built servers)
 
 # Programs that the tests run beside Python's own; they are installed where that needs no question.
 system:
-	@missing=; for program in git tmux zsh fish; do \
-	  command -v $$program >/dev/null || missing="$$missing $$program"; done; \
+	@missing=; for each in git:git tmux:tmux zsh:zsh fish:fish ssh:openssh-client; do \
+	  command -v $${each%%:*} >/dev/null || missing="$$missing $${each#*:}"; done; \
 	if [ -z "$$missing" ]; then exit 0; fi; \
 	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 	  apt-get update -qq && DEBIAN_FRONTEND=noninteractive \

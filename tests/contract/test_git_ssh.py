@@ -1,4 +1,4 @@
-"""Git over ssh: refs resolved here, and commits cloned by the init container, from a real server."""
+"""Git over ssh, from a real server: refs resolved here, commits cloned by the init container."""
 
 from __future__ import annotations
 
