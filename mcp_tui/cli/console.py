@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from mcp_tui.cli.settings import configuration, kubeconfig
+from mcp_tui.cli.settings import asked_namespace, configuration, kubeconfig
 from mcp_tui.config import Config
 from mcp_tui.domain.plan import Tier
 from mcp_tui.errors import UsageError
@@ -77,7 +77,7 @@ def open_console(args: argparse.Namespace, config: Config, *, demo: Demo | None 
         kube.context(name)
     from mcp_tui.tui.live.options import options_for
 
-    namespace = None if args.all_namespaces else (args.namespace or "")
+    namespace = None if args.all_namespaces else asked_namespace(args)
     options = options_for(config, kube, names, namespace)
     options = replace(options, notice=_did_not_end(config))
     if demo is not None:

@@ -15,7 +15,7 @@ import msgspec
 
 from mcp_tui.actions.kinds import JOB_KINDS
 from mcp_tui.cli.output import Column, Printer
-from mcp_tui.cli.settings import Chosen, chosen_names, configuration, kubeconfig
+from mcp_tui.cli.settings import Chosen, asked_namespace, chosen_names, configuration, kubeconfig
 from mcp_tui.config import Config, Endpoint
 from mcp_tui.domain.text import clean_line
 from mcp_tui.errors import ApiError, ExitCode, McpTuiError, RefusedError, UnreachableError
@@ -57,6 +57,7 @@ _COLUMNS: tuple[Column[Finding], ...] = (
 async def doctor(args: argparse.Namespace) -> int:
     """Examine the contexts named by ``--context``, or all of them, at the same time."""
     config, kube = configuration(args), kubeconfig(args)
+    asked_namespace(args)
     names = chosen_names(args, kube) if args.context else [c.name for c in kube.contexts()]
     printer = Printer(color=False if config.no_color else None)
     findings = _machine(config)
@@ -103,7 +104,7 @@ async def _safely(
         settings = config.for_context(
             name, os.environ, extension=info.extension, origin=info.origin
         )
-        namespace = args.namespace or settings.namespace or info.namespace or "default"
+        namespace = asked_namespace(args) or settings.namespace or info.namespace or "default"
         return await _examine(Chosen(info, settings, namespace), timeout)
     except McpTuiError as error:
         return [Finding(clean_line(name), "kubeconfig", "FAIL", error.line())]

@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 from pathlib import Path
+from typing import Final
 
 import msgspec
 
 from mcp_tui.config import Config, ContextConfig, load
+from mcp_tui.domain.text import clean_line
 from mcp_tui.errors import UsageError
 from mcp_tui.sources.kubernetes.kubeconfig import ContextInfo, Kubeconfig, load_kubeconfig
+
+# RFC 1123's label, as the API server wants it.
+_NAMESPACE: Final = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 
 
 def configuration(args: argparse.Namespace) -> Config:
@@ -69,6 +75,22 @@ class Chosen(msgspec.Struct, frozen=True):
         return self.info.name
 
 
+def asked_namespace(args: argparse.Namespace) -> str:
+    """What ``--namespace`` says; empty when it is not given.
+
+    Raises:
+        UsageError: It cannot be a namespace: no call is made with it.
+    """
+    asked: str = args.namespace or ""
+    if asked and not _NAMESPACE.fullmatch(asked):
+        raise UsageError(
+            f"{clean_line(asked)!r} cannot be a namespace",
+            where="--namespace",
+            hint="small letters, digits and dashes",
+        )
+    return asked
+
+
 def chosen(args: argparse.Namespace) -> tuple[Chosen, ...]:
     """The contexts to work on, each with its settings and namespace (None: all of them).
 
@@ -82,7 +104,7 @@ def chosen(args: argparse.Namespace) -> tuple[Chosen, ...]:
         settings = config.for_context(
             name, os.environ, extension=info.extension, origin=info.origin
         )
-        namespace = args.namespace or settings.namespace or info.namespace or "default"
+        namespace = asked_namespace(args) or settings.namespace or info.namespace or "default"
         result.append(Chosen(info, settings, None if args.all_namespaces else namespace))
     return tuple(result)
 

@@ -15,6 +15,7 @@ from mcp_tui.cli.confirm import confirmed
 from mcp_tui.cli.follow import Follow, follow
 from mcp_tui.cli.journal import say_unfinished
 from mcp_tui.cli.session import Session, open_session
+from mcp_tui.cli.settings import asked_namespace
 from mcp_tui.domain.plan import OutcomeStatus, Plan
 from mcp_tui.domain.text import clean_line
 from mcp_tui.domain.trainconfig import TrainConfig, parse_train_config
@@ -102,7 +103,7 @@ async def planned(session: Session, config: TrainConfig, args: argparse.Namespac
     return await session.engine().plan_submission(
         config,
         ref=args.git_branch or config.code.ref,
-        namespace=args.namespace or config.namespace or session.namespace,
+        namespace=asked_namespace(args) or config.namespace or session.namespace,
         uri=settings.mlflow_in_cluster or session.connection.mlflow_uri_for_pods,
         now=time.time(),
         with_run=not args.no_run,

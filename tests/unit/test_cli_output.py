@@ -194,3 +194,29 @@ def test_contexts_lists_what_is_broken_and_says_why(nowhere: dict[str, str]) -> 
         r["context"]
         for r in json.loads(run("contexts", "--context", "down", "-o", "json", env=nowhere).stdout)
     ] == ["down"]
+
+
+@pytest.mark.parametrize("namespace", ["a b", "../kube-system", "A", "-a", "a" * 64, "a\x1b[31mb"])
+@pytest.mark.parametrize(
+    "command",
+    [("job", "ls"), ("job", "show", "x"), ("doctor",), ("job", "cancel", "x")],
+    ids=lambda words: words[1] if len(words) > 1 else words[0],
+)
+def test_what_cannot_be_a_namespace_reaches_no_server(
+    tmp_path: Path, namespace: str, command: tuple[str, ...]
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.settimeout(0)
+        port = server.getsockname()[1]
+        config = tmp_path / "kubeconfig"
+        config.write_text(
+            "apiVersion: v1\nkind: Config\ncurrent-context: a\n"
+            f"clusters: [{{name: a, cluster: {{server: 'http://127.0.0.1:{port}'}}}}]\n"
+            "users: [{name: a, user: {token: t}}]\n"
+            "contexts: [{name: a, context: {cluster: a, user: a}}]\n"
+        )
+        done = run(f"--namespace={namespace}", *command, env={"KUBECONFIG": str(config)})
+        assert (done.returncode, done.stdout) == (2, "")
+        assert "cannot be a namespace" in done.stderr and "\x1b" not in done.stderr
+        with pytest.raises(BlockingIOError):
+            server.accept()
