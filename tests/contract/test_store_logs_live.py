@@ -30,7 +30,7 @@ def node(kube: Plane, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node
     """A process node for these jobs alone, on either plane."""
     it = Node(kube, tmp_path_factory.mktemp("node"))
     try:
-        it.start()
+        it.start("--delete-node")
         yield it
     finally:
         it.stop()
