@@ -89,9 +89,9 @@ def is_running(process: str) -> bool | None:
         return None
     try:
         os.kill(int(pid), 0)
-    except ProcessLookupError:
+    except (ProcessLookupError, OverflowError):
         return False
-    except (PermissionError, OverflowError):
+    except PermissionError:
         pass
     return not start or _started(int(pid)) in ("", start)
 

@@ -16,6 +16,7 @@ from mcp_tui.actions.parent import Parent
 from mcp_tui.actions.prove import Probe, holds
 from mcp_tui.actions.renew import Changes, renewed, retry_name
 from mcp_tui.actions.retry import diff, plan_retry
+from mcp_tui.actions.runs import delete_job
 from mcp_tui.actions.show import MOST, as_data, as_text
 from mcp_tui.actions.template import fill, placeholder, unfilled, words
 from mcp_tui.cli.act import exit_code
@@ -324,6 +325,23 @@ def test_a_hold_is_pinned_to_what_was_seen(row: Any) -> None:
     assert uid == {"op": "test", "path": "/metadata/uid", "value": job.uid}
     assert was["op"] == "test" and was["value"] is None and was["path"] == sets["path"]
     assert "only if uid uid-a and" in write.summary
+
+
+def test_a_delete_is_pinned_to_the_uid_and_takes_the_pods_with_it_in_the_background() -> None:
+    """Without a policy a Job leaves its pods; in the foreground it stays until they have ended."""
+    body = {
+        "kind": "DeleteOptions",
+        "apiVersion": "v1",
+        "preconditions": {"uid": "uid-a"},
+        "propagationPolicy": "Background",
+    }
+    status = {"conditions": [{"type": "Complete", "status": "True"}]}
+    over = seen({"kind": "Job", "spec": {}, "status": status})
+    for plan in (plan_cancel(SCOPE, [seen()], now=1.0), plan_delete(SCOPE, [over])):
+        assert [w.body for w in plan.writes if w.method == "DELETE"] == [body]
+    target = Target(context="dev", kind="Job", namespace="ml", name="a")
+    back = delete_job(target, "/x")
+    assert back.body == {**body, "preconditions": {"uid": "{{mcp-tui.uid}}"}}
 
 
 def test_what_is_on_its_way_out_is_left_alone() -> None:
