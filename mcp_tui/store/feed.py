@@ -130,6 +130,10 @@ class JobsFeed:
             self._pulse.attend()
         self._wake.set()
 
+    def attend(self) -> None:
+        """Somebody is at the keys: a server that is silent is asked sooner."""
+        self._pulse.attend()
+
     def refresh(self) -> None:
         """Ask again now what is asked at intervals."""
         self._looking.refresh()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from mcp_tui.domain.plan import Plan, Verb
@@ -89,13 +89,21 @@ class Acting:
             return
         self.show_plan(plan, hidden=hidden)
 
-    def show_plan(self, plan: Plan, *, hidden: int = 0) -> None:
-        """Show a plan and ask."""
+    def show_plan(
+        self, plan: Plan, *, hidden: int = 0, then: Callable[[bool | None], None] | None = None
+    ) -> None:
+        """Show a plan and ask.
+
+        Args:
+            plan: With its checks made.
+            hidden: How many of its objects the filter hides.
+            then: Told whether it was sent, once the dialog is closed.
+        """
         from mcp_tui.tui.screens.confirm import ConfirmScreen
 
         if isinstance(self._console.screen, FrameScreen):
             self._console.screen.hush()
-        self._console.push_screen(ConfirmScreen(plan, hidden=hidden))
+        self._console.push_screen(ConfirmScreen(plan, hidden=hidden), then)
 
     def may_write(self, what: str) -> bool:
         """Whether writes are possible; says why not."""

@@ -11,13 +11,14 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, ClassVar
 
 from rich.text import Text
+from textual import events
 from textual.binding import Binding, BindingType
 from textual.screen import Screen
 from textual.worker import Worker, WorkerState
 
 from mcp_tui.domain.text import one_line
 from mcp_tui.errors import McpTuiError
-from mcp_tui.tui import defects, history
+from mcp_tui.tui import defects, history, jobcontrol
 from mcp_tui.tui.acting import Acting
 from mcp_tui.tui.commandline import CommandLine
 from mcp_tui.tui.inside import Inside
@@ -54,7 +55,8 @@ class Console(KeysInOrder, inherit_bindings=False):
     ALLOW_SELECT = False
     TITLE = "mcp-tui"
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("ctrl+c", "interrupt", show=False, priority=True, id="interrupt")
+        Binding("ctrl+c", "interrupt", show=False, priority=True, id="interrupt"),
+        Binding("ctrl+z", "suspend_process", show=False, priority=True),
     ]
 
     def __init__(
@@ -87,6 +89,7 @@ class Console(KeysInOrder, inherit_bindings=False):
         self.command_line = CommandLine(self)
         self._dirty = False
         self._interrupted_at = 0.0
+        self._attended_at = 0.0
         self._ticker: Timer | None = None
 
     # -- starting and stopping --------------------------------------------------------------
@@ -98,6 +101,8 @@ class Console(KeysInOrder, inherit_bindings=False):
     def on_mount(self) -> None:
         """Start the backend once the first frame is painted."""
         self._heed_signals()
+        # Stopped and continued: what the terminal shows by then is not ours.
+        self.app_resume_signal.subscribe(self, lambda _app: self.refresh(layout=True))
         self.call_after_refresh(self._begin)
 
     def _heed_signals(self) -> None:
@@ -141,6 +146,13 @@ class Console(KeysInOrder, inherit_bindings=False):
                 async with asyncio.timeout(3):
                     await self.backend.stop()
         history.write(self.options.history_file, self.command_history)
+
+    async def on_event(self, event: events.Event) -> None:
+        """Any key tells the backend that somebody is there, at most once a second."""
+        if isinstance(event, events.Key) and event.time - self._attended_at > 1.0:
+            self._attended_at = event.time
+            self.backend.attend()
+        await super().on_event(event)
 
     # -- changes ----------------------------------------------------------------------------
 
@@ -266,6 +278,15 @@ class Console(KeysInOrder, inherit_bindings=False):
             screen.stop_asking()
         self.workers.cancel_group(self, "plan")
         self.say("ctrl-c again leaves the console")
+
+    def action_suspend_process(self) -> None:
+        """To the shell; ``fg`` comes back."""
+        if self._driver is None or not self._driver.can_suspend:
+            return
+        if jobcontrol.has_shell():
+            jobcontrol.stop()
+        else:
+            self.say("no shell here to go to: the console is all that runs in this terminal")
 
     def leave(self) -> None:
         """End the console."""

@@ -45,7 +45,7 @@ def source_text(source: SourceState) -> tuple[str, bool]:
         return (f"{name} {age(source.age)}" if source.age is not None else name), True
     if source.state == "polling":
         return f"{name} polls {age(source.age or 0.0)}", True
-    if source.state == "connecting" and source.age is None:
+    if source.state == "connecting":
         return f"{name} ..", True
     word = {"denied": "DENIED", "down": "DOWN", "retrying": "STALE"}.get(source.state, "STALE")
     if source.state == "retrying" and source.age is None:

@@ -33,7 +33,7 @@ class InsideConfirm(ConfirmScreen, inherit_bindings=False):
         self._begin = begin
 
     def _apply(self) -> None:
-        self.dismiss()
+        self.dismiss(True)
         # Once the screen below is in front: it is the one that is given over.
         self.app.call_later(self._begin, self.plan)
 

@@ -411,6 +411,9 @@ class ConsoleBackend(Protocol):
     async def refresh(self) -> None:
         """Ask the sources that poll to do so now."""
 
+    def attend(self) -> None:
+        """Somebody is at the keys: what is silent is looked at sooner."""
+
     def focus(self, key: str | None) -> None:
         """The object under the cursor after a short rest: fetch what its preview needs."""
 

@@ -142,6 +142,9 @@ class StandIn:
     async def refresh(self) -> None:
         """Nothing to ask."""
 
+    def attend(self) -> None:
+        """Nothing is silent yet."""
+
     def focus(self, key: str | None) -> None:
         """Nothing is fetched."""
 

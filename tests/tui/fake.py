@@ -427,6 +427,7 @@ class FakeBackend:
         self.details = FakeDetails()
         self.actions = FakeActions(self)
         self.calls: list[str] = []
+        self.attended = 0
         self.on_change: Callable[[], None] = lambda: None
         self.current = replace(
             ConsoleState(
@@ -469,6 +470,9 @@ class FakeBackend:
 
     async def refresh(self) -> None:
         self.calls.append("refresh")
+
+    def attend(self) -> None:
+        self.attended += 1
 
     def focus(self, key: str | None) -> None:
         self.calls.append(f"focus {key}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 
 import pytest
@@ -10,11 +10,12 @@ from rich.segment import Segments
 
 from mcp_tui.errors import UnreachableError
 from mcp_tui.tui.bar import bar_cells
-from mcp_tui.tui.model import Cell, Line, SourceState
+from mcp_tui.tui.live.jobs_model import JobsModel
+from mcp_tui.tui.model import Cell, Line, LogLine, Phase, SourceState
 from mcp_tui.tui.screens.confirm import ConfirmScreen
 from mcp_tui.tui.screens.detail import DetailScreen
 from mcp_tui.tui.screens.submit import SubmitScreen
-from tests.tui.fake import NOW, FakeBackend, FakeDetails
+from tests.tui.fake import NOW, FakeBackend, FakeDetails, FakeJob
 from tests.tui.harness import changed, console, screen_text, until
 
 
@@ -150,3 +151,60 @@ def test_a_context_that_never_spoke_does_not_hide_behind_those_that_do() -> None
         ),
     )
     assert "prod:k8s .." in "".join(cell.text for cell in bar_cells(state, 80))
+
+
+async def test_the_cursor_waits_at_the_top_until_the_whole_list_is_there() -> None:
+    backend = FakeBackend()
+    backend.model.phase = "loading"
+    async with console(backend) as (app, pilot):
+        assert app.pane is not None
+        table = app.pane.table
+        more = [FakeJob(f"a-{n}", "failed") for n in range(40)]
+        backend.model.put([*more, *backend.model.jobs.values()])
+        await changed(app, backend, pilot)
+        assert (table.cursor, table.top) == (0, 0)
+        backend.model.phase = "ready"
+        await changed(app, backend, pilot)
+        backend.model.put([FakeJob("aa", "failed"), *backend.model.jobs.values()])
+        await changed(app, backend, pilot)
+        assert table.cursor_key == "uid-ml-a-0" and table.cursor == 1, "now it follows its object"
+
+
+def test_the_list_is_loading_until_all_of_it_came() -> None:
+    said: list[Phase] = ["loading"]
+    model = JobsModel(lambda: (said[-1], ()), lambda _: False)
+    model._views["dev/1"] = None  # type: ignore[assignment]  # a row
+    assert model.phase == "loading"
+    said.append("ready")
+    assert model.phase == "ready"
+    said.append("broken")
+    assert model.phase == "ready", "its rows are still there"
+
+
+async def test_a_key_anywhere_tells_that_somebody_is_there() -> None:
+    backend = FakeBackend()
+    async with console(backend) as (app, pilot):
+        await pilot.press("enter")
+        await until(pilot, lambda: isinstance(app.screen, DetailScreen))
+        app._attended_at = 0.0
+        before = backend.attended
+        await pilot.press("j", "j", "j")
+        assert backend.attended - before in {1, 2}, "and not with every one"
+
+
+async def test_a_log_that_says_nothing_is_told_to_say_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("mcp_tui.tui.screens.detail.NOTHING_YET", 0.05)
+    backend = FakeBackend()
+
+    async def silent(key: str, options: object) -> AsyncIterator[Sequence[LogLine]]:
+        yield await backend.details.feed.get()
+
+    backend.details.logs = silent  # type: ignore[method-assign,assignment]  # a job that waits
+    async with console(backend) as (app, pilot):
+        await pilot.press("l")
+        await until(pilot, lambda: "no log lines yet" in screen_text(app))
+        backend.details.feed.put_nowait([LogLine("the first")])
+        await until(pilot, lambda: "the first" in screen_text(app))
+        assert "no log lines yet" not in screen_text(app)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from textual import events
 
+from mcp_tui.domain.plan import Confirmation, OutcomeStatus
 from mcp_tui.errors import UnreachableError, UsageError
 from mcp_tui.tui.model import FormField
 from mcp_tui.tui.screens.confirm import ConfirmScreen
@@ -52,6 +53,33 @@ async def test_what_changes_is_told_and_planned() -> None:
         await until(pilot, lambda: isinstance(app.screen, ConfirmScreen))
         assert backend.actions.changes == {"memory": "128Gi", "retries": "3"}
         assert backend.actions.planned[0][0] == "retry"
+
+
+async def test_once_it_is_sent_the_list_is_back_and_the_next_retry_begins_anew() -> None:
+    backend = FakeBackend()
+    backend.actions.confirmation = Confirmation.YES
+    backend.actions.release.set()
+    async with console(backend) as (app, pilot):
+        for status in (OutcomeStatus.FAILED, OutcomeStatus.PROVEN):
+            backend.actions.outcome = status
+            if app.screen is app.pane:
+                await pilot.press("t")
+                await until(pilot, lambda: "64Gi" in screen_text(app))
+                await pilot.press("backspace")
+            await pilot.press("ctrl+o")
+            await until(pilot, lambda: isinstance(app.screen, ConfirmScreen))
+            screen = app.screen
+            assert isinstance(screen, ConfirmScreen)
+            screen._opened = screen.clock() - 5
+            await pilot.press("tab")
+            await pilot.press("enter")
+            await until(pilot, lambda s=screen: s.state == "done")
+            await pilot.press("enter")
+            refused = status is OutcomeStatus.FAILED
+            assert isinstance(app.screen, RetryScreen) is refused
+        await pilot.press("t")
+        await until(pilot, lambda: "64Gi" in screen_text(app))
+        assert "nothing changes" in screen_text(app)
 
 
 async def test_a_wrong_value_is_shown_at_its_field_and_stays() -> None:

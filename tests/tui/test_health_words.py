@@ -42,3 +42,7 @@ def test_a_server_that_was_asked_and_did_not_answer_is_stale_to_the_second() -> 
     assert "! k8s STALE 22s" in words(hangs, SPOKE + 22)
     state = replace(FakeBackend().state(), sources=(_source("k8s", hangs, SPOKE + 21),))
     assert trouble(state) == "k8s: no answer in 6 s; again in 4 s"
+
+
+def test_a_server_that_still_sends_its_list_is_not_stale() -> None:
+    assert words(health(HealthState.CONNECTING), SPOKE + 3).rstrip().endswith("k8s ..")

@@ -7,6 +7,7 @@ import fcntl
 import os
 import pty
 import select
+import shutil
 import signal
 import struct
 import subprocess
@@ -208,3 +209,38 @@ def test_the_signs_follow_the_locale_and_not_pythons_preference(locale: str, tol
         [sys.executable, "-c", code], env=env, capture_output=True, text=True, timeout=60
     )
     assert done.stdout.strip() == told
+
+
+def test_ctrl_z_goes_to_the_shell_and_fg_comes_back(tmp_path: Path) -> None:
+    bash = shutil.which("bash")
+    assert bash is not None
+    (tmp_path / "console.py").write_text(CHILD)
+    env = {"TERM": "xterm-256color", "LC_ALL": "C.UTF-8", "SSH_CONNECTION": "", "PS1": "ready> "}
+    env["PYTHONPATH"] = str(Path(__file__).parents[2])
+    opened = Terminal([bash, "--norc", "-i"], env, (80, 24))
+    try:
+        opened.until(lambda: "ready>" in opened.text)
+        opened.type(f"{sys.executable} {tmp_path}/console.py {tmp_path}/stopped\r")
+        opened.until(lambda: "ranker-train-0412" in opened.text)
+        before = len(opened.raw)
+        opened.type("\x1a")
+        opened.until(lambda: b"ready> " in opened.raw[before:])
+        assert b"\x1b[?1049l" in opened.raw[before:], "the terminal is given back"
+        # What is on the screen goes: all of it has to be drawn again.
+        opened.type("printf '\\033c'; fg\r")
+        opened.until(lambda: "ranker-train-0412" in opened.text and "? all keys" in opened.text)
+        assert opened.screen.display[0].startswith(" DEV dev")
+        opened.type("qy")
+        opened.until(lambda: opened.raw.count(b"ready> ") >= 3)
+        assert (tmp_path / "stopped").exists()
+        opened.type("exit\r")
+        opened.wait()
+    finally:
+        opened.close()
+
+
+def test_ctrl_z_without_a_shell_behind_stops_nothing(terminal: Terminal) -> None:
+    terminal.type("\x1a")
+    terminal.until(lambda: "no shell here to go to" in terminal.text)
+    terminal.type("?")
+    terminal.until(lambda: "Everywhere" in terminal.text)

@@ -11,7 +11,7 @@ from mcp_tui.actions.jobs import Seen
 from mcp_tui.actions.kinds import kind_of
 from mcp_tui.actions.renew import Changes, renewed
 from mcp_tui.errors import UsageError
-from mcp_tui.tui.live.again import changed, duration, retry_fields
+from mcp_tui.tui.live.again import changed, differences, duration, retry_fields
 
 
 def seen(kind: str, spec: dict[str, Any]) -> Seen:
@@ -117,3 +117,11 @@ def test_an_emptied_deadline_is_taken_away() -> None:
 @pytest.mark.parametrize("whole", [0, 1, 59, 60, 5400, 86_400, 129_600, 90_061])
 def test_a_duration_is_read_back_as_it_is(whole: int) -> None:
     assert changed({"deadline": duration(whole)}).deadline == whole
+
+
+def test_what_changes_is_said_in_one_line() -> None:
+    now = asked(seen("Job", JOB))
+    made = changed({"memory": "128Gi", "deadline": "", "retries": "5", "env": "LR=1"})
+    line = "changes memory 64Gi > 128Gi; deadline 1h30m > none; retries 3 > 5; sets LR"
+    assert differences(now, made) == [line]
+    assert differences(now, changed({})) == []

@@ -6,6 +6,8 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from mcp_tui.actions.asked import asked
 from mcp_tui.actions.jobs import Seen, plan_cancel, plan_delete, plan_hold
 from mcp_tui.actions.retry import Changes
@@ -13,7 +15,7 @@ from mcp_tui.domain.plan import Outcome, Plan, Verb
 from mcp_tui.domain.text import clean_line
 from mcp_tui.domain.trainconfig import EXAMPLE, parse_train_config
 from mcp_tui.errors import GoneError, UnreachableError, UsageError
-from mcp_tui.tui.live.again import changed, retry_fields
+from mcp_tui.tui.live.again import changed, differences, retry_fields
 from mcp_tui.tui.model import FormField
 
 if TYPE_CHECKING:
@@ -113,8 +115,10 @@ class LiveActions:
 
 async def _retry(live: Live, seen: Seen, made: Changes, *, now: float, with_run: bool) -> Plan:
     try:
-        return await live.engine.plan_retry(seen, made, now=now, with_run=with_run)
+        plan = await live.engine.plan_retry(seen, made, now=now, with_run=with_run)
     except UnreachableError as error:
         # The hint is the command line's; the console has a key for it.
         hint = WITHOUT_RUN if "--no-run" in error.hint else error.hint
         raise UnreachableError(error.what, where=error.where, hint=hint) from None
+    # What was asked for comes first: in the diff it may stand far below.
+    return msgspec.structs.replace(plan, notes=(*differences(asked(seen), made), *plan.notes))

@@ -103,6 +103,24 @@ def changed(texts: Mapping[str, str]) -> Changes:
     )
 
 
+def differences(now: Asked, made: Changes) -> list[str]:
+    """What is changed, in one line; none where nothing is."""
+    parts = []
+    for name, new in (("memory", made.memory), ("cpu", made.cpu)):
+        if new is not None:
+            old = ", ".join(getattr(now, name)) or "none"
+            parts.append(f"{name} {clean_line(old, limit=80)} > {clean_line(new, limit=40)}")
+    if made.deadline is not None:
+        old = "none" if now.deadline is None else duration(now.deadline)
+        parts.append(f"deadline {old} > {duration(made.deadline) if made.deadline else 'none'}")
+    if made.retries is not None:
+        old = "the default" if now.retries is None else str(now.retries)
+        parts.append(f"retries {old} > {made.retries}")
+    if made.env:
+        parts.append(f"sets {clean_line(', '.join(made.env), limit=200)}")
+    return ["changes " + "; ".join(parts)] if parts else []
+
+
 def _shown(text: str) -> str:
     return repr(clean_line(text, limit=60))
 

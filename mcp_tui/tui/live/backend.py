@@ -324,6 +324,11 @@ class LiveBackend:
         for live in self.lives.values():
             live.feed.refresh()
 
+    def attend(self) -> None:
+        """Somebody is at the keys."""
+        for live in self.lives.values():
+            live.feed.attend()
+
     def focus(self, key: str | None) -> None:
         """The object under the cursor."""
         for live in self.lives.values():

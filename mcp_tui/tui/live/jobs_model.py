@@ -248,8 +248,9 @@ class JobsModel:
 
     @property
     def phase(self) -> Phase:
-        """Ready as soon as there is a row."""
-        return "ready" if self._views else self._status()[0]
+        """Loading until the whole list is there once; what is broken later still has its rows."""
+        phase = self._status()[0]
+        return "ready" if self._views and phase == "broken" else phase
 
     @property
     def note(self) -> tuple[str, ...]:

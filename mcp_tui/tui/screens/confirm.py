@@ -53,8 +53,10 @@ _OUTCOMES: dict[OutcomeStatus, tuple[str, Tone]] = {
 }
 
 
-class ConfirmScreen(ModalScreen[None], inherit_bindings=False):
+class ConfirmScreen(ModalScreen[bool], inherit_bindings=False):
     """Shows a plan, asks as the plan says, applies it and says what became of it.
+
+    It answers whether the plan was sent, and not refused.
 
     Args:
         plan: With its checks made.
@@ -206,7 +208,7 @@ class ConfirmScreen(ModalScreen[None], inherit_bindings=False):
                 self.turn(1 if event.key == "tab" else -1)
         elif self.state == "done":
             if event.key == "enter":
-                self.dismiss()
+                self.dismiss(self.sent)
         elif self.state == "asking" and not self.plan.blocked:
             if self.plan.confirmation is Confirmation.TYPED:
                 self._type(event, quick=quick)
@@ -261,7 +263,7 @@ class ConfirmScreen(ModalScreen[None], inherit_bindings=False):
         if self.agree:
             self._apply()
         else:
-            self.dismiss()
+            self.dismiss(False)
 
     def turn(self, step: int) -> None:
         """Tab: the next view; with one confirmation, first the other choice."""
@@ -289,6 +291,13 @@ class ConfirmScreen(ModalScreen[None], inherit_bindings=False):
                 self.plan.id, f"{self.plan.verb.value} {subject(self.plan)}"
             )
         self.dismiss()
+
+    @property
+    def sent(self) -> bool:
+        """Whether something of the plan was done, or may have been."""
+        if self.state == "done":
+            return any(o.status is not OutcomeStatus.FAILED for o in self.outcomes)
+        return self.state == "applying"
 
     # -- applying ---------------------------------------------------------------------------
 

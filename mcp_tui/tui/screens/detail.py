@@ -35,6 +35,11 @@ DEADLINE = 20.0
 SLOW = 0.3
 """Seconds from which it is said what is waited for."""
 
+NOTHING_YET = 3.0
+"""Seconds after which it is said that no log line came."""
+
+NO_LINES = "no log lines yet; they are shown as they come"
+
 FRESH = {"Overview": 5.0, "Pods": 5.0, "Events": 10.0, "Run": 10.0}
 """Seconds after which a tab in front is fetched again; sooner when the row changed."""
 
@@ -247,11 +252,13 @@ class DetailScreen(ViewKeys, inherit_bindings=False):
         view = self.texts["Logs"]
         view.set_lines(())
         waiting = self.set_timer(SLOW, lambda: self._say_in("Logs", "asking for the logs"))
+        nothing = self.set_timer(NOTHING_YET, lambda: self._say_in("Logs", NO_LINES))
         first = True
         try:
             async for batch in self.console.backend.details.logs(self.key, self.log_options):
                 if first:
                     waiting.stop()
+                    nothing.stop()
                     view.set_lines(())
                     first = False
                 view.append(batch)
@@ -264,6 +271,7 @@ class DetailScreen(ViewKeys, inherit_bindings=False):
             view.append([(Cell(error.line(), "error"),)])
         finally:
             waiting.stop()
+            nothing.stop()
 
     # -- keys -------------------------------------------------------------------------------
 

@@ -25,6 +25,8 @@ def help_lines(keymap: KeyMap, kind: str) -> Iterator[Line]:
             act = " (opens a plan)" if key.kind == "act" else ""
             yield (Cell(f"  {labels:<16}", "key"), Cell(f"{key.help}{act}"))
         yield ()
+    yield (Cell("  ctrl-z          ", "key"), Cell("to the shell; fg comes back"))
+    yield ()
     yield (Cell("In forms and the editor", "heading"),)
     for text, meaning in (
         ("Tab Down", "next field; in a form Enter shows the plan too"),

@@ -42,6 +42,9 @@ class PlanningScreen(FrameScreen, inherit_bindings=False):
         """Keep what is typed for the next time."""
         raise NotImplementedError
 
+    def sent(self) -> None:
+        """It was sent: what was typed has served."""
+
     def show_fault(self, error: McpTuiError) -> None:
         """Show what is wrong, at its place where it has one."""
         raise NotImplementedError
@@ -110,4 +113,10 @@ class PlanningScreen(FrameScreen, inherit_bindings=False):
         self.show_well()
         self.hush()
         self.update_frame()
-        self.console.acting.show_plan(plan)
+        self.console.acting.show_plan(plan, then=self._answered)
+
+    def _answered(self, sent: bool | None) -> None:
+        """Back to the list once it is done: here the next Enter would do it again."""
+        if sent and self.is_current:
+            self.sent()
+            self.app.pop_screen()

@@ -92,6 +92,10 @@ class RetryScreen(PlanningScreen, inherit_bindings=False):
         if self.form.fields:
             self.console.acting.retry_drafts[self.key] = self.form.changes
 
+    def sent(self) -> None:
+        """The next retry of this job begins with what it has."""
+        self.console.acting.retry_drafts.pop(self.key, None)
+
     def action_check(self) -> None:
         """Plan it, once it is known what the job has."""
         if self.form.fields:

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
+from rich.cells import cell_len
 from rich.segment import Segment
 from textual import events
 from textual.message import Message
 from textual.strip import Strip
 from textual.widget import Widget
 
+from mcp_tui.domain.text import clean_line
 from mcp_tui.tui.cells import fit
 from mcp_tui.tui.model import Cell, FormField
 from mcp_tui.tui.widgets.lineedit import LineEdit
@@ -209,6 +211,7 @@ class Form(Widget):
             segments += line.segments(room, base)
         else:
             tone = palette["dim"] if field.fixed else palette[""]
-            segments.append(Segment(fit(line.value, max(1, room)), base + tone))
+            shown = line.value if cell_len(line.value) <= room else fit(line.value, max(1, room))
+            segments.append(Segment(clean_line(shown), base + tone))
         segments.append(Segment(was, base + palette["dim"]))
         return Strip(segments).adjust_cell_length(width, base)

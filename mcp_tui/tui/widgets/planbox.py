@@ -37,8 +37,14 @@ def subject(plan: Plan) -> str:
     return f"{len(plan.targets)} jobs"
 
 
+LABEL = 8
+"""Cells of the label before a line; what goes on in the next row begins behind them too."""
+
+
 def _labelled(label: str, lines: Sequence[Line]) -> list[Line]:
-    return [(Cell(f"{label if n == 0 else '':<8}", "dim"), *line) for n, line in enumerate(lines)]
+    return [
+        (Cell(f"{label if n == 0 else '':<{LABEL}}", "dim"), *line) for n, line in enumerate(lines)
+    ]
 
 
 def plan_lines(plan: Plan, signs: Signs, *, hidden: int = 0, most: int = 12) -> list[Line]:
@@ -97,6 +103,15 @@ def json_lines(plan: Plan) -> list[Line]:
     return [(Cell(row),) for row in text.split("\n")]
 
 
+def folded(line: Line, width: int) -> list[list[Cell]]:
+    """A line in rows of a width, those after the first as far in as the first one's text."""
+    head, *rest = line or (Cell(""),)
+    if not rest or cell_len(head.text) != LABEL or width <= 3 * LABEL:
+        return wrap_cells(line, width, words=True)
+    rows = wrap_cells(rest, width - LABEL, words=True)
+    return [[head if n == 0 else Cell(" " * LABEL), *row] for n, row in enumerate(rows)]
+
+
 class PlanBox(Widget):
     """The dialog's box: lines that scroll, and below them the question and the answer."""
 
@@ -125,12 +140,12 @@ class PlanBox(Widget):
 
     def _wrap(self) -> None:
         width = max(1, self.size.width - 4)
-        self._rows = [row for line in self.lines for row in wrap_cells(line, width, words=True)]
+        self._rows = [row for line in self.lines for row in folded(line, width)]
 
     def get_content_height(self, container: object, viewport: object, width: int) -> int:
         """As high as the lines, at most the screen."""
         del container, viewport
-        rows = sum(len(wrap_cells(line, max(1, width - 4), words=True)) for line in self.lines)
+        rows = sum(len(folded(line, max(1, width - 4))) for line in self.lines)
         return max(4, min(rows + len(self.foot) + 2, self.app.size.height - 1))
 
     def scroll_lines(self, rows: int) -> None:
@@ -142,7 +157,7 @@ class PlanBox(Widget):
     def _folded(self, foot: list[Line]) -> list[Line]:
         """The question or what came of it, read whole at any width."""
         width = max(1, (self.size.width or self.app.size.width) - 4)
-        return [tuple(row) for line in foot for row in wrap_cells(line, width, words=True)]
+        return [tuple(row) for line in foot for row in folded(line, width)]
 
     def set_foot(self, foot: list[Line]) -> None:
         """Change the question only: its rows alone are sent."""
