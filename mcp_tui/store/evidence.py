@@ -60,6 +60,6 @@ def _all_run(view: JobView) -> bool:
     """Whether every pod that there should be now is ready, as the job's own status counts."""
     wanted = view.active
     if view.key.kind != "Job":
-        # A PyTorchJob, for one, counts only the pods that run.
+        # A RayJob, for one, does not count its pods.
         wanted = max(wanted, view.parallelism)
     return 0 < wanted <= view.ready

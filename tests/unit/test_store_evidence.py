@@ -8,7 +8,7 @@ import pytest
 
 from mcp_tui.domain.job import JobState
 from mcp_tui.domain.kube import Event, Job, Pod
-from mcp_tui.domain.kube_custom import PyTorchJob
+from mcp_tui.domain.kube_custom import PyTorchJob, RayJob
 from mcp_tui.sources.kubernetes.reflector import Delta
 from mcp_tui.store.events import events_of, made_pods, mine
 from mcp_tui.store.evidence import standing
@@ -76,6 +76,35 @@ def test_a_pytorch_job_some_of_whose_pods_wait_says_so() -> None:
     waiting = pod_of("p1", "t", "Pending", 1)
     store.set_pods("t", (waiting, pod_of("p2", "t", "Running", 1)))
     assert "Unschedulable" in why(store, "t")
+
+
+def test_a_ray_job_some_of_whose_pods_wait_says_so() -> None:
+    """It counts no pods: that it runs does not say that all of them do."""
+    store = JobStore("dev")
+    job = make(
+        RayJob,
+        {
+            "metadata": {"name": "r", "namespace": "ml", "uid": "r", "creationTimestamp": at(0)},
+            "spec": {
+                "rayClusterSpec": {
+                    "headGroupSpec": {},
+                    "workerGroupSpecs": [{"groupName": "w", "replicas": 2}],
+                }
+            },
+            "status": {
+                "jobStatus": "RUNNING",
+                "jobDeploymentStatus": "Running",
+                "rayClusterName": "r-x",
+                "startTime": at(5),
+            },
+        },
+    )
+    store.apply(Delta((job,)))
+    store.set_pods("r", (pod_of("p1", "r", "Pending", 1), pod_of("p2", "r", "Running", 1)))
+    store.flush(T0)
+    view = store.table.rows()["r"]
+    assert view.active == view.ready == 1
+    assert "Unschedulable" in view.why
 
 
 def test_a_pod_that_was_placed_or_started_has_got_over_it() -> None:
