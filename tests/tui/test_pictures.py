@@ -69,6 +69,7 @@ async def _logs(pilot: Pilot[int], app: Console, backend: FakeBackend) -> None:
 
 
 async def _whose(pilot: Pilot[int], app: Console, backend: FakeBackend) -> None:
+    await _nothing(pilot, app, backend)
     await pilot.press("L")
     await until(pilot, lambda: "the attempt before" in screen_text(app))
 

@@ -61,6 +61,8 @@ class SubmitScreen(PlanningScreen, inherit_bindings=False):
     def __init__(self) -> None:
         super().__init__()
         self.editor = Editor("", id="editor", show_line_numbers=True, soft_wrap=False)
+        # A cursor that blinks is sent over the line twice a second.
+        self.editor.cursor_blink = False
         self.form = Form(id="form")
         self.as_form = False
         self.fault = ""
