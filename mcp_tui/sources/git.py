@@ -143,27 +143,42 @@ async def _run(
     command: list[str], env: dict[str, str], deadline: float
 ) -> tuple[int, bytes, bytes]:
     """Run to the end; its whole process group is killed on deadline and on cancellation."""
-    process = await asyncio.create_subprocess_exec(
-        *command,
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-        env=env,
-        cwd="/",
-        start_new_session=True,
+    starting = asyncio.ensure_future(
+        asyncio.create_subprocess_exec(
+            *command,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            env=env,
+            cwd="/",
+            start_new_session=True,
+        )
     )
+    try:
+        # Cancelled while it starts, asyncio would kill git alone, and wait for its pipes for ever.
+        await asyncio.shield(starting)
+    except asyncio.CancelledError:
+        await asyncio.wait({starting})
+        if starting.exception() is None:
+            await _end(starting.result())
+        raise
+    process = starting.result()
     try:
         async with asyncio.timeout(deadline):
             out, err = await asyncio.gather(_read(process.stdout), _read(process.stderr))
             code = await process.wait()
     finally:
-        # Also when it ended by itself: a helper (ssh, git-remote-https) may be left over.
-        try:
-            os.killpg(process.pid, signal.SIGKILL)
-        except (ProcessLookupError, PermissionError):
-            pass
-        await asyncio.shield(process.wait())
+        await _end(process)
     return code, out, err
+
+
+async def _end(process: asyncio.subprocess.Process) -> None:
+    """Kill its group, also when it ended by itself: a helper (ssh) may be left over."""
+    try:
+        os.killpg(process.pid, signal.SIGKILL)
+    except (ProcessLookupError, PermissionError):
+        pass
+    await asyncio.shield(process.wait())
 
 
 async def _read(stream: asyncio.StreamReader | None) -> bytes:

@@ -247,3 +247,16 @@ async def test_cancelling_kills_git_and_its_helper(silent: int) -> None:
     with pytest.raises(asyncio.CancelledError):
         await task
     await _until(lambda: not _children_with(url))
+
+
+@pytest.mark.parametrize("steps", range(12))
+async def test_cancelling_while_git_starts_leaves_nothing_either(silent: int, steps: int) -> None:
+    """Each of the first turns of the event loop is another place to be cancelled at."""
+    url = f"http://127.0.0.1:{silent}/x.git"
+    task = asyncio.create_task(resolve(url, "main", deadline=60))
+    for _ in range(steps):
+        await asyncio.sleep(0)
+    task.cancel()
+    done, _ = await asyncio.wait({task}, timeout=30)
+    assert done and task.cancelled()
+    await _until(lambda: not _children_with(url))
