@@ -54,8 +54,10 @@ def launch(plane: ControlPlane) -> None:
             "--bind-address=127.0.0.1",
             f"--cert-dir={plane.directory / 'metrics-server'}",
             "--metric-resolution=10s",  # the least that it takes
+            "--kubelet-request-timeout=5s",
             f"--node-selector=kubernetes.io/hostname={PROCESS_NODE}",
             "--kubelet-preferred-address-types=InternalIP",
+            "--kubelet-use-node-status-port",
             "--kubelet-insecure-tls",
             f"--kubelet-client-certificate={plane.kubelet_client.cert}",
             f"--kubelet-client-key={plane.kubelet_client.key}",

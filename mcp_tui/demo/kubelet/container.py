@@ -72,6 +72,11 @@ class Container:
         """A process is up."""
         return self._process is not None
 
+    @property
+    def group(self) -> int | None:
+        """The process group of the process that is up."""
+        return None if self._process is None else self._process.pid
+
     def log_path(self, *, previous: bool = False) -> Path:
         """The log of this instance or the one before it."""
         number = self.record.restarts - (1 if previous else 0)

@@ -1,4 +1,4 @@
-"""The kubelet's HTTPS port on loopback: container logs, the pods, health, and exec.
+"""The kubelet's HTTPS port on loopback: container logs, the pods, usage, health, and exec.
 
 Whoever may reach it reads logs; whoever passes the authentication may also run commands. Without a
 client CA or a token configured, exec is refused, since any user of this machine could ask for it.
@@ -11,6 +11,7 @@ import hmac
 import json
 import logging
 import ssl
+import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -25,6 +26,7 @@ from mcp_tui.demo.kubelet.certificate import self_signed
 from mcp_tui.demo.kubelet.logs import LogQuery, read_log, stamp
 from mcp_tui.demo.kubelet.pod import PodWorker
 from mcp_tui.demo.kubelet.runtime import NodeOptions
+from mcp_tui.demo.kubelet.usage import Measured, resource_metrics
 from mcp_tui.errors import UsageError
 
 _LOG: Final = logging.getLogger(__name__)
@@ -226,9 +228,26 @@ class KubeletServer:
             items = [worker.pod for worker in self._workers().values()]
             body: Json = {"apiVersion": "v1", "kind": "PodList", "metadata": {}, "items": items}
             return 200, "application/json", _once(json.dumps(body).encode())
+        if request.path == ["metrics", "resource"]:
+            text = await asyncio.to_thread(resource_metrics, self._measured(), time.time())
+            return 200, "text/plain; version=0.0.4", _once(text.encode())
         if len(request.path) == 4 and request.path[0] == "containerLogs":
             return 200, "text/plain", self._logs(request)
         raise HttpError(404, "404 page not found")
+
+    def _measured(self) -> list[Measured]:
+        return [
+            Measured(
+                namespace=str(worker.meta["namespace"]),
+                pod=str(worker.meta["name"]),
+                container=container.name,
+                group=container.group,
+                started=container.record.running_since or 0.0,
+            )
+            for worker in self._workers().values()
+            for container in (*worker.init, *worker.main)
+            if container.group is not None
+        ]
 
     def find(self, namespace: str, pod: str, uid: str = "") -> PodWorker:
         """The pod of that name; the newest, should an older one still be ending.
