@@ -117,6 +117,22 @@ async def test_a_quiet_watch_is_marked(small: EmbeddedPlane) -> None:
     assert int(event["object"]["metadata"]["resourceVersion"]) > int(version)
 
 
+async def test_a_mark_promises_no_more_than_was_sent(small: EmbeddedPlane) -> None:
+    """Who goes on from a bookmark misses nothing that came after it."""
+    async with client(small) as http:
+        query = {"watch": "1", "allowWatchBookmarks": "true"}
+        version = (await http.get(CONFIG_MAPS)).json()["metadata"]["resourceVersion"]
+        start = {**query, "resourceVersion": version}
+        async with http.stream("GET", CONFIG_MAPS, params=start) as reply:
+            mark = json.loads(await anext(reply.aiter_lines()))
+        assert mark["type"] == "BOOKMARK"
+        await http.post(CONFIG_MAPS, json={"metadata": {"name": "after"}})
+        start["resourceVersion"] = mark["object"]["metadata"]["resourceVersion"]
+        async with http.stream("GET", CONFIG_MAPS, params=start) as reply:
+            event = json.loads(await anext(reply.aiter_lines()))
+    assert (event["type"], event["object"]["metadata"]["name"]) == ("ADDED", "after")
+
+
 async def test_only_the_owner_reads_what_it_writes(small: EmbeddedPlane) -> None:
     for path in small.directory.iterdir():
         assert stat.S_IMODE(path.stat().st_mode) & 0o077 == 0, path
