@@ -57,7 +57,8 @@ async def ls(args: argparse.Namespace) -> int:
         if not views and args.output in ("table", "wide"):
             where = contexts[0].namespace
             scope = f"in {where}; -A looks everywhere" if where else "in any namespace"
-            printer.note(f"no jobs {scope}")
+            chosen_of = "that match " if args.selector or args.filter else ""
+            printer.note(f"no jobs {chosen_of}{scope}")
         if args.watch:
             await _go_on(feeds, changed, shown, args, printer, predicate)
         return int(errors[0].exit_code) if errors else ExitCode.OK

@@ -174,6 +174,23 @@ async def test_between_run_and_job_the_run_is_killed(
     assert last["outcomes"][0]["status"] == "failed" and "KILLED" in last["outcomes"][0]["message"]
 
 
+async def test_a_retry_that_is_interrupted_leaves_its_parents_run_alone(scene: Scene) -> None:
+    code, _, err = await ended(await scene.submit())
+    assert code == 0, err
+    [job], [old] = await scene.jobs(), await scene.runs()
+    proxy, fault = holding(scene, "mlflow", "POST", "runs/log-batch", Stall())
+    process = await scene.start("job", "retry", job["metadata"]["name"])
+    await reached(proxy, fault, process)
+    process.send_signal(signal.SIGINT)
+    code, _, err = await ended(process)
+    assert code == 130, err
+    runs = {r["info"]["run_id"]: r["info"]["status"] for r in await scene.runs()}
+    assert len(runs) == 2
+    assert runs.pop(old["info"]["run_id"]) == old["info"]["status"]
+    assert list(runs.values()) == ["KILLED"], err
+    assert [j["metadata"]["uid"] for j in await scene.jobs()] == [job["metadata"]["uid"]]
+
+
 async def test_while_the_run_is_made_it_is_looked_for_and_killed(scene: Scene) -> None:
     proxy, fault = holding(scene, "mlflow", "POST", "runs/create", Hold())
     process = await scene.submit()

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import stat
 from pathlib import Path
 
 import pytest
 
+from mcp_tui.actions import journal as journal_module
 from mcp_tui.actions.journal import Journal
 from mcp_tui.domain.plan import Outcome, OutcomeStatus, Plan, Target, Tier, Verb, Write
 from mcp_tui.errors import UsageError
@@ -63,6 +65,24 @@ def test_what_cannot_be_written_down_is_not_done(tmp_path: Path) -> None:
     (tmp_path / "state").write_text("a file, not a directory")
     with pytest.raises(UsageError, match="cannot write the journal"):
         Journal(tmp_path / "state").start(plan("1"), at=1.0, user="", local_user="")
+
+
+def test_a_line_waits_for_the_one_that_another_console_writes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(journal_module, "_LOCK_TRIES", 3)
+    monkeypatch.setattr(journal_module, "_LOCK_PAUSE", 0.01)
+    journal = Journal(tmp_path)
+    fd = os.open(journal.path, os.O_RDWR | os.O_CREAT, 0o600)
+    fcntl.flock(fd, fcntl.LOCK_EX)
+    try:
+        with pytest.raises(UsageError, match="another console holds the journal; nothing was"):
+            journal.start(plan("1"), at=1.0, user="", local_user="")
+        assert journal.path.read_bytes() == b""
+    finally:
+        os.close(fd)
+    journal.start(plan("1"), at=1.0, user="", local_user="")
+    assert len(journal.actions()) == 1
 
 
 def test_two_consoles_do_not_tear_each_other(tmp_path: Path) -> None:
