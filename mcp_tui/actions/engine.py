@@ -230,7 +230,7 @@ class Engine:
         params = parse_qsl(query)
         if method == "GET":
             return await self.kube.get(bare, dict[str, Any], params=params)
-        if method == "DELETE" and len(bare.partition("/namespaces/")[2].split("/")) != 3:
+        if method == "DELETE" and not _names_one(bare):
             raise RefusedError("only one named object is ever deleted")
         reply = await self.kube.request(
             method,
@@ -262,3 +262,9 @@ class Engine:
             return ""
         run = await self.mlflow_client.find_run_by_plan(plan_id, (experiment_id,))
         return run.info.run_id if run else ""
+
+
+def _names_one(path: str) -> bool:
+    """Whether a path names one object of a namespace: a slash too many names all of them."""
+    parts = path.partition("/namespaces/")[2].split("/")
+    return len(parts) == 3 and all(parts)

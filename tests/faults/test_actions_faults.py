@@ -16,7 +16,7 @@ from mcp_tui.actions.submit import Code, Tracking, plan_submit
 from mcp_tui.domain import keys
 from mcp_tui.domain.plan import Outcome, OutcomeStatus, Plan
 from mcp_tui.domain.trainconfig import parse_train_config
-from mcp_tui.errors import ExitCode, UnreachableError, UsageError
+from mcp_tui.errors import ExitCode, RefusedError, UnreachableError, UsageError
 from tests.cluster import Ground
 from tests.faults.acting import Actor, acting
 from tests.faults.proxy import Act, Answer, Cut, Fault, FaultProxy, Hold, Lie, Lost, Stall
@@ -351,3 +351,22 @@ async def test_an_interruption_of_a_write_that_never_arrived_is_unknown(
         assert outcome.status is OutcomeStatus.UNKNOWN
         assert outcome.message.startswith("interrupted while this was on its way: delete jobs/a")
         assert actor.sent("POST", "runs/update") == 0
+
+
+async def test_a_collection_is_never_deleted(actor: Actor) -> None:
+    """Whatever a plan came to say: only one named object is."""
+    await actor.make("a")
+    jobs = actor.path()
+    for path in (
+        jobs,
+        f"{jobs}/",
+        f"{jobs}?labelSelector=x",
+        "/api/v1/namespaces/x",
+        f"{jobs}/a/b",
+    ):
+        with pytest.raises(RefusedError):
+            await actor.engine.kubernetes("DELETE", path, None, "application/json")
+    for path in (f"{jobs}/../jobs/a", f"{jobs}//a", f"{jobs}/%2e%2e/a"):
+        with pytest.raises(RefusedError, match="not a path that is sent"):
+            await actor.engine.kubernetes("DELETE", path, None, "application/json")
+    assert actor.sent("DELETE", "") == 0 and len((await actor.api("GET", jobs))["items"]) == 1
