@@ -310,7 +310,7 @@ class Stack:
 
     def wait_mlflow(self, seconds: float = 120.0) -> None:
         """Wait until MLflow answers. Raises UnreachableError."""
-        self._wait("mlflow", lambda: _answers(f"{self.mlflow}/health"), seconds)
+        self._wait("mlflow", lambda: files.answers(f"{self.mlflow}/health"), seconds)
 
     def _wait(self, name: str, ready: Any, seconds: float) -> None:
         until = time.monotonic() + seconds
@@ -363,17 +363,6 @@ class Stack:
 
 def _node(*arguments: str) -> list[str]:
     return [f"--node-argument={argument}" for argument in arguments]
-
-
-def _answers(url: str) -> bool:
-    import urllib.request
-
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    try:
-        with opener.open(url, timeout=2.0) as reply:
-            return bool(reply.status == 200)
-    except (OSError, ValueError):
-        return False
 
 
 def _make(directory: Path | None) -> Path:

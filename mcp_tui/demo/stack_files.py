@@ -118,3 +118,15 @@ def prometheus_settings(port: int) -> str:
     target = {"targets": [f"127.0.0.1:{port}"]}
     scrapes = [{"job_name": "prometheus", "static_configs": [target]}]
     return json.dumps({"global": {"scrape_interval": "15s"}, "scrape_configs": scrapes})
+
+
+def answers(url: str) -> bool:
+    """Whether a server on loopback answers a GET with success."""
+    import urllib.request
+
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    try:
+        with opener.open(url, timeout=2.0) as reply:
+            return bool(reply.status == 200)
+    except (OSError, ValueError):
+        return False

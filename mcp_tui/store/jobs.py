@@ -81,8 +81,7 @@ class JobStore:
 
     def _put(self, job: AnyJob) -> None:
         uid = job.metadata.uid
-        old = self._jobs.get(uid)
-        owner, alias, run = _owner(job), claim_of(job), run_id_of(job)
+        old, owner, alias, run = self._jobs.get(uid), _owner(job), claim_of(job), run_id_of(job)
         if old is not None and _owner(old) == owner and claim_of(old) == alias:
             self._jobs[uid] = job
             if run_id_of(old) != run:
@@ -133,7 +132,7 @@ class JobStore:
         self._dirty.update(self._below(uid))
         for claim in (uid, alias):
             for pod in self._pods.claiming(claim):
-                self._touch_claims(pod)
+                self._touch_pods(self._pods.claims(pod.metadata.uid))
 
     def _link_run(self, uid: str, run_id: str) -> None:
         if run_id:
@@ -393,9 +392,6 @@ class JobStore:
         for claim in pods:
             self._touch(claim)
             self._touch(self._aliases.get(claim, ""))
-
-    def _touch_claims(self, pod: Pod) -> None:
-        self._touch_pods(self._pods.claims(pod.metadata.uid))
 
 
 def _owner(job: AnyJob) -> str:

@@ -365,6 +365,17 @@ def test_what_a_watch_lets_go_is_not_believed_from_an_older_list() -> None:
     assert [pod.status.phase for pod in store.pods("c")] == ["Running"]
 
 
+def test_a_listed_pod_that_its_watch_lets_go_is_on_no_list_any_more() -> None:
+    store = JobStore("dev")
+    store.apply(Delta((job_of("a"),)))
+    pending = pod_of("p1", "hidden", "Pending")
+    store.set_pods("a", (pending,))
+    store.apply_pods("Pending", Delta((pending,)))
+    assert [pod.metadata.name for pod in store.pods("a")] == ["p1"]
+    store.apply_pods("Pending", Delta((), ("p1",)))
+    assert store.pods("a") == ()
+
+
 def test_pods_of_a_train_job_are_found_where_nothing_between_may_be_read() -> None:
     store = JobStore("dev")
     store.apply(Delta((job_of("a"),)))

@@ -184,6 +184,7 @@ class Streams(RuleBasedStateMachine):
     @rule(most=st.sampled_from((None, 1)))
     def flush(self, most: int | None) -> None:
         self.store.flush(self.now, most)
+        assert self.store.defect == ""
         for view in self.store.table.values():
             # Its own status says that all of its pods are ready: no older word counts.
             if view.key.kind == "Job" and 0 < view.active <= view.ready:
@@ -229,6 +230,7 @@ class Streams(RuleBasedStateMachine):
             self.store.set_events(uid, events)
         self.store.tick(self.now)
         self.store.flush(self.now)
+        assert self.store.defect == ""
         rows, fresh = dict(self.store.table.rows()), self.fresh()
         assert rows.keys() == fresh.keys()
         for uid, row in rows.items():
