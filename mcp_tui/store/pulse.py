@@ -111,7 +111,7 @@ class Pulse:
     async def run(self) -> None:
         """Look after the silence until cancelled."""
         while True:
-            if self._heard_since_failure():
+            if self.unanswered and self._heard_since(self._failed_at):
                 self._set("")
             if self._has_reason():
                 await self.ask()
@@ -128,8 +128,8 @@ class Pulse:
             if health.state is HealthState.LIVE and health.spoke_at is not None
         ]
 
-    def _heard_since_failure(self) -> bool:
-        return bool(self.unanswered) and max(self._heard(), default=-1e9) > self._failed_at
+    def _heard_since(self, moment: float) -> bool:
+        return max(self._heard(), default=-1e9) > moment
 
     def _has_reason(self) -> bool:
         now, heard, timing = self._clock(), self._heard(), self._timing
@@ -150,7 +150,7 @@ class Pulse:
     async def ask(self) -> None:
         """Ask for a sign of life; any answer of the server itself is one."""
         self.asked += 1
-        words = ""
+        began, words = self._clock(), ""
         try:
             await self._kube.request("GET", _PATH, deadline=self._timing.deadline)
         except ApiError as error:
@@ -164,10 +164,11 @@ class Pulse:
         if not words:
             self._answered_at = now
         else:
-            self._failed_at = now
+            # A word that came while it was waited for counts as much as one that comes later.
+            self._failed_at = began
             self._retry_at = now + self._delay
             self._delay = min(self._timing.most, self._delay * 2)
-        self._set(words)
+        self._set("" if words and self._heard_since(began) else words)
 
     def _set(self, words: str) -> None:
         if not words:

@@ -338,3 +338,19 @@ def test_what_is_not_followed_is_not_asked_after(
     assert not it._has_reason()
     said = it.over(watches[0])
     assert said is watches[0]
+
+
+async def test_a_word_that_comes_while_the_server_is_asked_is_an_answer(
+    pulse: tuple[Pulse, list[SourceHealth], Clock],
+) -> None:
+    """Nothing listens there, so the question itself fails."""
+    it, watches, clock = pulse
+    watches[:] = [watch_of(clock.now)]
+    clock.now += 80
+    await it.ask()
+    assert "nothing listens" in it.unanswered
+    assert it.over(watches[0]).state is HealthState.RETRYING
+    watches[:] = [watch_of(clock.now + 1)]
+    await it.ask()
+    assert it.unanswered == ""
+    assert it.over(watches[0]) is watches[0]
