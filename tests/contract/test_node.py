@@ -726,7 +726,13 @@ def test_the_kubelet_port_asks_who_calls(pods: Pods) -> None:
     port = status["daemonEndpoints"]["kubeletEndpoint"]["Port"]
     with httpx.Client(base_url=f"https://127.0.0.1:{port}", verify=False, trust_env=False) as http:
         assert http.get("/healthz").text == "ok"
-        for path in (f"/containerLogs/{pods.namespace}/p/c", "/pods", "/exec/x/y/z", "/nothing"):
+        for path in (
+            f"/containerLogs/{pods.namespace}/p/c",
+            "/pods",
+            "/metrics/resource",
+            "/exec/x/y/z",
+            "/nothing",
+        ):
             assert http.get(path).status_code == 401
             bad = {"Authorization": "Bearer wrong"}
             assert http.get(path, headers=bad).status_code == 401
