@@ -365,6 +365,23 @@ def test_what_a_watch_lets_go_is_not_believed_from_an_older_list() -> None:
     assert [pod.status.phase for pod in store.pods("c")] == ["Running"]
 
 
+def test_whoever_spoke_last_of_a_pod_is_believed() -> None:
+    store = JobStore("dev")
+    store.apply(Delta((job_of("c", kind=3),)))
+    first, second, third = (pod_of("p1", "c", "Pending", {"word": word}) for word in "123")
+
+    def word() -> str:
+        return store.pods("c")[0].metadata.labels["word"]
+
+    store.apply_pods("Pending", Delta((first,)))
+    store.set_pods("c", (second,))
+    assert word() == "2"
+    store.apply_pods("Pending", Delta((third,)))
+    assert word() == "3"
+    store.set_pods("c", (second,))
+    assert word() == "2"
+
+
 def test_a_listed_pod_that_its_watch_lets_go_is_on_no_list_any_more() -> None:
     store = JobStore("dev")
     store.apply(Delta((job_of("a"),)))
