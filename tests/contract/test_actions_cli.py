@@ -173,4 +173,4 @@ async def test_a_console_that_is_killed_leaves_an_unfinished_entry(
         await process.wait()
         code, out, err = await command.run("journal")
         assert code == 0, err
-        assert "unfinished" in out and f"{namespace}/a" in out and "look at the object" in out
+        assert "unfinished" in out and f"{namespace}/a" in out and "job show a" in out
