@@ -88,7 +88,10 @@ def run_console(build: Callable[[], ConsoleBackend], options: ConsoleOptions | N
     from mcp_tui.tui.app import Console
 
     if os.name == "posix":
+        from mcp_tui.tui import bulk
+
         anybytes.accept()
+        bulk.accept()
     app = Console(build, prepared)
     if os.isatty(0):
         end_with_terminal(0)

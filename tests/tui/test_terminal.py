@@ -192,6 +192,30 @@ def test_a_closed_terminal_ends_it_in_order(terminal: Terminal, stopped: Path) -
     assert stopped.exists()
 
 
+@pytest.mark.parametrize("brackets", [("", ""), ("\x1b[200~", "\x1b[201~")])
+def test_a_megabyte_of_rubbish_in_the_filter_is_over_at_once(
+    terminal: Terminal, brackets: tuple[str, str]
+) -> None:
+    terminal.type("/")
+    terminal.until(lambda: terminal.screen.display[23].startswith(" /"))
+    data = (brackets[0] + "xq zt\r" * 150_000 + brackets[1]).encode()
+    while data:
+        readable, writable, _ = select.select([terminal.fd], [terminal.fd], [], 1.0)
+        if writable:
+            data = data[os.write(terminal.fd, data[:4096]) :]
+        if readable:
+            terminal.read()
+    # The prompt holds what it took of it; a hand is not as quick.
+    terminal.until(lambda: "xq zt" in terminal.screen.display[23])
+    end = time.monotonic() + 0.5
+    while time.monotonic() < end:
+        terminal.read()
+    terminal.type("\x1b")
+    terminal.until(lambda: "? all keys" in terminal.screen.display[23])
+    terminal.type("?")
+    terminal.until(lambda: "Everywhere" in terminal.text)
+
+
 def test_input_that_is_no_text_ends_nothing(terminal: Terminal) -> None:
     os.write(terminal.fd, b"\xff\xa5\x80\xc3(" * 200)
     terminal.type("?")

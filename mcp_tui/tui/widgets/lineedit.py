@@ -35,11 +35,12 @@ class LineEdit:
         self.at += len(text)
 
     def paste(self, text: str) -> bool:
-        """Type the first line of a paste, cleaned; False where there is none."""
+        """Type the first line of a paste, cleaned; whether that changed anything."""
+        before = self.value
         lines = text[: 4 * LONGEST].splitlines()
         if lines:
             self.insert(clean_line(lines[0], limit=LONGEST))
-        return bool(lines)
+        return self.value != before
 
     def edit(self, key: str) -> None:
         """Carry out an editing key; others do nothing."""

@@ -22,7 +22,8 @@ from textual.strip import Strip
 from textual.widget import Widget
 
 from mcp_tui.tui.cells import Slot, fit, lay_out
-from mcp_tui.tui.model import Column, PaneModel, RowView
+from mcp_tui.tui.model import Cell, Column, PaneModel, RowView
+from mcp_tui.tui.widgets.logview import wrap_cells
 from mcp_tui.tui.widgets.surface import compose_line, palette_of, signs_of
 
 _CACHE = 512
@@ -167,7 +168,13 @@ class VTable(Widget):
         """Every line below the headings as it should be now."""
         model, count = self.model, self.model.count
         if count == 0:
-            note = model.note
+            cells = ((Cell(line),) for line in model.note)
+            width = max(1, self.size.width - 2)
+            note = [
+                "".join(cell.text for cell in row)
+                for line in cells
+                for row in wrap_cells(line, width, words=True)
+            ]
             blank = _Painted(None, False, False)
             return [
                 _Painted(None, False, False, note[i]) if i < len(note) else blank
