@@ -174,3 +174,45 @@ async def test_a_console_that_is_killed_leaves_an_unfinished_entry(
         code, out, err = await command.run("journal")
         assert code == 0, err
         assert "unfinished" in out and f"{namespace}/a" in out and "job show a" in out
+
+
+async def test_a_job_that_is_named_twice_is_one(
+    ground: Ground, namespace: str, tmp_path: Path
+) -> None:
+    async with acting(ground, namespace, tmp_path) as actor:
+        await actor.make("a")
+        command = Command(actor, tmp_path, tier="dev")
+        words = ("job", "cancel", "a", "Job/a", "a", "--confirm", "dev/a")
+        code, out, err = await command.run(*words)
+        assert (code, len(out.splitlines())) == (0, 1), err
+        assert actor.sent("DELETE", "/jobs/a") == 1
+
+
+@pytest.mark.parametrize("pair", ["FOO", "=x", ""])
+async def test_what_is_no_pair_is_said_before_anything_is_asked(
+    ground: Ground, namespace: str, tmp_path: Path, pair: str
+) -> None:
+    async with acting(ground, namespace, tmp_path) as actor:
+        code, out, err = await Command(actor, tmp_path).run("job", "retry", "a", "--env", pair)
+        assert (code, out) == (2, "")
+        assert err == f"mcp-tui: --env: {pair!r} is not KEY=VALUE\n"
+        assert actor.kube.calls == []
+
+
+async def test_of_several_contexts_the_one_that_answers_is_listed(
+    ground: Ground, namespace: str, tmp_path: Path
+) -> None:
+    down = tmp_path / "down"
+    down.write_text(
+        "apiVersion: v1\nkind: Config\n"
+        "clusters: [{name: down, cluster: {server: 'http://127.0.0.1:9'}}]\n"
+        "users: [{name: down, user: {token: t}}]\n"
+        "contexts: [{name: down, context: {cluster: down, user: down}}]\n"
+    )
+    async with acting(ground, namespace, tmp_path) as actor:
+        await actor.make("a")
+        command = Command(actor, tmp_path, tier="dev")
+        command.env["KUBECONFIG"] += f":{down}"
+        code, out, err = await command.run("--context", "dev,down", "job", "ls", "-o", "name")
+        assert (code, out) == (4, "job/a\n")
+        assert "nothing listens at 127.0.0.1:9" in err and len(err.splitlines()) == 1
