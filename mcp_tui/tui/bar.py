@@ -14,7 +14,7 @@ from mcp_tui.tui.cells import fit
 from mcp_tui.tui.model import PANES, Cell, ConsoleState, PaneModel, SourceState
 from mcp_tui.tui.theme import TIER_WORDS
 
-_CALL = re.compile(r"^[A-Z]+ /\S* at \S+: ")
+_CALL = re.compile(r"^(?:[A-Z]+ /\S* at \S+|\w+ at \S+ [A-Z]+ /\S*): ")
 """Which call went wrong: said by doctor; on one line of the frame the reason matters more."""
 
 
@@ -100,11 +100,16 @@ def bar_cells(state: ConsoleState, width: int) -> tuple[Cell, ...]:
     return (Cell(head), Cell(tail))
 
 
+def reason(text: str) -> str:
+    """Why a call failed, without which one it was."""
+    return _CALL.sub("", clean_line(text))
+
+
 def trouble(state: ConsoleState) -> str:
     """The first unhealthy source in the server's own words, and when it is tried again."""
     for source in state.sources:
         if not source_text(source)[1] and (source.message or source.retry_in is not None):
-            words = _CALL.sub("", clean_line(source.message))
+            words = reason(source.message)
             again = (
                 f"again in {max(0, round(source.retry_in))} s"
                 if source.retry_in is not None

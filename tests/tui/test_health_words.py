@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from mcp_tui.sources.base import HealthState, SourceHealth
-from mcp_tui.tui.bar import bar_cells, trouble
+from mcp_tui.tui.bar import bar_cells, reason, trouble
 from mcp_tui.tui.live.backend import _source
 from tests.tui.fake import FakeBackend
 
@@ -46,3 +46,15 @@ def test_a_server_that_was_asked_and_did_not_answer_is_stale_to_the_second() -> 
 
 def test_a_server_that_still_sends_its_list_is_not_stale() -> None:
     assert words(health(HealthState.CONNECTING), SPOKE + 3).rstrip().endswith("k8s ..")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "GET /apis/batch/v1/jobs at dev: nothing listens",
+        "MLflow at http://127.0.0.1:5000 POST /api/2.0/mlflow/runs/search: nothing listens",
+        "nothing listens",
+    ],
+)
+def test_on_one_line_the_reason_matters_more_than_the_call(text: str) -> None:
+    assert reason(text) == "nothing listens"

@@ -13,6 +13,7 @@ from textual.widget import Widget
 
 from mcp_tui.domain.plan import Verb
 from mcp_tui.errors import McpTuiError
+from mcp_tui.tui import bar
 from mcp_tui.tui.model import (
     Cell,
     Line,
@@ -127,7 +128,7 @@ class DetailScreen(ViewKeys, inherit_bindings=False):
         else:
             notes = []
         if self.tab in self._stale:
-            notes.append(Cell(f"  not refreshed: {self._stale[self.tab]}", "attention"))
+            notes.append(Cell(f"  not refreshed: {bar.reason(self._stale[self.tab])}", "attention"))
         return notes + (self._whose() if self.tab == "Logs" else [])
 
     def _whose(self) -> list[Cell]:
