@@ -102,6 +102,13 @@ class JobWatch:
         self._tracker = RunTracker()
         self._tasks: list[asyncio.Task[None]] = []
         self._main = self._reflector(_ROOTS[kind], f"metadata.name={name}", "", self._on_root)
+        self._pods = Reflector(
+            connection.kube,
+            PODS,
+            namespace=namespace,
+            label_selector=pod_selector(kind, name),
+            sink=self._on_pods,
+        )
         self._pulse = Pulse(
             connection.kube, lambda: (self._main.health,), self._on_change, timing=pulse
         )
@@ -111,14 +118,7 @@ class JobWatch:
     def start(self) -> None:
         """Begin; returns at once."""
         self._spawn(self._main.run())
-        pods = Reflector(
-            self.connection.kube,
-            PODS,
-            namespace=self.namespace,
-            label_selector=pod_selector(self.kind, self.name),
-            sink=self._on_pods,
-        )
-        self._spawn(pods.run())
+        self._spawn(self._pods.run())
         if self.kind == "TrainJob":
             inner = self._reflector(JOBSETS, f"metadata.name={self.name}", "", self._on_children)
             self._spawn(inner.run())

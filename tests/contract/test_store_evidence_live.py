@@ -15,6 +15,7 @@ from mcp_tui.domain.jobview import JobView
 from mcp_tui.sources.connect import Connection
 from mcp_tui.store.feed import JobsFeed
 from mcp_tui.store.jobs import JobStore
+from mcp_tui.store.jobwatch import JobWatch
 from tests.cluster import Ground
 from tests.contract.test_store_live import connect, create, ended, job_of
 from tests.faults.follow import until
@@ -156,3 +157,26 @@ def _poll(condition: object, deadline: float = 60.0) -> None:
     while not condition():
         assert time.monotonic() < end
         time.sleep(0.1)
+
+
+async def test_a_pod_that_is_taken_away_while_its_job_is_followed_stays_evidence(
+    ground: Ground, namespace: str, connection: Connection
+) -> None:
+    """The controller deletes it as the job fails; what it did is still to be told."""
+    body = job_of("taken", "exit 3", restart="OnFailure", backoffLimit=1)
+    uid = await create(ground, namespace, body)
+    watch = JobWatch(
+        connection, kind="Job", namespace=namespace, name="taken", uid=uid, on_change=lambda: None
+    )
+    watch.start()
+    try:
+        await until(lambda: (v := watch.view()) is not None and v.state is JobState.FAILED, 90)
+        path = f"/api/v1/namespaces/{namespace}/pods"
+        await asyncio.to_thread(_poll, lambda: not ground.api("GET", path).ok()["items"])
+        await until(lambda: not watch._pods.known(), 30)
+        assert [pod.metadata.name for pod in watch.store.pods(uid)]
+        view = watch.view()
+        assert view is not None
+        assert "exit 3" in view.why
+    finally:
+        await watch.stop()

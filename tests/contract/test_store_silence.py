@@ -129,14 +129,15 @@ async def test_a_server_that_hangs_is_found_by_whoever_is_at_the_keys(
 async def test_a_call_without_an_answer_is_reason_enough_to_ask(
     ground: Ground, namespace: str, proxy: FaultProxy, connection: Connection
 ) -> None:
+    """A job that waits on screen has its pods listed now and then: that call finds out."""
+    body = job_of("waits")
+    body["spec"]["template"]["spec"]["nodeSelector"] = {"there": "is-none"}
+    uid = await create(ground, namespace, body)
     async with fed(connection, namespace, AFTER_A_CALL) as feed:
         proxy.freeze()
-        feed._pulse.doubt()
-        await until(lambda: feed._pulse.asked == 0)
-        quiet = time.monotonic()
-        await until(lambda: time.monotonic() - quiet > 0.8)
-        feed._pulse.doubt()
-        await until(lambda: stale(feed), 20, lambda: str(feed.health()))
+        assert proxy.count(LIVEZ) == 0
+        feed.visible([uid])
+        await until(lambda: stale(feed), 40, lambda: str(feed.health()))
         proxy.clear()
         await until(lambda: feed.health().state is HealthState.LIVE)
 

@@ -512,6 +512,15 @@ def test_a_place_in_the_queue_moves_up_without_the_row_made_anew(monkeypatch: An
     assert store.table.rows()["d"].queue_position == 1
 
 
+def test_the_queue_goes_by_priority_and_then_by_age() -> None:
+    store = JobStore("dev")
+    store.apply(Delta((job_of("b"), job_of("c"), job_of("d"))))
+    early, late = workload_of("w1", "b"), workload_of("w2", "c")
+    store.apply_workloads(Delta((late, early, workload_of("w3", "d", priority=2))))
+    store.flush(T0)
+    assert [store.table.rows()[uid].queue_position for uid in "dbc"] == [1, 2, 3]
+
+
 def test_a_run_becomes_silent_without_a_word() -> None:
     store = JobStore("dev")
     store.apply(Delta((job_of("c", kind=1, run="r"),)))
