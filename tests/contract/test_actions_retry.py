@@ -14,7 +14,7 @@ import pytest_asyncio
 from mcp_tui.actions.retry import Changes
 from mcp_tui.domain import keys
 from mcp_tui.domain.plan import OutcomeStatus, Verb
-from mcp_tui.errors import UnreachableError
+from mcp_tui.errors import UnreachableError, UsageError
 from tests.cluster import Ground
 from tests.contract.test_actions_jobs import custom
 from tests.faults.acting import MLFLOW, Actor, acting
@@ -162,6 +162,18 @@ async def test_a_retry_of_a_job_whose_run_is_deleted(actor: Actor) -> None:
     plan = await actor.engine.plan_retry(await actor.see("a"), Changes(), now=1.0)
     assert [w.system for w in plan.writes] == ["kubernetes"]
     assert any("gone from MLflow, so no run is made" in note for note in plan.notes)
+
+
+async def test_nothing_is_submitted_into_a_deleted_experiment(actor: Actor) -> None:
+    run = await actor.run()
+    experiment = (await actor.run_now(run))["info"]["experiment_id"]
+    path = f"{MLFLOW}/experiments/get?experiment_id={experiment}"
+    name = (await actor.engine.mlflow("GET", path, None))["experiment"]["name"]
+    found = await actor.engine.tracking(name, "http://mlflow")
+    assert found.experiment_id == experiment
+    await actor.engine.mlflow("POST", f"{MLFLOW}/experiments/delete", {"experiment_id": experiment})
+    with pytest.raises(UsageError, match="is deleted in MLflow; restore it"):
+        await actor.engine.tracking(name, "http://mlflow")
 
 
 async def test_mlflow_down_is_said_with_the_way_on(actor: Actor) -> None:
