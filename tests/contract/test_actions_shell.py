@@ -7,12 +7,13 @@ import fcntl
 import os
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
 import pytest_asyncio
 
-from mcp_tui.actions.shell import Place, Record, plan_forward, plan_shell, recorded
+from mcp_tui.actions.shell import Place, Record, find_place, plan_forward, plan_shell, recorded
 from mcp_tui.domain.plan import Check, CheckStatus, Plan
 from mcp_tui.errors import GoneError, RefusedError, UsageError
 from tests.cluster import Ground
@@ -137,3 +138,41 @@ async def test_a_journal_that_fails_at_the_end_is_a_warning(actor: Actor) -> Non
         path.mkdir()
     [warning] = kept[0].warnings
     assert warning.startswith("how it ended is not in the journal: ")
+
+
+@pytest.mark.parametrize(
+    ("state", "words"),
+    [
+        ({"terminated": {"exitCode": 3, "reason": "Error"}}, "has ended with exit code 3"),
+        ({"waiting": {"reason": "CrashLoopBackOff"}}, r"waits \(CrashLoopBackOff\)"),
+        ({"waiting": {}}, "has not started"),
+        (None, "has not started"),
+    ],
+)
+async def test_a_container_that_does_not_run_is_not_entered(
+    actor: Actor, state: dict[str, object] | None, words: str
+) -> None:
+    """Its pod runs: another container of it does."""
+    seen = await actor.make("a")
+    pods = f"/api/v1/namespaces/{actor.namespace}/pods"
+    found: list[dict[str, Any]] = []
+    async with asyncio.timeout(30):
+        while not found:
+            selector = {"labelSelector": "batch.kubernetes.io/job-name=a"}
+            found = list((await actor.api("GET", pods, params=selector))["items"])
+            await asyncio.sleep(0.05)
+    [pod] = found
+    name = pod["spec"]["containers"][0]["name"]
+    status = {"name": name, "image": "x", "imageID": "", "ready": False, "restartCount": 0}
+    statuses = [] if state is None else [{**status, "state": state}]
+    await actor.api(
+        "PATCH",
+        f"{pods}/{pod['metadata']['name']}/status",
+        {"status": {"phase": "Running", "containerStatuses": statuses}},
+        content_type="application/merge-patch+json",
+    )
+    with pytest.raises(RefusedError, match=words):
+        await find_place(actor.engine.kube, seen)
+    # A port is the pod's, whichever of its containers listens.
+    place = await find_place(actor.engine.kube, seen, any_container=True)
+    assert (place.pod, place.container) == (pod["metadata"]["name"], "")
