@@ -255,7 +255,9 @@ def test_ctrl_z_goes_to_the_shell_and_fg_comes_back(tmp_path: Path) -> None:
         opened.until(lambda: b"ready> " in opened.raw[before:])
         assert b"\x1b[?1049l" in opened.raw[before:], "the terminal is given back"
         # What is on the screen goes: all of it has to be drawn again.
-        opened.type("printf '\\033c'; fg\r")
+        opened.type("printf '\\033c'\r")
+        opened.until(lambda: "ranker-train-0412" not in opened.text)
+        opened.type("fg\r")
         opened.until(lambda: "ranker-train-0412" in opened.text and "? all keys" in opened.text)
         assert opened.screen.display[0].startswith(" DEV dev")
         opened.type("qy")
