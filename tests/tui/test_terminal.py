@@ -261,8 +261,7 @@ def test_ctrl_z_goes_to_the_shell_and_fg_comes_back(tmp_path: Path) -> None:
         opened.until(lambda: "ranker-train-0412" in opened.text and "? all keys" in opened.text)
         assert opened.screen.display[0].startswith(" DEV dev")
         opened.type("qy")
-        opened.until(lambda: opened.raw.count(b"ready> ") >= 3)
-        assert (tmp_path / "stopped").exists()
+        opened.until((tmp_path / "stopped").exists)
         opened.type("exit\r")
         opened.wait()
     finally:
