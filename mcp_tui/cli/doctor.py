@@ -20,7 +20,7 @@ from mcp_tui.config import Config, Endpoint
 from mcp_tui.domain.text import clean_line
 from mcp_tui.errors import ApiError, ExitCode, McpTuiError, RefusedError, UnreachableError
 from mcp_tui.sources.connect import Connection
-from mcp_tui.sources.kubernetes.resources import discover
+from mcp_tui.sources.kubernetes.resources import discover, silent
 
 T = TypeVar("T")
 Verdict = Literal["ok", "note", "warn", "FAIL"]
@@ -282,7 +282,12 @@ async def _kinds(chosen: Chosen, connection: Connection, timeout: float) -> list
     kinds = [k.kind for k in JOB_KINDS if (k.group, k.version, k.plural) in served]
     kueue = any(group == "kueue.x-k8s.io" for group, _, _ in served)
     words = ", ".join(kinds) + (", Kueue" if kueue else "; no Kueue")
-    return [Finding(chosen.name, "kinds", "ok", words)]
+    found = [Finding(chosen.name, "kinds", "ok", words)]
+    for api in silent(served):
+        what = f"{api} is registered, and its server does not answer"
+        advice = "kubectl get apiservices says why"
+        found.append(Finding(chosen.name, "kinds", "warn", what, advice))
+    return found
 
 
 async def _mlflow(name: str, connection: Connection, timeout: float) -> Finding | None:

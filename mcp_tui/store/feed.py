@@ -32,6 +32,7 @@ from mcp_tui.sources.kubernetes.resources import (
     Resource,
     choose,
     discover,
+    silent,
 )
 from mcp_tui.sources.mlflow import MlflowClient
 from mcp_tui.store.jobs import JobStore
@@ -45,6 +46,9 @@ _TICK: Final = 1.0
 _PODS_KEPT: Final = 5_000
 _DISCOVER_RETRY: Final = 10.0
 _DISCOVER_AGAIN: Final = 600.0
+# An aggregated API that does not answer now may just be starting; one that never does is asked
+# for ever less often.
+_DISCOVER_SILENT: Final = 5.0
 _ENDPOINTS_RETRY: Final = 15.0
 _FIRST_RESTART: Final = 1.0
 _LAST_RESTART: Final = 60.0
@@ -290,6 +294,7 @@ class JobsFeed:
     async def _discover(self) -> None:
         for phase in ("Failed", "Pending"):
             self._follow_pods(phase, _JOB_PODS)
+        again = _DISCOVER_SILENT
         while True:
             try:
                 served = await discover(self.connection.kube)
@@ -310,7 +315,8 @@ class JobsFeed:
             self._discovered = True
             self._changed()
             # A CRD may be installed while the console is open.
-            await self._pause(_DISCOVER_AGAIN)
+            await self._pause(again if silent(served) else _DISCOVER_AGAIN)
+            again = min(_DISCOVER_AGAIN, again * 2) if silent(served) else _DISCOVER_SILENT
 
     async def _pause(self, seconds: float) -> None:
         """Wait, or until somebody asks for it again."""

@@ -16,12 +16,12 @@ from mcp_tui.domain.jobview import JobState, JobView
 from mcp_tui.domain.kube import ObjectList, Pod
 from mcp_tui.domain.podlabels import pod_selector
 from mcp_tui.errors import ApiError, McpTuiError, UnreachableError
-from mcp_tui.sources.kubernetes.resources import PODS, Served
+from mcp_tui.sources.kubernetes.resources import POD_METRICS, PODS, VISIBILITY, Served
 from mcp_tui.sources.kubernetes.transport import KubeClient
 from mcp_tui.store.events import asker, events_of
 from mcp_tui.store.jobs import JobStore
 from mcp_tui.store.queues import pending
-from mcp_tui.store.usage import POD_METRICS, VISIBILITY, measure, places
+from mcp_tui.store.usage import measure, places
 
 PODS_EVERY: Final = 5.0
 AT_ONCE: Final = 8
@@ -204,9 +204,10 @@ class Looking:
 
     async def _look_at_places(self) -> None:
         """Places in the queues of the jobs that wait on screen, as Kueue tells them."""
-        if not any(group == VISIBILITY for group, _, _ in self.served):
+        versions = sorted(v for group, v, plural in self.served if group == VISIBILITY and plural)
+        if not versions:
             return
-        version = sorted(v for group, v, _ in self.served if group == VISIBILITY)[-1]
+        version = versions[-1]
         wanted = set()
         for uid in self.visible:
             workload = self._store.workload(uid)

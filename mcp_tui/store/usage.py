@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from decimal import Decimal
-from typing import Final
 
 import msgspec
 
@@ -14,10 +13,8 @@ from mcp_tui.domain.kube import Kube, ObjectList, ObjectMeta, Quantities
 from mcp_tui.domain.kube_custom import PendingWorkload, PendingWorkloads
 from mcp_tui.domain.podlabels import pod_selector
 from mcp_tui.errors import McpTuiError
+from mcp_tui.sources.kubernetes.resources import POD_METRICS, VISIBILITY
 from mcp_tui.sources.kubernetes.transport import KubeClient
-
-POD_METRICS: Final = ("metrics.k8s.io", "v1beta1", "pods")
-VISIBILITY: Final = "visibility.kueue.x-k8s.io"
 
 
 class ContainerMetrics(Kube, frozen=True, kw_only=True):

@@ -26,6 +26,8 @@ from mcp_tui.domain.jobview import JobView
 from mcp_tui.domain.plan import Tier
 from mcp_tui.sources.connect import Connection
 from mcp_tui.sources.kubernetes.kubeconfig import load_kubeconfig
+from mcp_tui.sources.kubernetes.resources import discover, silent
+from mcp_tui.store import feed as feeds
 from mcp_tui.store import looking
 from mcp_tui.store.feed import JobsFeed
 from mcp_tui.store.jobs import JobStore
@@ -177,6 +179,7 @@ class Visibility:
         self.pending: list[dict[str, Any]] = []
         self.asked: list[str] = []
         self.users: set[str] = set()
+        self.starting = False
         said = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -190,8 +193,9 @@ class Visibility:
 
             def do_GET(self) -> None:
                 answer = said.answer(self.path, self.headers.get("X-Remote-User", ""))
-                body = json.dumps(answer or {"kind": "Status", "code": 404}).encode()
-                self.send_response(200 if answer else 404)
+                code = 503 if said.starting else 200 if answer else 404
+                body = json.dumps(answer or {"kind": "Status", "code": code}).encode()
+                self.send_response(code)
                 self.send_header("Content-Type", "application/json")
                 self.send_header("Content-Length", str(len(body)))
                 self.end_headers()
@@ -325,3 +329,32 @@ async def test_places_are_those_that_kueue_tells(cluster: Cluster, visibility: V
             f"/apis/{GROUP}/v1beta1/namespaces/{place}/localqueues/q/pendingworkloads"
         }
         assert visibility.users == {"admin"}, "the API server says who asks"
+
+
+async def test_an_api_whose_server_starts_late_is_found(
+    cluster: Cluster, visibility: Visibility, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(feeds, "_DISCOVER_SILENT", 0.5)
+    visibility.starting = True
+    info = load_kubeconfig({}, cluster.kubeconfig).context()
+    link = Connection(info, ContextConfig(name=info.name, tier=Tier.DEV), env={})
+    name = f"{GROUP}/v1beta1"
+
+    async def unheard() -> bool:
+        return name in silent(await discover(link.kube))
+
+    with fresh(cluster) as place:
+        waiting(cluster, place, "first", 0)
+        visibility.pending = [item(place, "first", 4)]
+        try:
+            async with asyncio.timeout(90):
+                while not await unheard():
+                    await asyncio.sleep(0.2)
+            async with feeding(cluster.kubeconfig, place) as feed:
+                await until(lambda: "first" in rows(feed) and feed._discovered, 60)
+                assert not visibility.asked
+                visibility.starting = False
+                await until(lambda: rows(feed)["first"].queue_position == 5, 120)
+            assert not await unheard()
+        finally:
+            await link.aclose()

@@ -104,7 +104,20 @@ RESOURCES: Final[tuple[Resource[Any], ...]] = (
     msgspec.structs.replace(WORKLOADS, version="v1beta1"),
 )
 
+# Aggregated APIs: servers of their own behind the API server, where a cluster has them.
+POD_METRICS: Final = ("metrics.k8s.io", "v1beta1", "pods")
+VISIBILITY: Final = "visibility.kueue.x-k8s.io"
+
+_GROUPS: Final = frozenset({r.group for r in RESOURCES} | {POD_METRICS[0], VISIBILITY})
+_SILENT: Final = ""
+
+# A version whose own server does not answer stands in it with an empty plural.
 Served = frozenset[tuple[str, str, str]]
+
+
+def silent(served: Served) -> tuple[str, ...]:
+    """``group/version`` of what the console uses and whose own server does not answer now."""
+    return tuple(sorted(f"{g}/{v}" for g, v, p in served if p == _SILENT and g in _GROUPS))
 
 
 def choose(served: Served, wanted: Resource[T]) -> Resource[T] | None:
@@ -126,6 +139,7 @@ class _ResourceItem(msgspec.Struct, frozen=True):
 
 class _VersionItem(msgspec.Struct, frozen=True):
     version: str = ""
+    freshness: str = ""
     resources: tuple[_ResourceItem, ...] = ()
 
 
@@ -167,7 +181,7 @@ async def discover(client: KubeClient, *, deadline: float = 10.0) -> Served:
     """What a server serves: (group, version, plural) of each resource.
 
     Two calls where the server aggregates its discovery (since Kubernetes 1.26); else one for each
-    version of the groups that :data:`RESOURCES` names.
+    version of the groups that the console uses.
 
     Raises:
         ApiError, UnreachableError, RefusedError: As the client's ``request``.
@@ -184,13 +198,18 @@ async def discover(client: KubeClient, *, deadline: float = 10.0) -> Served:
                 for version in group.versions
                 for item in version.resources
             }
+            served |= {
+                (group.metadata.name, version.version, _SILENT)
+                for group in found.items
+                for version in group.versions
+                if version.freshness == "Stale" and not version.resources
+            }
         elif root == "/api":
             served |= await _version(client, "", "v1", deadline)
         else:
             groups = client.decoded(reply, _Groups, where).groups
-            wanted = {resource.group for resource in RESOURCES}
             for group in groups:
-                for each in group.versions if group.name in wanted else ():
+                for each in group.versions if group.name in _GROUPS else ():
                     version = each.group_version.rpartition("/")[2]
                     served |= await _version(client, group.name, version, deadline)
     return frozenset(served)
@@ -205,6 +224,6 @@ async def _version(
     except ApiError as error:
         # One aggregated API that is down must not hide the others.
         if error.status in (404, 503):
-            return set()
+            return {(group, version, _SILENT)} if error.status == 503 else set()
         raise
     return {(group, version, each.name) for each in found.resources if "/" not in each.name}
