@@ -122,16 +122,12 @@ class JobsFeed:
 
     def visible(self, uids: Sequence[str]) -> None:
         """These jobs are on screen."""
-        if tuple(uids) != self._looking.visible:
-            self._looking.visible = tuple(uids)
-            self._pulse.attend()
+        self._looking.visible = tuple(uids)
         self._wake.set()
 
     def focus(self, uid: str | None) -> None:
         """This job is under the cursor."""
-        if uid != self._looking.focus:
-            self._looking.focus = uid
-            self._pulse.attend()
+        self._looking.focus = uid
         self._wake.set()
 
     def attend(self) -> None:

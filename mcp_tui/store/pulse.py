@@ -139,10 +139,9 @@ class Pulse:
             return False  # Nothing is followed, and whatever tries to says so itself.
         newest = max(self._answered_at, *heard)
         quiet = now - newest
-        # A word from anybody, after one's bookmark was due, is a sign of life too.
-        overdue = any(newest < at + timing.overdue < now for at in heard)
+        # A word of any watch is a sign of life; a quiet kind of object may miss a bookmark.
         return (
-            overdue
+            quiet > timing.overdue
             or (quiet > timing.attended and self._attended_at > newest)
             or (quiet > timing.suspicious and self._doubted_at > newest)
         )
