@@ -123,9 +123,9 @@ class Condition(Kube, frozen=True, kw_only=True):
 
     type: str = ""
     status: str = ""
+    last_transition_time: str | None = None
     reason: str = ""
     message: str = ""
-    last_transition_time: str | None = None
 
     @property
     def is_true(self) -> bool:
@@ -145,15 +145,15 @@ Quantities = dict[str, str | int | float]
 class Resources(Kube, frozen=True, kw_only=True):
     """What containers ask for, by resource name; see ``quantity.py`` for the values."""
 
-    requests: Quantities = msgspec.field(default_factory=dict)
     limits: Quantities = msgspec.field(default_factory=dict)
+    requests: Quantities = msgspec.field(default_factory=dict)
 
 
 class Container(Kube, frozen=True, kw_only=True):
     name: str = ""
     image: str = ""
-    restart_policy: str = ""
     resources: Resources = Resources()
+    restart_policy: str = ""
 
 
 class SchedulingGate(Kube, frozen=True, kw_only=True):
@@ -161,14 +161,14 @@ class SchedulingGate(Kube, frozen=True, kw_only=True):
 
 
 class PodSpec(Kube, frozen=True, kw_only=True):
-    node_name: str = ""
-    restart_policy: str = ""
-    priority: int | None = None
-    priority_class_name: str = ""
-    active_deadline_seconds: int | None = None
-    scheduling_gates: tuple[SchedulingGate, ...] = ()
-    containers: tuple[Container, ...] = ()
     init_containers: tuple[Container, ...] = ()
+    containers: tuple[Container, ...] = ()
+    restart_policy: str = ""
+    active_deadline_seconds: int | None = None
+    node_name: str = ""
+    priority_class_name: str = ""
+    priority: int | None = None
+    scheduling_gates: tuple[SchedulingGate, ...] = ()
 
 
 class Running(Kube, frozen=True, kw_only=True):
@@ -199,23 +199,23 @@ class ContainerState(Kube, frozen=True, kw_only=True):
 
 class ContainerStatus(Kube, frozen=True, kw_only=True):
     name: str = ""
+    state: ContainerState = ContainerState()
+    last_state: ContainerState = ContainerState()
     ready: bool = False
-    started: bool | None = None
     restart_count: int = 0
     image: str = ""
     image_id: str = msgspec.field(default="", name="imageID")
-    state: ContainerState = ContainerState()
-    last_state: ContainerState = ContainerState()
+    started: bool | None = None
 
 
 class PodStatus(Kube, frozen=True, kw_only=True):
     phase: str = ""
-    reason: str = ""
-    message: str = ""
-    start_time: str | None = None
     conditions: tuple[Condition, ...] = ()
-    container_statuses: tuple[ContainerStatus, ...] = ()
+    message: str = ""
+    reason: str = ""
+    start_time: str | None = None
     init_container_statuses: tuple[ContainerStatus, ...] = ()
+    container_statuses: tuple[ContainerStatus, ...] = ()
 
 
 class Pod(Kube, frozen=True, kw_only=True):
@@ -237,15 +237,15 @@ class PodTemplate(Kube, frozen=True, kw_only=True):
 class JobSpec(Kube, frozen=True, kw_only=True):
     parallelism: int | None = None
     completions: int | None = None
-    completion_mode: str = "NonIndexed"
+    active_deadline_seconds: int | None = None
     backoff_limit: int | None = None
     backoff_limit_per_index: int | None = None
     max_failed_indexes: int | None = None
-    active_deadline_seconds: int | None = None
+    template: PodTemplate = PodTemplate()
+    ttl_seconds_after_finished: int | None = None
+    completion_mode: str = "NonIndexed"
     suspend: bool = False
     managed_by: str = ""
-    ttl_seconds_after_finished: int | None = None
-    template: PodTemplate = PodTemplate()
 
 
 class UncountedPods(Kube, frozen=True, kw_only=True):
@@ -256,17 +256,17 @@ class UncountedPods(Kube, frozen=True, kw_only=True):
 
 
 class JobStatus(Kube, frozen=True, kw_only=True):
-    active: int = 0
-    ready: int = 0
-    terminating: int = 0
-    succeeded: int = 0
-    failed: int = 0
+    conditions: tuple[Condition, ...] = ()
     start_time: str | None = None
     completion_time: str | None = None
+    active: int = 0
+    succeeded: int = 0
+    failed: int = 0
+    terminating: int = 0
     completed_indexes: str = ""
     failed_indexes: str = ""
     uncounted_terminated_pods: UncountedPods = UncountedPods()
-    conditions: tuple[Condition, ...] = ()
+    ready: int = 0
 
 
 class Job(Kube, frozen=True, kw_only=True):

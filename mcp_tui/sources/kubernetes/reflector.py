@@ -276,8 +276,9 @@ class Reflector(Generic[T]):
         problem: Exception | None = None
         changes = decode_watch_block(self.resource.type_, block)
         if changes is not None:
+            take = self._take
             for change in changes:
-                self._take(change.type, change.object, batch)
+                take(change.type, change.object, batch)
             events = len(changes)
         else:
             try:
@@ -313,19 +314,17 @@ class Reflector(Generic[T]):
         """Apply one event."""
         if kind == "BOOKMARK":
             self._marked = True
-        else:
-            uid = uid_of(item)
-            if not uid:
-                self._drop()
-            elif kind == "DELETED":
-                batch.remove(uid)
-            elif self._has_room(uid):
-                batch.upsert(uid, item)
+        elif not (uid := uid_of(item)):
+            self._drop()
+        elif kind == "DELETED":
+            batch.remove(uid)
+        elif self._most is None or self._has_room(uid):
+            batch.upsert(uid, item)
         self._version = version_of(item) or self._version
 
     def _has_room(self, uid: str) -> bool:
         """Whether an object may be kept; one that is passed over is listed when there is room."""
-        if self._most is None or uid in self._known or len(self._known) < self._most:
+        if uid in self._known or len(self._known) < (self._most or 0):
             return True
         self._beyond = True
         return False
