@@ -15,6 +15,7 @@ import multiprocessing
 import time
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ProcessPoolExecutor
+from functools import cache
 from typing import Any
 
 from mcp_tui.sources.gate import Gate
@@ -203,6 +204,7 @@ def event(item: dict[str, Any]) -> bytes:
     return json.dumps({"type": "MODIFIED", "object": item}, separators=(",", ":")).encode() + b"\n"
 
 
+@cache
 def chunks(make: Callable[[int], dict[str, Any]], count: int) -> list[bytes]:
     """``count`` events in pieces as a socket gives them."""
     whole = b"".join(event(make(number)) for number in range(count))
@@ -269,7 +271,7 @@ def their_cost(kind: str, events: int) -> float:
 
 
 def measure(
-    kind: str, *, events: int = 4000, reference: int = 150, rounds: int = 5
+    kind: str, *, events: int = 4000, reference: int = 150, rounds: int = 15
 ) -> tuple[float, float]:
     """Events a second of processor time, ours and theirs, each the best of some rounds.
 
