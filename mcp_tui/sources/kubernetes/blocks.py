@@ -27,6 +27,8 @@ async def iter_blocks(
             if size > max_line:
                 raise UnreachableError("a line of the answer is too long")
             continue
-        block = b"".join((*rest, chunk[:end]))
-        rest, size = ([chunk[end:]], len(chunk) - end) if end < len(chunk) else ([], 0)
-        yield block
+        whole = end == len(chunk)
+        # Chunks are large: none is copied that need not be, and no part of one twice.
+        lines = chunk if whole else memoryview(chunk)[:end]
+        yield b"".join((*rest, lines)) if rest or not whole else chunk
+        rest, size = ([], 0) if whole else ([chunk[end:]], len(chunk) - end)

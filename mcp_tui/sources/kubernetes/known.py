@@ -33,21 +33,21 @@ class Known:
     """
 
     def __init__(self) -> None:
-        self._objects: dict[str, tuple[str, tuple[str, str]]] = {}
+        self._versions: dict[str, str] = {}
+        self._name_of: dict[str, tuple[str, str]] = {}
         self._names: dict[tuple[str, str], str] = {}
 
     def __len__(self) -> int:
-        return len(self._objects)
+        return len(self._versions)
 
     def versions(self) -> dict[str, str]:
         """The resourceVersions by uid."""
-        return {uid: version for uid, (version, _) in self._objects.items()}
+        return dict(self._versions)
 
     def holds(self, item: Any) -> bool:
         """Whether this very version of an object is known."""
-        entry = self._objects.get(uid_of(item))
         version = version_of(item)
-        return entry is not None and bool(version) and entry[0] == version
+        return bool(version) and self._versions.get(uid_of(item)) == version
 
     def remember(self, uid: str, item: Any) -> tuple[bool, str]:
         """Note an object.
@@ -56,30 +56,32 @@ class Known:
             Whether it was known, and the uid that its name belonged to before, if another's.
         """
         meta = item.metadata
-        entry = self._objects.get(uid)
-        if entry is not None:  # its name is for life
-            self._objects[uid] = (meta.resource_version, entry[1])
+        known = uid in self._versions
+        self._versions[uid] = meta.resource_version
+        if known:  # its name is for life
             return True, ""
         name = (meta.namespace, meta.name)
-        self._objects[uid] = (meta.resource_version, name)
+        self._name_of[uid] = name
         before = self._names.get(name, "")
         self._names[name] = uid
-        if before and self._objects.pop(before, None) is not None:
+        if before and self._versions.pop(before, None) is not None:
+            del self._name_of[before]
             return False, before
         return False, ""
 
     def forget(self, uid: str) -> None:
         """Drop an object."""
-        entry = self._objects.pop(uid, None)
-        if entry is not None and self._names.get(entry[1]) == uid:
-            del self._names[entry[1]]
+        self._versions.pop(uid, None)
+        name = self._name_of.pop(uid, None)
+        if name is not None and self._names.get(name) == uid:
+            del self._names[name]
 
     def __contains__(self, uid: object) -> bool:
-        return uid in self._objects
+        return uid in self._versions
 
     def unseen(self, seen: set[str]) -> list[str]:
         """The uids of all objects but those seen."""
-        return [uid for uid in self._objects if uid not in seen]
+        return [uid for uid in self._versions if uid not in seen]
 
 
 class Batch(Generic[T]):
