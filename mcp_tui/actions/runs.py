@@ -54,32 +54,25 @@ def _experiment(experiment_id: str) -> str:
 
 def fail_run(now: float) -> Write:
     """The write that ends a run whose job could not be made."""
-    return Write(
-        system="mlflow",
-        method="POST",
-        path=f"{MLFLOW}/runs/update",
-        body={
-            "run_id": placeholder("run_id"),
-            "status": "FAILED",
-            "end_time": int(now * 1000),
-        },
-        summary="mark the run FAILED, as its job was not made",
-        optional=True,
-    )
+    return _end_run(now, "FAILED", "its job was not made")
 
 
 def kill_run(now: float) -> Write:
     """The write that ends a run whose submission was interrupted before its job was made."""
+    return _end_run(now, "KILLED", "it was interrupted before its job was made")
+
+
+def _end_run(now: float, status: str, why: str) -> Write:
     return Write(
         system="mlflow",
         method="POST",
         path=f"{MLFLOW}/runs/update",
         body={
             "run_id": placeholder("run_id"),
-            "status": "KILLED",
+            "status": status,
             "end_time": int(now * 1000),
         },
-        summary="mark the run KILLED, as it was interrupted before its job was made",
+        summary=f"mark the run {status}, as {why}",
         optional=True,
     )
 

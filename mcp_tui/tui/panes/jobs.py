@@ -19,6 +19,7 @@ from mcp_tui.tui import bar
 from mcp_tui.tui.model import Cell, Line, LogOptions, PaneModel
 from mcp_tui.tui.screens.frame import FrameScreen, bindings_for
 from mcp_tui.tui.widgets.logview import LogView
+from mcp_tui.tui.widgets.moves import TableMoves
 from mcp_tui.tui.widgets.prompt import Ask
 from mcp_tui.tui.widgets.vtable import VTable
 
@@ -43,7 +44,7 @@ class Preview(LogView):
     can_focus = False
 
 
-class PaneScreen(FrameScreen, inherit_bindings=False):
+class PaneScreen(TableMoves, FrameScreen, inherit_bindings=False):
     """A pane with the one table: filter, sort, marks and moving, for any model."""
 
     KIND: ClassVar[str] = "jobs"
@@ -135,22 +136,6 @@ class PaneScreen(FrameScreen, inherit_bindings=False):
             self.set_filter(self._filter_before)
 
     # -- keys -------------------------------------------------------------------------------
-
-    def action_move(self, rows: int) -> None:
-        """Move the cursor."""
-        self.table.move(rows)
-
-    def action_edge(self, direction: int) -> None:
-        """To the first or last row."""
-        self.table.move_edge(direction)
-
-    def action_half(self, direction: int) -> None:
-        """Half a page."""
-        self.table.move_page(direction, half=True)
-
-    def action_page(self, direction: int) -> None:
-        """A page."""
-        self.table.move_page(direction)
 
     def action_mark(self) -> None:
         """Mark or unmark."""

@@ -17,6 +17,7 @@ from mcp_tui.errors import McpTuiError
 from mcp_tui.tui.cells import tailored
 from mcp_tui.tui.model import Cell, Column, LogOptions, Phase, PodLine, RowView
 from mcp_tui.tui.screens.frame import bindings_for
+from mcp_tui.tui.widgets.moves import TableMoves
 from mcp_tui.tui.widgets.surface import LineWidget
 from mcp_tui.tui.widgets.vtable import VTable
 
@@ -143,7 +144,7 @@ class ChoicesModel:
         """The order stays."""
 
 
-class ChooseLogs(ModalScreen[LogOptions | None], inherit_bindings=False):
+class ChooseLogs(TableMoves, ModalScreen[LogOptions | None], inherit_bindings=False):
     """Asks whose logs are wanted; the answer is what they are asked for with.
 
     Args:
@@ -245,19 +246,3 @@ class ChooseLogs(ModalScreen[LogOptions | None], inherit_bindings=False):
     def action_back(self) -> None:
         """None of them."""
         self.dismiss(None)
-
-    def action_move(self, rows: int) -> None:
-        """Move the cursor."""
-        self.table.move(rows)
-
-    def action_edge(self, direction: int) -> None:
-        """To the first or last one."""
-        self.table.move_edge(direction)
-
-    def action_half(self, direction: int) -> None:
-        """Half a page."""
-        self.table.move_page(direction, half=True)
-
-    def action_page(self, direction: int) -> None:
-        """A page."""
-        self.table.move_page(direction)
