@@ -65,6 +65,7 @@ def _is_worker(config: pytest.Config) -> bool:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Give the run a directory that all its workers know, and a limit of its own."""
+    _heed_signals()
     if _is_worker(config):
         return
     os.environ[_RUN] = tempfile.mkdtemp(prefix="mcp-tui-run-")
@@ -72,6 +73,21 @@ def pytest_configure(config: pytest.Config) -> None:
     timer = threading.Timer(_RUN_LIMIT, _out_of_time)
     timer.daemon = True
     timer.start()
+
+
+def _heed_signals() -> None:
+    """Let what tests start be interrupted, whatever this run was started with.
+
+    A run in the background of a script, or under nohup, inherits signals that are ignored, and so
+    would each console and command that a test means to interrupt.
+    """
+    for number, handler in (
+        (signal.SIGINT, signal.default_int_handler),
+        (signal.SIGQUIT, signal.SIG_DFL),
+        (signal.SIGHUP, signal.SIG_DFL),
+    ):
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, handler)
 
 
 def _out_of_time() -> None:

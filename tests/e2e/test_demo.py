@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -59,7 +60,7 @@ def test_jobs_have_every_fate(served: Served) -> None:
 def test_a_branch_of_its_repository_trains_and_logs(served: Served, tmp_path: Path) -> None:
     text = (served.directory / "train-config.yaml").read_text()
     config = tmp_path / "train-config.yaml"
-    config.write_text(text.replace("60", "6"))
+    config.write_text(re.sub(r"\b60\b", "6", text))
     done = served.run(
         *("job", "submit", "--config", str(config), "--git-branch", "feature/v1.2"),
         *("--watch", "--logs"),

@@ -46,7 +46,8 @@ def name_of(number: int) -> str:
     return f"train-{number:04d}"
 
 
-@pytest.fixture(scope="module")
+# Of the session, as the plane is: tests of other files may run between those of this one.
+@pytest.fixture(scope="session")
 def many(embedded: Plane) -> Plane:
     """The embedded plane with more jobs than one page holds."""
     with embedded.client() as client:
