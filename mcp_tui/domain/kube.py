@@ -166,8 +166,6 @@ class PodSpec(Kube, frozen=True, kw_only=True):
     restart_policy: str = ""
     active_deadline_seconds: int | None = None
     node_name: str = ""
-    priority_class_name: str = ""
-    priority: int | None = None
     scheduling_gates: tuple[SchedulingGate, ...] = ()
 
 
@@ -204,7 +202,6 @@ class ContainerStatus(Kube, frozen=True, kw_only=True):
     ready: bool = False
     restart_count: int = 0
     image: str = ""
-    image_id: str = msgspec.field(default="", name="imageID")
     started: bool | None = None
 
 
