@@ -1,0 +1,177 @@
+"""Changes of jobs at a rate, each one an event of the real API server's watch.
+
+They are written to the etcd behind it, one object at a time, by a process of its own that has
+every request ready before it begins: so that as little as can be is taken from the machine on
+which the console and the servers are measured.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import random
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+import msgspec
+
+from tests.bench.scene import Scene, put
+from tests.cluster import Ground
+
+_LANES: Final = 4
+READY: Final = b"ready\n"
+
+
+@dataclass(frozen=True)
+class Storm:
+    """What was written, and in which time."""
+
+    events: int
+    seconds: float
+
+    @property
+    def rate(self) -> float:
+        """Events a second."""
+        return self.events / self.seconds
+
+
+class Writer:
+    """The process that writes; made ready at once, begun by :meth:`begin`.
+
+    Args:
+        ground: Its directory is all that the process is told.
+        jobs: Jobs of the scene; those that run are changed, one after the other.
+        rate: Events a second.
+        seconds: For how long.
+    """
+
+    def __init__(
+        self, ground: Ground, *, jobs: int, rate: float, seconds: float, context: str = "dev"
+    ) -> None:
+        arguments = [str(ground.directory), context, str(jobs), str(rate), str(seconds)]
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", __spec__.name, *arguments],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+        )
+        assert self._process.stdout is not None
+        line = self._process.stdout.readline()
+        if line != READY:
+            raise RuntimeError(f"the writer did not start: {line!r}")
+
+    def begin(self) -> None:
+        """Let it write."""
+        assert self._process.stdin is not None
+        self._process.stdin.write(b"go\n")
+        self._process.stdin.flush()
+
+    @property
+    def running(self) -> bool:
+        """Whether it still writes."""
+        return self._process.poll() is None
+
+    def end(self) -> Storm:
+        """Wait for its end."""
+        out, _ = self._process.communicate(timeout=300)
+        events, seconds = json.loads(out)
+        return Storm(events, seconds)
+
+    def __enter__(self) -> Writer:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.running:
+            self._process.kill()
+        self._process.wait()
+
+
+def changed(job: dict[str, Any], turn: int) -> dict[str, Any]:
+    """A running job with another status than before; now and then it ends, or runs again."""
+    if turn % 50 == 49:
+        job["status"] = {"failed": turn, "startTime": job["status"]["startTime"]}
+        job["status"]["conditions"] = [
+            {
+                "type": "Failed",
+                "status": "True",
+                "reason": "BackoffLimitExceeded",
+                "message": "Job has reached the specified backoff limit",
+                "lastTransitionTime": "2026-11-23T10:00:00Z",
+            }
+        ]
+    else:
+        job["status"] |= {"active": 5, "ready": turn % 5, "failed": turn % 7}
+    return job
+
+
+def _requests(scene: Scene, jobs: int, count: int, host: str) -> list[bytes]:
+    running = [number for number in range(jobs) if 7 <= number % 10 < 9]
+    random.Random(7).shuffle(running)
+    made = []
+    for turn in range(count):
+        job = changed(scene.job(running[turn % len(running)]), turn // len(running) + turn)
+        body = msgspec.json.encode(put("jobs", job))
+        head = (
+            f"POST /v3/kv/put HTTP/1.1\r\nHost: {host}\r\nContent-Type: application/json\r\n"
+            f"Content-Length: {len(body)}\r\n\r\n"
+        )
+        made.append(head.encode() + body)
+    return made
+
+
+async def _write(scene: Scene, requests: Sequence[bytes], rate: float) -> float:
+    """Write at the rate, or as fast as the server takes it; returns the seconds it took."""
+    parts = urlsplit(scene.etcd.url)
+    host, port = parts.hostname or "127.0.0.1", parts.port or 2379
+    lanes = [await asyncio.open_connection(host, port, ssl=scene.etcd.tls()) for _ in range(_LANES)]
+    answered = 0
+
+    async def count(reader: asyncio.StreamReader) -> None:
+        nonlocal answered
+        while line := await reader.readline():
+            if line.startswith(b"HTTP/1.1"):
+                if b" 200 " not in line:
+                    raise RuntimeError(line.decode())
+                answered += 1
+
+    readers = [asyncio.create_task(count(reader)) for reader, _ in lanes]
+    began = time.monotonic()
+    for number, request in enumerate(requests):
+        ahead = number / rate - (time.monotonic() - began)
+        if ahead > 0.005:
+            await asyncio.sleep(ahead)
+        _, writer = lanes[number % _LANES]
+        writer.write(request)
+        await writer.drain()
+        while number - answered > 200:  # The server is behind: that is the rate it can take.
+            await asyncio.sleep(0.002)
+    while answered < len(requests):
+        await asyncio.sleep(0.002)
+    took = time.monotonic() - began
+    for task in readers:
+        task.cancel()
+    await asyncio.gather(*readers, return_exceptions=True)
+    for _, writer in lanes:
+        writer.close()
+    return took
+
+
+def main() -> None:
+    """Be the writer."""
+    directory, context, jobs, rate, seconds = sys.argv[1:]
+    scene = Scene(Ground.attach(Path(directory)), context)
+    requests = _requests(scene, int(jobs), int(float(rate) * float(seconds)), "127.0.0.1")
+    os.write(1, READY)
+    sys.stdin.readline()
+    took = asyncio.run(_write(scene, requests, float(rate)))
+    print(json.dumps([len(requests), took]))
+
+
+if __name__ == "__main__":
+    main()
