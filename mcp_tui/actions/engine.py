@@ -86,16 +86,25 @@ class Engine:
         return await checks.check(plan, self.kube, self.mlflow_client)
 
     async def plan_retry(
-        self, seen: Seen, changes: Changes, *, now: float, with_run: bool = True
+        self,
+        seen: Seen,
+        changes: Changes,
+        *,
+        now: float,
+        with_run: bool = True,
+        without_run: str = "--no-run goes on without an MLflow run",
     ) -> Plan:
         """Plan a retry: with a new run in the old run's experiment, where there was one.
+
+        Args:
+            without_run: How to go on without a run, for the message when MLflow is not there.
 
         Raises:
             UnreachableError: MLflow cannot be asked; without a run it goes on.
         """
         found = parent.Parent()
         if with_run:
-            found = await parent.find(self.mlflow_client, seen)
+            found = await parent.find(self.mlflow_client, seen, without_run=without_run)
         labels = (seen.obj.get("metadata") or {}).get("labels") or {}
         return plan_retry(
             self.scope,

@@ -40,8 +40,11 @@ class Parent(msgspec.Struct, frozen=True, kw_only=True):
     note: str = ""
 
 
-async def find(mlflow: MlflowClient | None, seen: Seen) -> Parent:
+async def find(mlflow: MlflowClient | None, seen: Seen, *, without_run: str) -> Parent:
     """Look up the run of a job, or at least its experiment.
+
+    Args:
+        without_run: How to go on without a run, for the message when MLflow is not there.
 
     Raises:
         UnreachableError: MLflow cannot be asked.
@@ -55,9 +58,7 @@ async def find(mlflow: MlflowClient | None, seen: Seen) -> Parent:
     try:
         return await _find(mlflow, seen.run_id, experiment_id)
     except UnreachableError as error:
-        raise UnreachableError(
-            error.what, where=error.where, hint="--no-run goes on without an MLflow run"
-        ) from None
+        raise UnreachableError(error.what, where=error.where, hint=without_run) from None
 
 
 async def _find(mlflow: MlflowClient, run_id: str, experiment_id: str) -> Parent:

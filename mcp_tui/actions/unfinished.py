@@ -15,6 +15,7 @@ from mcp_tui.actions.journal import Action, Journal, is_running
 from mcp_tui.domain import keys
 from mcp_tui.domain.plan import Target, Verb
 from mcp_tui.domain.text import clean_line
+from mcp_tui.errors import UsageError
 
 _SAID_FOR: Final = 86_400.0
 # Of another machine's process nothing is known: no action takes that long.
@@ -72,6 +73,17 @@ def line(actions: Sequence[Action]) -> str:
     more = f"; {len(actions) - 1} more: mcp-tui journal" if len(actions) > 1 else ""
     words = f"{started.verb.value}{what} of {when} did not end; {advice(actions[-1])}{more}"
     return clean_line(words, limit=1_000)
+
+
+def said(journal: Journal, *, now: float, contexts: Sequence[str] = ()) -> str:
+    """:func:`line` of :func:`unfinished`; empty where the journal cannot be read.
+
+    Whoever writes needs the journal first, and says then what is wrong with it.
+    """
+    try:
+        return line(unfinished(journal, now=now, contexts=contexts))
+    except UsageError:
+        return ""
 
 
 def _goes_on(action: Action, now: float) -> bool:

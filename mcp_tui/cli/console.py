@@ -49,12 +49,9 @@ class Demo:
 def _did_not_end(config: Config) -> str:
     """What did not end when the console was last here, in a line."""
     from mcp_tui.actions.journal import Journal
-    from mcp_tui.actions.unfinished import line, unfinished
+    from mcp_tui.actions.unfinished import said
 
-    try:
-        return line(unfinished(Journal(config.state_dir), now=time.time()))
-    except UsageError:
-        return ""
+    return said(Journal(config.state_dir), now=time.time())
 
 
 def open_console(args: argparse.Namespace, config: Config, *, demo: Demo | None = None) -> int:

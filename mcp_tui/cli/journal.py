@@ -9,10 +9,10 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from mcp_tui.actions.journal import Action, Journal, is_running
-from mcp_tui.actions.unfinished import advice, line, unfinished
+from mcp_tui.actions.unfinished import advice, said
 from mcp_tui.cli.output import Column, Printer
 from mcp_tui.cli.settings import configuration, one
-from mcp_tui.errors import ExitCode, UsageError
+from mcp_tui.errors import ExitCode
 
 
 def _when(action: Action) -> str:
@@ -82,9 +82,6 @@ async def say_unfinished(args: argparse.Namespace) -> None:
 
 
 def _note(journal: Journal, printer: Printer, contexts: Sequence[str]) -> None:
-    try:
-        found = unfinished(journal, now=time.time(), contexts=[c for c in contexts if c])
-    except UsageError:
-        return  # Said by what needs the journal: it writes to it first.
-    if found:
-        printer.note(f"mcp-tui: {line(found)}")
+    text = said(journal, now=time.time(), contexts=[c for c in contexts if c])
+    if text:
+        printer.note(f"mcp-tui: {text}")

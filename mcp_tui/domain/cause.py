@@ -64,9 +64,11 @@ _POD_EVENTS: Final = {
     "FailedScheduling": (4, "Unschedulable"),
 }
 # What let a pod wait, which it may have got over before it failed.
-_WAITING_EVENTS: Final = frozenset(
-    {"FailedMount", "FailedAttachVolume", "FailedCreatePodSandBox", "FailedScheduling"}
-)
+UNPLACED: Final = frozenset({"FailedScheduling"})
+"""Events of what keeps a pod from a node."""
+UNSTARTED: Final = frozenset({"FailedMount", "FailedAttachVolume", "FailedCreatePodSandBox"})
+"""Events of what keeps a pod from starting on its node."""
+_WAITING_EVENTS: Final = UNPLACED | UNSTARTED
 _IMAGE_EVENTS: Final = frozenset({"InspectFailed", "ErrImageNeverPull", "Failed"})
 _ENDING_EVENTS: Final = frozenset(_POD_EVENTS) - _WAITING_EVENTS - _IMAGE_EVENTS
 

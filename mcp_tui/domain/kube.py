@@ -20,6 +20,7 @@ from mcp_tui.domain.decode import DecodeError, decode, decoder, lines_decoder, s
 
 __all__ = [
     "Annotations",
+    "ChangeType",
     "Condition",
     "Container",
     "ContainerState",
@@ -415,10 +416,13 @@ class WatchEvent(msgspec.Struct, Generic[T], kw_only=True, gc=False):
     object: T
 
 
+ChangeType = Literal["ADDED", "MODIFIED", "DELETED", "BOOKMARK"]
+
+
 class WatchChange(msgspec.Struct, Generic[T], kw_only=True, gc=False):
     """One line of a watch that is no error."""
 
-    type: Literal["ADDED", "MODIFIED", "DELETED", "BOOKMARK"]
+    type: ChangeType
     object: T
 
 

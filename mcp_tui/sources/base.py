@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import Enum
+from typing import Final
 
 import msgspec
 
@@ -23,6 +24,12 @@ class HealthState(Enum):
     DENIED = "denied"
     ABSENT = "absent"
     DOWN = "down"
+
+
+SPEAKING: Final = (HealthState.LIVE, HealthState.POLLING)
+"""Its rows are as new as they can be."""
+AILING: Final = (HealthState.RETRYING, HealthState.DENIED, HealthState.DOWN)
+"""Something is wrong with it that somebody may have to mend."""
 
 
 class SourceHealth(msgspec.Struct, frozen=True, kw_only=True):

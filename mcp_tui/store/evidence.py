@@ -9,16 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from functools import partial
-from typing import Any, Final
+from typing import Any
 
+from mcp_tui.domain.cause import UNPLACED, UNSTARTED
 from mcp_tui.domain.job import view_job
 from mcp_tui.domain.jobview import JobView
 from mcp_tui.domain.kinds import AnyJob
 from mcp_tui.domain.kube import Event, Pod
-
-# What keeps a pod from a node, and from starting there.
-_UNPLACED: Final = frozenset({"FailedScheduling"})
-_UNSTARTED: Final = frozenset({"FailedMount", "FailedAttachVolume", "FailedCreatePodSandBox"})
 
 
 def standing(events: Iterable[Event], pods: Iterable[Pod]) -> tuple[Event, ...]:
@@ -34,8 +31,8 @@ def standing(events: Iterable[Event], pods: Iterable[Pod]) -> tuple[Event, ...]:
     return tuple(
         event
         for event in events
-        if not (event.reason in _UNPLACED and event.involved_object.name in placed | started)
-        and not (event.reason in _UNSTARTED and event.involved_object.name in started)
+        if not (event.reason in UNPLACED and event.involved_object.name in placed | started)
+        and not (event.reason in UNSTARTED and event.involved_object.name in started)
     )
 
 

@@ -18,7 +18,7 @@ import msgspec
 
 from mcp_tui.domain.text import one_line
 from mcp_tui.errors import McpTuiError
-from mcp_tui.sources.base import HealthState, SourceHealth
+from mcp_tui.sources.base import AILING, SPEAKING, HealthState, SourceHealth
 from mcp_tui.sources.connect import Connection
 from mcp_tui.sources.kubernetes.reflector import Delta, Reflector
 from mcp_tui.sources.kubernetes.resources import (
@@ -53,8 +53,6 @@ _ENDPOINTS_RETRY: Final = 15.0
 _FIRST_RESTART: Final = 1.0
 _LAST_RESTART: Final = 60.0
 _NEVER: Final = 1e8
-_AILING: Final = (HealthState.RETRYING, HealthState.DENIED, HealthState.DOWN)
-_SPEAKING: Final = (HealthState.LIVE, HealthState.POLLING)
 
 
 class JobsFeed:
@@ -176,7 +174,7 @@ class JobsFeed:
             state = reflector.health.state
             if state in (HealthState.CONNECTING, HealthState.RETRYING):
                 return False
-            if state in _SPEAKING and not reflector.synced:
+            if state in SPEAKING and not reflector.synced:
                 return False
         return True
 
@@ -184,14 +182,18 @@ class JobsFeed:
         self._news.set()
         self._tell()
 
+    def rows_health(self) -> SourceHealth:
+        """The health of the list of Jobs alone: asked for each row that is painted."""
+        return self._pulse.over(self._reflectors["jobs"].health)
+
     def health(self) -> SourceHealth:
         """The health of the Jobs, as that of the cluster; what ails beside them is named in it.
 
         Rows are as good as the list of Jobs: that pods may not be read, or that one kind does not
         answer, makes no row stale.
         """
-        main = self._pulse.over(self._reflectors["jobs"].health)
-        if main.state not in _SPEAKING:
+        main = self.rows_health()
+        if main.state not in SPEAKING:
             return main
         words = [main.message, *self.troubles()]
         return msgspec.structs.replace(main, message="; ".join(filter(None, words)))
@@ -201,7 +203,7 @@ class JobsFeed:
         found = []
         for name, reflector in self._reflectors.items():
             health = reflector.health
-            if name != "jobs" and health.state in _AILING:
+            if name != "jobs" and health.state in AILING:
                 found.append(f"{health.name}: {health.message or health.state.value}")
             elif name != "jobs" and health.state is HealthState.LIVE and health.message:
                 found.append(f"{health.name}: {health.message}")
@@ -311,8 +313,12 @@ class JobsFeed:
             self._discovered = True
             self._changed()
             # A CRD may be installed while the console is open.
-            await self._pause(again if silent(served) else _DISCOVER_AGAIN)
-            again = min(_DISCOVER_AGAIN, again * 2) if silent(served) else _DISCOVER_SILENT
+            if silent(served):
+                await self._pause(again)
+                again = min(_DISCOVER_AGAIN, again * 2)
+            else:
+                again = _DISCOVER_SILENT
+                await self._pause(_DISCOVER_AGAIN)
 
     async def _pause(self, seconds: float) -> None:
         """Wait, or until somebody asks for it again."""

@@ -12,7 +12,7 @@ from mcp_tui.domain.job import ENDING, JobState, JobView
 from mcp_tui.domain.kube import Event, Pod
 from mcp_tui.domain.podlabels import POD_LABEL, pod_selector
 from mcp_tui.errors import McpTuiError
-from mcp_tui.sources.base import HealthState, SourceHealth
+from mcp_tui.sources.base import AILING, SourceHealth
 from mcp_tui.sources.connect import Connection
 from mcp_tui.sources.kubernetes.reflector import Delta, Reflector
 from mcp_tui.sources.kubernetes.resources import (
@@ -60,7 +60,6 @@ _FAILED_REASONS: Final = frozenset(
         "TrainJobFailed",
     }
 )
-_FAILING: Final = (HealthState.RETRYING, HealthState.DENIED, HealthState.DOWN)
 
 
 class JobWatch:
@@ -143,7 +142,7 @@ class JobWatch:
     @property
     def failing(self) -> bool:
         """Whether what is known may be old because the cluster does not answer."""
-        return self.health.state in _FAILING
+        return self.health.state in AILING
 
     def view(self) -> JobView | None:
         """The row as it is now; the last one once the job is gone."""

@@ -18,13 +18,12 @@ from typing import Final
 import msgspec
 
 from mcp_tui.errors import ApiError, McpTuiError, UnreachableError
-from mcp_tui.sources.base import HealthState, SourceHealth
+from mcp_tui.sources.base import SPEAKING, HealthState, SourceHealth
 from mcp_tui.sources.kubernetes.transport import KubeClient
 
 _PATH: Final = "/livez"
 # A gateway that answers in the server's stead says that the server does not.
 _GATEWAY: Final = (502, 503, 504)
-_SPEAKING: Final = (HealthState.LIVE, HealthState.POLLING)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +97,7 @@ class Pulse:
 
     def over(self, health: SourceHealth) -> SourceHealth:
         """What a watch says of itself, with what is known here: that the server does not answer."""
-        if not self.unanswered or health.state not in _SPEAKING:
+        if not self.unanswered or health.state not in SPEAKING:
             return health
         return msgspec.structs.replace(
             health,

@@ -28,7 +28,6 @@ async def iter_blocks(
                 raise UnreachableError("a line of the answer is too long")
             continue
         whole = end == len(chunk)
-        # Chunks are large: none is copied that need not be, and no part of one twice.
-        lines = chunk if whole else memoryview(chunk)[:end]
-        yield b"".join((*rest, lines)) if rest or not whole else chunk
+        # Chunks are large: no part of one is copied twice, and one that is a block not at all.
+        yield b"".join((*rest, chunk if whole else memoryview(chunk)[:end]))
         rest, size = ([], 0) if whole else ([chunk[end:]], len(chunk) - end)

@@ -12,11 +12,18 @@ import asyncio
 import random
 import time
 from collections.abc import Awaitable, Callable
-from typing import Any, Final, Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar, get_args
 
 import msgspec
 
-from mcp_tui.domain.kube import DecodeError, ObjectList, Status, decode_watch, decode_watch_block
+from mcp_tui.domain.kube import (
+    ChangeType,
+    DecodeError,
+    ObjectList,
+    Status,
+    decode_watch,
+    decode_watch_block,
+)
 from mcp_tui.domain.text import clean_line
 from mcp_tui.errors import ApiError, McpTuiError, UnreachableError
 from mcp_tui.sources.base import HealthState, SourceHealth
@@ -34,7 +41,7 @@ T = TypeVar("T")
 PAGE: Final = 500
 # How often a list whose pages expired starts again before all is asked for in one answer.
 MAX_RESTARTS: Final = 2
-_CHANGES: Final = frozenset({"ADDED", "MODIFIED", "DELETED", "BOOKMARK"})
+_CHANGES: Final = frozenset(get_args(ChangeType))
 
 
 class Reflector(Generic[T]):
@@ -276,9 +283,8 @@ class Reflector(Generic[T]):
         problem: Exception | None = None
         changes = decode_watch_block(self.resource.type_, block)
         if changes is not None:
-            take = self._take
             for change in changes:
-                take(change.type, change.object, batch)
+                self._take(change.type, change.object, batch)
             events = len(changes)
         else:
             try:

@@ -14,7 +14,7 @@ from mcp_tui.actions.retry import Changes
 from mcp_tui.domain.plan import Outcome, Plan, Verb
 from mcp_tui.domain.text import clean_line
 from mcp_tui.domain.trainconfig import EXAMPLE, parse_train_config
-from mcp_tui.errors import GoneError, UnreachableError, UsageError
+from mcp_tui.errors import GoneError, UsageError
 from mcp_tui.tui.live.again import changed, differences, retry_fields
 from mcp_tui.tui.model import FormField
 
@@ -114,11 +114,8 @@ class LiveActions:
 
 
 async def _retry(live: Live, seen: Seen, made: Changes, *, now: float, with_run: bool) -> Plan:
-    try:
-        plan = await live.engine.plan_retry(seen, made, now=now, with_run=with_run)
-    except UnreachableError as error:
-        # The hint is the command line's; the console has a key for it.
-        hint = WITHOUT_RUN if "--no-run" in error.hint else error.hint
-        raise UnreachableError(error.what, where=error.where, hint=hint) from None
+    plan = await live.engine.plan_retry(
+        seen, made, now=now, with_run=with_run, without_run=WITHOUT_RUN
+    )
     # What was asked for comes first: in the diff it may stand far below.
     return msgspec.structs.replace(plan, notes=(*differences(asked(seen), made), *plan.notes))

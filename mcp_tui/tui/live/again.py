@@ -91,9 +91,7 @@ def changed(texts: Mapping[str, str]) -> Changes:
         text = texts.get(name)
         if text is not None and not (quantity.parse(text) or 0) > 0:
             hint = "such as 128Gi" if name == "memory" else "such as 8 or 500m"
-            raise UsageError(
-                f"{clean_line(text, limit=60)!r} is no quantity", where=name, hint=hint
-            )
+            raise UsageError(f"{_shown(text)} is no quantity", where=name, hint=hint)
     return Changes(
         memory=texts.get("memory"),
         cpu=texts.get("cpu"),
@@ -130,9 +128,7 @@ def _deadline(text: str) -> int:
         return 0
     if _DURATION.fullmatch(text) is None:
         hint = "such as 4h or 1d12h; empty for none"
-        raise UsageError(
-            f"{clean_line(text, limit=60)!r} is no duration", where="deadline", hint=hint
-        )
+        raise UsageError(f"{_shown(text)} is no duration", where="deadline", hint=hint)
     return seconds(text if text[-1] in "dhms" else f"{text}s")
 
 

@@ -16,7 +16,7 @@ from mcp_tui.domain.jobview import JobState
 from mcp_tui.domain.kube import Namespace, ObjectList
 from mcp_tui.domain.plan import Tier
 from mcp_tui.errors import McpTuiError, UsageError
-from mcp_tui.sources.base import HealthState, SourceHealth
+from mcp_tui.sources.base import AILING, HealthState, SourceHealth
 from mcp_tui.sources.connect import Connection
 from mcp_tui.sources.kubernetes.kubeconfig import Kubeconfig
 from mcp_tui.sources.kubernetes.resources import NAMESPACES
@@ -196,7 +196,7 @@ class LiveBackend:
         live = self.lives.get(context)
         if live is None:
             return True
-        source = _source("k8s", live.feed.health(), time.monotonic())
+        source = _source("k8s", live.feed.rows_health(), time.monotonic())
         return source.state in {"stale", "retrying", "down", "denied"}
 
     def _status(self) -> tuple[Phase, tuple[str, ...]]:
@@ -205,7 +205,7 @@ class LiveBackend:
         for live in self.lives.values():
             health = live.feed.health()
             name = live.name
-            if health.state in (HealthState.RETRYING, HealthState.DENIED, HealthState.DOWN):
+            if health.state in AILING:
                 lines.append(f"{name}: {health.message}")
                 if health.retry_at is not None:
                     left = max(0.0, health.retry_at - time.monotonic())
