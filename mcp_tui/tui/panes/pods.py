@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from mcp_tui.tui.cells import tailored
-from mcp_tui.tui.model import Cell, Column, Phase, PodLine, RowView
+from mcp_tui.tui.fixedrows import FixedRows
+from mcp_tui.tui.model import Cell, Column, PodLine
 
 _POD_COLUMNS = (
     Column("state", "STATE", 11, 24, kind="state", sortable=False),
@@ -14,71 +14,31 @@ _POD_COLUMNS = (
 )
 
 
-class PodsModel:
+class PodsModel(FixedRows[PodLine]):
     """The tree of pods as rows of the one table."""
 
-    filter = ""
-    faults = False
-    sort = ("", False)
-
     def __init__(self) -> None:
-        self.columns: tuple[Column, ...] = _POD_COLUMNS
-        self.lines: tuple[PodLine, ...] = ()
-        self.version = 0
-        self.phase: Phase = "loading"
-        self.note: tuple[str, ...] = ("asking for the pods",)
-        self.summary = ""
-        self._at: dict[str, int] = {}
+        super().__init__(_POD_COLUMNS)
+        self.phase = "loading"
+        self.note = ("asking for the pods",)
 
     def put(self, lines: Sequence[PodLine]) -> None:
         """Show this tree."""
-        self.lines = tuple(lines)
-        widest = max((2 * line.depth + len(line.text) for line in self.lines), default=0)
-        states = 2 + max((len(line.state) for line in self.lines), default=0)
-        self.columns = tailored(_POD_COLUMNS, {"name": widest, "state": states})
-        self._at = {self._key(line): n for n, line in enumerate(self.lines)}
+        self.show(lines)
         self.phase, self.note = "ready", ("no pods: gone with their job, or not yet made",)
-        self.version += 1
 
-    @staticmethod
-    def _key(line: PodLine) -> str:
-        return f"{line.depth}/{line.pod}/{line.container or line.text}"
+    def key(self, item: PodLine) -> str:
+        """Its place in the tree."""
+        return f"{item.depth}/{item.pod}/{item.container or item.text}"
 
-    @property
-    def count(self) -> int:
-        """Lines of the tree."""
-        return len(self.lines)
-
-    @property
-    def total(self) -> int:
-        """Lines of the tree."""
-        return len(self.lines)
-
-    def row(self, index: int) -> RowView:
-        """A line of the tree."""
-        line = self.lines[index]
-        cells = (Cell(line.state), Cell("  " * line.depth + line.text), Cell(line.why))
-        return RowView(self._key(line), cells, line.state)
-
-    def index_of(self, key: str) -> int | None:
-        """Where a line stands."""
-        return self._at.get(key)
-
-    def exists(self, key: str) -> bool:
-        """Whether a line is there."""
-        return key in self._at
-
-    def name_of(self, key: str) -> str:
+    def text(self, item: PodLine) -> str:
         """The pod's name."""
-        return self.lines[self._at[key]].text if key in self._at else key
+        return item.text
 
-    def set_filter(self, text: str) -> str:
-        """A tree is not filtered."""
-        del text
-        return ""
+    def cells(self, item: PodLine) -> tuple[Cell, ...]:
+        """A line of the tree."""
+        return Cell(item.state), Cell("  " * item.depth + item.text), Cell(item.why)
 
-    def set_faults(self, on: bool) -> None:
-        """A tree is not filtered."""
-
-    def set_sort(self, column_id: str, reverse: bool) -> None:
-        """A tree keeps its order."""
+    def state(self, item: PodLine) -> str:
+        """As Kubernetes calls it."""
+        return item.state

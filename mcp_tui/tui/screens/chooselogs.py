@@ -14,8 +14,8 @@ from textual.containers import Vertical
 from textual.screen import ModalScreen
 
 from mcp_tui.errors import McpTuiError
-from mcp_tui.tui.cells import tailored
-from mcp_tui.tui.model import Cell, Column, LogOptions, Phase, PodLine, RowView
+from mcp_tui.tui.fixedrows import FixedRows
+from mcp_tui.tui.model import Cell, Column, LogOptions, PodLine
 from mcp_tui.tui.screens.frame import bindings_for
 from mcp_tui.tui.widgets.moves import TableMoves
 from mcp_tui.tui.widgets.surface import LineWidget
@@ -74,74 +74,32 @@ _COLUMNS = (
 )
 
 
-class ChoicesModel:
+class ChoicesModel(FixedRows[Choice]):
     """The choices as rows of the one table."""
 
-    filter = ""
-    faults = False
-    sort = ("", False)
-    summary = ""
-    phase: Phase = "ready"
-    note: tuple[str, ...] = ()
-
     def __init__(self) -> None:
-        self.columns: tuple[Column, ...] = _COLUMNS
-        self.choices: list[Choice] = []
-        self.version = 0
-        self._at: dict[str, int] = {}
+        super().__init__(_COLUMNS)
         self.put(())
 
     def put(self, lines: Sequence[PodLine]) -> None:
         """Offer what these pods have."""
-        self.choices = choices(lines)
-        self._at = {self._key(choice): n for n, choice in enumerate(self.choices)}
-        widest = max(len(choice.text) for choice in self.choices)
-        states = 2 + max(len(choice.state) for choice in self.choices)
-        self.columns = tailored(_COLUMNS, {"name": widest, "state": states})
-        self.version += 1
+        self.show(choices(lines))
 
-    @property
-    def count(self) -> int:
-        """Choices."""
-        return len(self.choices)
+    def key(self, item: Choice) -> str:
+        """What it asks for."""
+        return repr(item.options)
 
-    @property
-    def total(self) -> int:
-        """Choices."""
-        return len(self.choices)
-
-    @staticmethod
-    def _key(choice: Choice) -> str:
-        return repr(choice.options)
-
-    def row(self, index: int) -> RowView:
-        """A choice."""
-        choice = self.choices[index]
-        cells = (Cell(choice.text), Cell(choice.state), Cell(choice.why))
-        return RowView(self._key(choice), cells, choice.state)
-
-    def index_of(self, key: str) -> int | None:
-        """Where a choice stands."""
-        return self._at.get(key)
-
-    def exists(self, key: str) -> bool:
-        """Whether a choice is there."""
-        return key in self._at
-
-    def name_of(self, key: str) -> str:
+    def text(self, item: Choice) -> str:
         """The choice in words."""
-        return self.choices[self._at[key]].text if key in self._at else key
+        return item.text
 
-    def set_filter(self, text: str) -> str:
-        """Nothing is filtered."""
-        del text
-        return ""
+    def cells(self, item: Choice) -> tuple[Cell, ...]:
+        """A choice."""
+        return Cell(item.text), Cell(item.state), Cell(item.why)
 
-    def set_faults(self, on: bool) -> None:
-        """Nothing is filtered."""
-
-    def set_sort(self, column_id: str, reverse: bool) -> None:
-        """The order stays."""
+    def state(self, item: Choice) -> str:
+        """Of the pod or container."""
+        return item.state
 
 
 class ChooseLogs(TableMoves, ModalScreen[LogOptions | None], inherit_bindings=False):
@@ -241,7 +199,7 @@ class ChooseLogs(TableMoves, ModalScreen[LogOptions | None], inherit_bindings=Fa
 
     def action_open(self) -> None:
         """This one."""
-        self.dismiss(self.choices.choices[self.table.cursor].options)
+        self.dismiss(self.choices.items[self.table.cursor].options)
 
     def action_back(self) -> None:
         """None of them."""

@@ -325,7 +325,7 @@ class DetailScreen(ViewKeys, inherit_bindings=False):
     def action_open(self) -> None:
         """On the pods: the logs of the one under the cursor."""
         if self.tab == "Pods" and self.pods_model.count:
-            line = self.pods_model.lines[self.pods.cursor]
+            line = self.pods_model.items[self.pods.cursor]
             self._set_logs(LogOptions(line.pod, line.container))
 
     def action_move(self, rows: int) -> None:
@@ -357,7 +357,7 @@ class DetailScreen(ViewKeys, inherit_bindings=False):
     def place(self) -> tuple[str, str, str]:
         """Where a shell is opened: under the cursor on the pods, else in the first that runs."""
         if self.tab == "Pods" and self.pods_model.count:
-            line = self.pods_model.lines[self.pods.cursor]
+            line = self.pods_model.items[self.pods.cursor]
             return (self.key, line.pod, line.container)
         return (self.key, "", "")
 
