@@ -241,13 +241,12 @@ class DirectCaller:
         return error
 
     def _raise(self, call: _Call, error: BaseException) -> NoReturn:
-        what, hint = failures.explain(error, server=self._base)
-        if hint == "is the cluster running?":
-            hint = f"is {TITLES[self._source]} running?"
-        elif "kubeconfig" in hint:
-            # The API server's words: this endpoint's authority is named elsewhere.
-            named = hint.startswith("use a name")
-            hint = "use a name that it has" if named else "name its authority with ca_file"
+        advice = failures.Advice(
+            down=f"is {TITLES[self._source]} running?",
+            authority="name its authority with ca_file",
+            name="use a name that it has",
+        )
+        what, hint = failures.explain(error, server=self._base, advice=advice)
         call.fail(what, hint)
 
     async def aclose(self) -> None:

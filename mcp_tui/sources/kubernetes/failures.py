@@ -10,14 +10,45 @@ import ssl
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from mcp_tui.domain.text import clean_line, one_line
 from mcp_tui.errors import ApiError, UnreachableError
 
 _TITLE: Final = re.compile(rb"<title[^>]*>([^<]{1,200})", re.IGNORECASE)
 
+
+class Advice(NamedTuple):
+    """What to do about a connection, in the words of whose it is.
+
+    Attributes:
+        down: Nothing listens there.
+        authority: Its certificate's authority is not known here.
+        name: Its certificate is for another name.
+    """
+
+    down: str
+    authority: str
+    name: str
+
+
+_KUBERNETES: Final = Advice(
+    down="is the cluster running?",
+    authority="set certificate-authority in the kubeconfig",
+    name="use a name that it has, or set tls-server-name in the kubeconfig",
+)
+
 # OpenSSL's X509_V_ERR_* codes.
+_UNKNOWN_AUTHORITY: Final = {
+    18: "the server's certificate is self-signed and not trusted",
+    19: "the server's certificate is from an unknown authority",
+    20: "the server's certificate is from an unknown authority",
+    21: "the server's certificate is from an unknown authority",
+}
+_OTHER_NAME: Final = {
+    62: "the server's certificate is for another host name",
+    64: "the server's certificate is for another address",
+}
 _CERTIFICATE: Final[dict[int, tuple[str, str]]] = {
     9: (
         "the server's certificate is not valid yet",
@@ -27,31 +58,7 @@ _CERTIFICATE: Final[dict[int, tuple[str, str]]] = {
         "the server's certificate has expired",
         "renew it on the server; check this machine's clock too",
     ),
-    18: (
-        "the server's certificate is self-signed and not trusted",
-        "set certificate-authority in the kubeconfig",
-    ),
-    19: (
-        "the server's certificate is from an unknown authority",
-        "set certificate-authority in the kubeconfig",
-    ),
-    20: (
-        "the server's certificate is from an unknown authority",
-        "set certificate-authority in the kubeconfig",
-    ),
-    21: (
-        "the server's certificate is from an unknown authority",
-        "set certificate-authority in the kubeconfig",
-    ),
     23: ("the server's certificate has been revoked", "ask who runs the cluster"),
-    62: (
-        "the server's certificate is for another host name",
-        "use a name that it has, or set tls-server-name in the kubeconfig",
-    ),
-    64: (
-        "the server's certificate is for another address",
-        "use a name that it has, or set tls-server-name in the kubeconfig",
-    ),
 }
 
 
@@ -70,25 +77,19 @@ def chain(error: BaseException) -> Iterator[BaseException]:
         todo += [each.__cause__, each.__context__]
 
 
-def explain(error: BaseException, *, server: str) -> tuple[str, str]:
+def explain(error: BaseException, *, server: str, advice: Advice = _KUBERNETES) -> tuple[str, str]:
     """What a failed connection means: (what, hint)."""
     host = clean_line(server.split("://", 1)[-1].split("/", 1)[0], limit=200)
     for each in chain(error):
         if isinstance(each, ssl.SSLCertVerificationError):
-            words = _CERTIFICATE.get(each.verify_code)
-            if words is not None:
-                return words
-            return (
-                f"the server's certificate is not accepted: {one_line(each.verify_message)}",
-                "",
-            )
+            return _certificate(each, advice)
         # A read that was given up while TLS wanted more bytes is no TLS failure.
         if isinstance(each, ssl.SSLError) and not isinstance(each, ssl.SSLWantReadError):
             return _tls(each)
         if isinstance(each, socket.gaierror):
             return f"the name of {host} is not known", "check the server's address and your VPN"
         if isinstance(each, ConnectionRefusedError):
-            return f"nothing listens at {host}", "is the cluster running?"
+            return f"nothing listens at {host}", advice.down
         if isinstance(each, OSError) and each.errno in (
             errno.EHOSTUNREACH,
             errno.ENETUNREACH,
@@ -103,6 +104,16 @@ def explain(error: BaseException, *, server: str) -> tuple[str, str]:
     if name == "DecodingError":
         return "the answer is not what its Content-Encoding says", "is a proxy in between?"
     return f"the connection failed ({one_line(str(error)) or name})", ""
+
+
+def _certificate(error: ssl.SSLCertVerificationError, advice: Advice) -> tuple[str, str]:
+    code = error.verify_code
+    if code in _UNKNOWN_AUTHORITY:
+        return _UNKNOWN_AUTHORITY[code], advice.authority
+    if code in _OTHER_NAME:
+        return _OTHER_NAME[code], advice.name
+    said = f"the server's certificate is not accepted: {one_line(error.verify_message)}"
+    return _CERTIFICATE.get(code, (said, ""))
 
 
 def _tls(error: ssl.SSLError) -> tuple[str, str]:
