@@ -32,6 +32,17 @@ _SEQUENCE = re.compile(r"\x1b(?:\[[0-9;:<=>?]*[A-Za-z~^$@]|O[A-Za-z])")
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 
 
+class LaterLines(events.Paste):
+    """What follows the first line of a paste without brackets, which comes in pieces.
+
+    What takes whole texts takes it as the paste that it is; what takes one line has had that.
+    """
+
+
+# Handled wherever a paste is: Textual goes by this name.
+LaterLines.handler_name = events.Paste.handler_name
+
+
 class BulkParser(XTermParser):
     """Textual's parser, but for pastes."""
 
@@ -41,6 +52,7 @@ class BulkParser(XTermParser):
         self._size = 0
         self._held = ""
         self._bulk_at = -AFTER
+        self._line_over = False
 
     def feed(self, data: str) -> Iterable[Message]:
         """The events of what was read at once; empty at the end of all input."""
@@ -74,20 +86,26 @@ class BulkParser(XTermParser):
     def _typed(self, text: str) -> Iterator[Message]:
         """What came without brackets: keys, unless it is more than a hand types."""
         now = time.monotonic()
-        few = 1 if now - self._bulk_at < AFTER and not text.startswith("\x1b") else MANY
+        if text == "\x1b" or _SEQUENCE.fullmatch(text):
+            # A key that no paste has in it: what comes after it is typed again.
+            self._bulk_at = now - AFTER
+        goes_on = now - self._bulk_at < AFTER and not text.startswith("\x1b")
+        few = 1 if goes_on else MANY
         if len(text) >= few:
             bare = _SEQUENCE.sub("", text)
             if len(bare) >= few:
+                later = goes_on and self._line_over
                 self._bulk_at = now
-                yield _paste(bare)
+                self._line_over = later or "\r" in bare or "\n" in bare
+                yield _paste(bare, LaterLines if later else events.Paste)
                 return
         if text:
             yield from super().feed(text)
 
 
-def _paste(text: str) -> events.Paste:
+def _paste(text: str, kind: type[events.Paste] = events.Paste) -> events.Paste:
     text = text.replace("\r\n", "\n").replace("\r", "\n")
-    return events.Paste(_CONTROL.sub("", text))
+    return kind(_CONTROL.sub("", text))
 
 
 def accept() -> None:
@@ -98,4 +116,4 @@ def accept() -> None:
     setattr(linux_driver, "XTermParser", BulkParser)  # noqa: B010 - not an exported name
 
 
-__all__ = ["BulkParser", "accept"]
+__all__ = ["BulkParser", "LaterLines", "accept"]

@@ -7,7 +7,7 @@ import random
 import pytest
 from textual import events
 
-from mcp_tui.tui.bulk import MANY, MOST, BulkParser
+from mcp_tui.tui.bulk import MANY, MOST, BulkParser, LaterLines
 
 
 def read(*chunks: str) -> list[object]:
@@ -53,6 +53,24 @@ def test_much_without_brackets_is_a_paste() -> None:
     assert read("x" * MANY + "\r" + "q\ry") == ["x" * MANY + "\nq\ny"]
     assert read("x" * MANY, "\rq", "\x1b[A") == ["x" * MANY, "\nq", ("up",)], "its end is its own"
     assert read("x" * (MANY - 1)) == [("x",)] * (MANY - 1)
+
+
+def test_what_comes_in_pieces_tells_its_first_line_from_the_rest() -> None:
+    parser = BulkParser()
+    pieces = ("x" * MANY, "y\r" * MANY, "z" * MANY, "q")
+    pasted = [event for piece in pieces for event in parser.feed(piece)]
+    assert [type(event) for event in pasted] == [events.Paste, events.Paste, LaterLines, LaterLines]
+    assert {event.handler_name for event in pasted} == {"on_paste"}
+    parser._bulk_at -= 1.0
+    (again,) = parser.feed("x" * MANY)
+    assert type(again) is events.Paste, "a later paste has a first line of its own"
+
+
+def test_a_key_of_its_own_ends_what_belongs_to_a_paste() -> None:
+    parser = BulkParser()
+    assert len(list(parser.feed("x\r" * MANY))) == 1
+    events_of_keys = [*parser.feed("\x1b[B"), *parser.feed("?")]
+    assert [getattr(event, "key", None) for event in events_of_keys] == ["down", "question_mark"]
 
 
 def test_bulk_of_named_keys_and_of_the_mouse_is_none() -> None:

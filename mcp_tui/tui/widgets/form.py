@@ -13,6 +13,7 @@ from textual.strip import Strip
 from textual.widget import Widget
 
 from mcp_tui.domain.text import clean_line
+from mcp_tui.tui.bulk import LaterLines
 from mcp_tui.tui.cells import fit
 from mcp_tui.tui.model import Cell, FormField
 from mcp_tui.tui.widgets.lineedit import LineEdit
@@ -133,7 +134,9 @@ class Form(Widget):
     def on_paste(self, event: events.Paste) -> None:
         """The first line of a paste goes into the field."""
         event.stop()
-        if self.fields and not self.fields[self.at].fixed and self.lines[self.at].paste(event.text):
+        if isinstance(event, LaterLines) or not self.fields or self.fields[self.at].fixed:
+            return
+        if self.lines[self.at].paste(event.text):
             self.errors.pop(self.fields[self.at].id, None)
             self.post_message(self.Changed())
             self.refresh()

@@ -14,6 +14,7 @@ from textual.strip import Strip
 from textual.widget import Widget
 
 from mcp_tui.domain.text import clean_line
+from mcp_tui.tui.bulk import LaterLines
 from mcp_tui.tui.cells import fit
 from mcp_tui.tui.widgets.lineedit import LineEdit
 from mcp_tui.tui.widgets.surface import palette_of
@@ -168,7 +169,7 @@ class Prompt(Widget):
     def on_paste(self, event: events.Paste) -> None:
         """Take the first line of a paste, as text; never into a question."""
         event.stop()
-        if self.ask.yes_no:
+        if self.ask.yes_no or isinstance(event, LaterLines):
             return
         if self.line.paste(event.text):
             self.post_message(self.Changed(self.ask, self.value))
