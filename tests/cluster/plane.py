@@ -325,7 +325,7 @@ class ControlPlane:
 
     def _crds_established(self) -> bool:
         items = self._items(_KINDS["CustomResourceDefinition"])
-        return all(_condition(item, "Established") for item in items)
+        return bool(items) and all(_condition(item, "Established") for item in items)
 
     def _items(self, path: str) -> list[dict[str, Any]]:
         try:
@@ -336,5 +336,6 @@ class ControlPlane:
 
 
 def _condition(item: dict[str, Any], kind: str) -> bool:
-    conditions = item.get("status", {}).get("conditions", [])
+    # A custom resource definition that is just made has null for them.
+    conditions = item.get("status", {}).get("conditions") or []
     return any(c["type"] == kind and c["status"] == "True" for c in conditions)

@@ -669,7 +669,7 @@ def test_a_pod_that_vanishes_is_killed(pods: Pods) -> None:
 
 
 def test_logs(pods: Pods) -> None:
-    pods.shell("p", "for i in 1 2 3 4 5; do echo line $i; done; echo err >&2; sleep 1; echo last")
+    pods.shell("p", "seq -f 'line %g' 5; sleep 0.3; echo err >&2; sleep 1.1; echo last")
     pods.phase("p", "Succeeded")
     assert pods.kubectl("logs", "p", "--tail=2").stdout == "err\nlast\n"
     assert pods.kubectl("logs", "p", "--limit-bytes=9").stdout == "line 1\nli"

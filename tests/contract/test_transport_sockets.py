@@ -165,6 +165,33 @@ async def test_a_server_that_is_not_there(ground: Ground) -> None:
     await client.aclose()
 
 
+@pytest.mark.parametrize("answer", [b"\x88\x02\x03\xe8HTTP/1.1 403 Forbidden\r\n\r\n", b""])
+async def test_a_container_that_ends_under_the_call(tmp_path: Path, answer: bytes) -> None:
+    """As kube-apiserver 1.36 answers then: it closes a WebSocket that is not open yet."""
+
+    async def closing(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(answer)
+        writer.close()
+
+    server = await asyncio.start_server(closing, "127.0.0.1", 0)
+    url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    path = tmp_path / "kubeconfig"
+    path.write_text(
+        f"{{clusters: [{{name: c, cluster: {{server: '{url}'}}}}], current-context: c,"
+        " contexts: [{name: c, context: {cluster: c}}]}"
+    )
+    client = KubeClient(load_kubeconfig({}, path).context(), gate=Gate(False), env={})
+    async with server:
+        try:
+            with pytest.raises(UnreachableError, match="closed before it was open") as error:
+                async with open_exec(client, "default", "echo", ["true"]):
+                    pass
+        finally:
+            await client.aclose()
+    assert "may have ended" in error.value.hint
+
+
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 async def test_a_redirect_is_not_followed(ground: Ground, tmp_path: Path, status: int) -> None:
     """Neither to another host nor on the same one: nothing of ours reaches what it names."""

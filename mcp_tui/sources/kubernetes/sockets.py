@@ -77,7 +77,7 @@ async def _connect(
     protocols: Sequence[str],
     where: str,
 ) -> ClientConnection:
-    from websockets.exceptions import InvalidStatus, WebSocketException
+    from websockets.exceptions import InvalidMessage, InvalidStatus, WebSocketException
 
     context = client.context
     headers = [*(await client.credentials.headers()).items()]
@@ -109,6 +109,14 @@ async def _connect(
         found = {key.lower(): value for key, value in answer.headers.raw_items()}
         raise failures.api_error(
             answer.status_code, found, bytes(answer.body or b""), where=where
+        ) from None
+    except InvalidMessage:
+        # What the API server sends when the kubelet drops the container under the call: the
+        # closing of a WebSocket that was not open yet.
+        raise UnreachableError(
+            "the connection was closed before it was open",
+            where=where,
+            hint="the container may have ended just now; try again to see its state",
         ) from None
     except (OSError, WebSocketException) as error:
         what, hint = failures.explain(error, server=context.server)
