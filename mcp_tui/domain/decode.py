@@ -15,6 +15,7 @@ import json
 import re
 from collections.abc import Callable
 from functools import cache
+from itertools import groupby
 from typing import Any, Final, TypeVar, cast
 
 import msgspec
@@ -100,17 +101,21 @@ def decoder(type_: Any) -> Callable[[bytes], Any]:
 def lines_decoder(type_: Any) -> Callable[[bytes], list[Any] | None]:
     """For whole lines of JSON that all are as promised: their values, or None when one is not.
 
-    None also when a line may hold something unsafe: then each is for :func:`decoder`.
+    Then each line is for :func:`decoder`.
     """
     parse = msgspec.json.Decoder(type_).decode_lines
 
     def decode_block(raw: bytes) -> list[Any] | None:
-        if suspicious(raw):
-            return None
         try:
-            return parse(raw)
+            if not suspicious(raw):
+                return parse(raw)
+            values: list[Any] = []
+            for odd, lines in groupby(raw.split(b"\n"), suspicious):
+                found = parse(b"\n".join(lines))
+                values += map(scrub, found) if odd else found
         except (msgspec.MsgspecError, ValueError, RecursionError):
             return None
+        return values
 
     return decode_block
 

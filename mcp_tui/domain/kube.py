@@ -434,8 +434,8 @@ def decode_watch_block(type_: type[T], block: bytes) -> list[WatchChange[T]] | N
         block: Any number of whole lines.
 
     Returns:
-        The events in their order; None when a line needs a closer look (an error, a torn line,
-        text that must be cleaned): then :func:`decode_watch` says it of each.
+        The events in their order; None when a line is not as promised (an error, a torn line, a
+        field of another type): then :func:`decode_watch` says it of each.
     """
     return cast("list[WatchChange[T]] | None", _block_decoder(cast(Any, type_))(block))
 

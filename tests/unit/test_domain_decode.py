@@ -334,16 +334,23 @@ def test_a_block_of_usual_lines_is_decoded_at_once() -> None:
     assert [change.object.metadata.name for change in changes] == ["caf\u00e9 <a>"] * 3
 
 
+@pytest.mark.parametrize("name", [rb"a\u001b[0m", b"a\xe2\x80\xae"], ids=["escape", "bidi"])
+def test_what_is_unsafe_in_a_block_is_cleaned(name: bytes) -> None:
+    usual = b'{"type":"ADDED","object":{"metadata":{"name":"a"}}}\n'
+    changes = decode_watch_block(Job, usual + usual.replace(b'"a"', b'"%s"' % name) + usual)
+    assert changes is not None
+    assert [change.object.metadata.name for change in changes] == ["a"] * 3
+
+
 @pytest.mark.parametrize(
     "odd",
     [
-        b'{"type":"ADDED","object":{"metadata":{"name":"a\\u001b[0m"}}}',
-        b'{"type":"ADDED","object":{"metadata":{"name":"\xe2\x80\xae"}}}',
         b'{"type":"ADDED","object":{"metadata":{"name":null}}}',
         b'{"type":"ERROR","object":{"kind":"Status","code":410}}',
         b'{"type":"ADDED","object":{"metadata"',
+        b'{"type":"ADDED",\n"object":{"metadata":{"name":"a\\u001b[0m"}}}',
     ],
-    ids=["escape", "bidi", "null", "error", "torn"],
+    ids=["null", "error", "torn", "escape in two lines"],
 )
 def test_one_odd_line_leaves_its_block_to_the_lines(odd: bytes) -> None:
     usual = b'{"type":"ADDED","object":{"metadata":{"name":"a"}}}\n'

@@ -27,7 +27,6 @@ async def iter_blocks(
             if size > max_line:
                 raise UnreachableError("a line of the answer is too long")
             continue
-        whole = end == len(chunk)
-        # Chunks are large: no part of one is copied twice, and one that is a block not at all.
-        yield b"".join((*rest, chunk if whole else memoryview(chunk)[:end]))
-        rest, size = ([], 0) if whole else ([chunk[end:]], len(chunk) - end)
+        # Chunks are large: no part of one is copied twice.
+        yield b"".join((*rest, memoryview(chunk)[:end]))
+        rest, size = [chunk[end:]], len(chunk) - end
