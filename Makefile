@@ -7,7 +7,7 @@ WORKERS ?= 2
 PYTEST := $(BIN)/python -m pytest
 
 .DEFAULT_GOAL := help
-.PHONY: help venv quick coverage test lint format bench cluster cluster-down demo snapshots clean system
+.PHONY: help venv quick coverage test soak lint format bench cluster cluster-down demo snapshots clean system
 
 help: ## list these targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1|/' \
@@ -43,6 +43,10 @@ test: venv system ## every test, on the real control plane (its first build take
 	$(PYTEST) -n $(WORKERS) --dist worksteal tests || { \
 	  echo "tried once more, by themselves: the tests that failed"; \
 	  $(PYTEST) --last-failed --last-failed-no-failures none tests; }
+
+soak: venv system ## the long forms of storms, schedules and fuzz tests (an hour and more)
+	$(BIN)/python -m tests.cluster build --with kubeflow --with metrics
+	MCP_TUI_SOAK=1 $(PYTEST) -n $(WORKERS) --dist worksteal -m soak tests
 
 lint: venv ## ruff, formatting, types, and the one-way rule of imports
 	$(BIN)/ruff check .
