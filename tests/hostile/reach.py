@@ -1,0 +1,31 @@
+"""Going to each view of the console by its keys, in a test."""
+
+from __future__ import annotations
+
+from textual.pilot import Pilot
+
+from mcp_tui.tui.app import Console
+from mcp_tui.tui.screens.detail import DetailScreen
+from mcp_tui.tui.screens.frame import FrameScreen
+from tests.joined.panes import Pane
+from tests.tui.harness import until
+
+
+def shows(app: Console, pane: Pane) -> bool:
+    """Whether the view is in front."""
+    screen = app.screen
+    if type(screen).__name__ != pane.screen:
+        return False
+    if pane.tab and not (isinstance(screen, DetailScreen) and screen.tab == pane.tab):
+        return False
+    asks = ""
+    if isinstance(screen, FrameScreen) and screen.prompt.display:
+        asks = screen.prompt.ask.mode
+    return asks == pane.asks
+
+
+async def reach(app: Console, pilot: Pilot[int], pane: Pane) -> None:
+    """Press its keys, and wait until it is there."""
+    for key in pane.keys:
+        await pilot.press(key)
+    await until(pilot, lambda: shows(app, pane))
