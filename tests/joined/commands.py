@@ -36,10 +36,10 @@ class Command:
             names: For what stands in braces.
             output: The format; empty for the command's own.
         """
-        before, dashes, rest = self.arguments, (), ()
+        before, dashes, rest = list(self.arguments), list[str](), list[str]()
         if "--" in before:
             at = before.index("--")
-            before, dashes, rest = before[:at], ("--",), before[at + 1 :]
+            before, dashes, rest = before[:at], ["--"], before[at + 1 :]
         given = [*self.words.split(), *(text.format(**names) for text in before)]
         return [*given, *(("-o", output) if output else ()), *dashes, *rest]
 
