@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from itertools import groupby
 from typing import Any, Final, TypeVar, cast
@@ -24,6 +24,9 @@ from mcp_tui.domain.text import clean, one_line
 from mcp_tui.errors import UnreachableError
 
 T = TypeVar("T")
+
+Lines = Sequence[bytes | memoryview]
+"""Whole lines, in pieces of one or many: bytes, or a view of a part of some bytes."""
 
 MAX_DEPTH: Final = 64
 """Nesting that the lenient way keeps; Kubernetes objects, schemas apart, have about 15."""
@@ -98,26 +101,30 @@ def decoder(type_: Any) -> Callable[[bytes], Any]:
 
 
 @cache
-def lines_decoder(type_: Any) -> Callable[[bytes], list[Any] | None]:
+def lines_decoder(type_: Any) -> Callable[[Lines], list[Any] | None]:
     """For whole lines of JSON that all are as promised: their values, or None when one is not.
 
     Then each line is for :func:`decoder`.
     """
     parse = msgspec.json.Decoder(type_).decode_lines
 
-    def decode_block(raw: bytes) -> list[Any] | None:
+    def piecewise(piece: bytes) -> Iterator[Any]:
+        for odd, lines in groupby(piece.split(b"\n"), suspicious):
+            found = parse(b"\n".join(lines))
+            yield from map(scrub, found) if odd else found
+
+    def decode_lines(pieces: Lines) -> list[Any] | None:
+        values: list[Any] = []
         try:
-            if not suspicious(raw):
-                return parse(raw)
-            values: list[Any] = []
-            for odd, lines in groupby(raw.split(b"\n"), suspicious):
-                found = parse(b"\n".join(lines))
-                values += map(scrub, found) if odd else found
+            for piece in pieces:
+                # Of a view all that it is a part of is looked over: that costs less than a copy.
+                whole = piece if isinstance(piece, bytes) else cast(bytes, piece.obj)
+                values += piecewise(bytes(piece)) if suspicious(whole) else parse(piece)
         except (msgspec.MsgspecError, ValueError, RecursionError):
             return None
         return values
 
-    return decode_block
+    return decode_lines
 
 
 def scrub(value: Any) -> Any:

@@ -16,7 +16,7 @@ from typing import Any, ClassVar, Generic, Literal, TypeVar, cast
 import msgspec
 
 from mcp_tui.domain import keys
-from mcp_tui.domain.decode import DecodeError, decode, decoder, lines_decoder, scrub
+from mcp_tui.domain.decode import DecodeError, Lines, decode, decoder, lines_decoder, scrub
 
 __all__ = [
     "Annotations",
@@ -426,12 +426,12 @@ class WatchChange(msgspec.Struct, Generic[T], kw_only=True, gc=False):
     object: T
 
 
-def decode_watch_block(type_: type[T], block: bytes) -> list[WatchChange[T]] | None:
+def decode_watch_block(type_: type[T], block: Lines) -> list[WatchChange[T]] | None:
     """Decode whole lines of a watch at once, several times as fast as line by line.
 
     Args:
         type_: The struct of the objects watched.
-        block: Any number of whole lines.
+        block: Whole lines.
 
     Returns:
         The events in their order; None when a line is not as promised (an error, a torn line, a
@@ -472,5 +472,5 @@ def _line_decoder(type_: Any) -> Callable[[bytes], Any]:
 
 
 @cache
-def _block_decoder(type_: Any) -> Callable[[bytes], list[Any] | None]:
+def _block_decoder(type_: Any) -> Callable[[Lines], list[Any] | None]:
     return lines_decoder(WatchChange[type_])

@@ -132,7 +132,7 @@ async def test_a_watch_is_read_line_by_line(client: KubeClient, kube_namespace: 
     async with client.stream(path, params=params, read_timeout=40) as chunks:
         await client.send("POST", path, job("seen"), Job)
         async for block in iter_blocks(chunks):
-            event = json.loads(block.splitlines()[0])
+            event = json.loads(bytes(block[0]).splitlines()[0])
             assert (event["type"], event["object"]["metadata"]["name"]) == ("ADDED", "seen")
             break
 

@@ -319,9 +319,14 @@ _LINES = st.one_of(
 )
 
 
-@given(st.lists(_LINES, max_size=6))
-def test_a_block_of_lines_says_what_its_lines_say_or_leaves_it_to_them(lines: list[bytes]) -> None:
-    changes = decode_watch_block(Job, b"".join(line + b"\n" for line in lines))
+@given(st.lists(_LINES, max_size=6), st.booleans())
+def test_a_block_of_lines_says_what_its_lines_say_or_leaves_it_to_them(
+    lines: list[bytes], viewed: bool
+) -> None:
+    whole = b"".join(line + b"\n" for line in lines)
+    cut = whole.find(b"\n") + 1
+    block = [whole] if not viewed else [whole[:cut], memoryview(whole)[cut:]]
+    changes = decode_watch_block(Job, block)
     if changes is not None:
         each = [decode_watch(Job, line) for line in lines if line.strip()]
         assert [(change.type, change.object) for change in changes] == each
@@ -329,7 +334,7 @@ def test_a_block_of_lines_says_what_its_lines_say_or_leaves_it_to_them(lines: li
 
 def test_a_block_of_usual_lines_is_decoded_at_once() -> None:
     line = go_json({"type": "ADDED", "object": {"metadata": {"name": "caf\u00e9 <a>"}}}) + b"\n"
-    changes = decode_watch_block(Job, line * 3)
+    changes = decode_watch_block(Job, [line * 3])
     assert changes is not None
     assert [change.object.metadata.name for change in changes] == ["caf\u00e9 <a>"] * 3
 
@@ -337,7 +342,7 @@ def test_a_block_of_usual_lines_is_decoded_at_once() -> None:
 @pytest.mark.parametrize("name", [rb"a\u001b[0m", b"a\xe2\x80\xae"], ids=["escape", "bidi"])
 def test_what_is_unsafe_in_a_block_is_cleaned(name: bytes) -> None:
     usual = b'{"type":"ADDED","object":{"metadata":{"name":"a"}}}\n'
-    changes = decode_watch_block(Job, usual + usual.replace(b'"a"', b'"%s"' % name) + usual)
+    changes = decode_watch_block(Job, [usual, usual.replace(b'"a"', b'"%s"' % name) + usual])
     assert changes is not None
     assert [change.object.metadata.name for change in changes] == ["a"] * 3
 
@@ -354,7 +359,7 @@ def test_what_is_unsafe_in_a_block_is_cleaned(name: bytes) -> None:
 )
 def test_one_odd_line_leaves_its_block_to_the_lines(odd: bytes) -> None:
     usual = b'{"type":"ADDED","object":{"metadata":{"name":"a"}}}\n'
-    assert decode_watch_block(Job, usual + odd + b"\n" + usual) is None
+    assert decode_watch_block(Job, [usual + odd + b"\n" + usual]) is None
 
 
 def test_very_long_strings_are_bounded_where_they_are_cleaned() -> None:

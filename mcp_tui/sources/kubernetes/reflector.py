@@ -16,6 +16,7 @@ from typing import Any, Final, Generic, TypeVar, get_args
 
 import msgspec
 
+from mcp_tui.domain.decode import Lines
 from mcp_tui.domain.kube import (
     ChangeType,
     DecodeError,
@@ -276,7 +277,7 @@ class Reflector(Generic[T]):
             await self._sleep(self._timing.fast_end - lasted)
         self._fast_ends = 0
 
-    def _take_block(self, block: bytes) -> int:
+    def _take_block(self, block: Lines) -> int:
         """Apply whole lines as one change, up to the first that ends the watch."""
         batch: Batch[T] = Batch(self._known)
         events = 0
@@ -288,8 +289,9 @@ class Reflector(Generic[T]):
             events = len(changes)
         else:
             try:
-                for line in block.split(b"\n"):
-                    events += self._take_line(line, batch)
+                for piece in block:
+                    for line in bytes(piece).split(b"\n"):
+                        events += self._take_line(line, batch)
             except (RelistError, RewatchError, ApiError) as error:
                 problem = error
         if events:

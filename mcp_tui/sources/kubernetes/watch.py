@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncGenerator, Callable
 
+from mcp_tui.domain.decode import Lines
 from mcp_tui.sources.kubernetes.backoff import Timing
 
 
@@ -18,8 +19,8 @@ class RewatchError(Exception):
 
 
 async def consume(
-    blocks: AsyncGenerator[bytes, None],
-    take: Callable[[bytes], int],
+    blocks: AsyncGenerator[Lines, None],
+    take: Callable[[Lines], int],
     *,
     alive: Callable[[], None],
     silence: Callable[[], float],
@@ -51,7 +52,7 @@ async def consume(
         Exception: What ``take`` or the connection raises.
     """
     events = 0
-    pending: asyncio.Task[bytes] | None = None
+    pending: asyncio.Task[Lines] | None = None
     started = heard = clock()
     try:
         while True:
@@ -81,8 +82,8 @@ async def consume(
             await blocks.aclose()
 
 
-async def _next(blocks: AsyncGenerator[bytes, None]) -> bytes:
+async def _next(blocks: AsyncGenerator[Lines, None]) -> Lines:
     """The next block; an empty one at the end."""
     async for block in blocks:
         return block
-    return b""
+    return ()
