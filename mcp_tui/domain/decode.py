@@ -143,7 +143,8 @@ def scrub(value: Any) -> Any:
                 if old.isascii() and old.isprintable():
                     continue
                 msgspec.structs.force_setattr(value, name, clean(old))
-            elif old and old is not True:
+            # A struct may say of itself that it is false, and hold texts all the same.
+            elif old is not True and (old or isinstance(old, msgspec.Struct)):
                 new = scrub(old)
                 if new is not old:
                     msgspec.structs.force_setattr(value, name, new)
