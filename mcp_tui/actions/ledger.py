@@ -9,6 +9,7 @@ import msgspec
 
 from mcp_tui.actions.template import pick, words
 from mcp_tui.domain.plan import Outcome, OutcomeStatus, Plan, Target, Write
+from mcp_tui.domain.text import clean_line
 from mcp_tui.errors import ExitCode, McpTuiError, UnknownOutcomeError
 
 NOTHING_SENT: Final = "interrupted before anything of it was sent"
@@ -64,6 +65,15 @@ class Ledger:
             status=OutcomeStatus.UNKNOWN if unknown else OutcomeStatus.FAILED,
             message=error.line(),
             exit_code=int(error.exit_code),
+        )
+
+    def left(self, index: int) -> None:
+        """What was made for a target that failed could not be taken away again, as far as known."""
+        outcome = self.outcomes[index]
+        name = clean_line(outcome.target.name)
+        said = f"{outcome.message}; {name} was made and may still be there: cancel it"
+        self.outcomes[index] = msgspec.structs.replace(
+            outcome, status=OutcomeStatus.UNKNOWN, message=said
         )
 
     @property

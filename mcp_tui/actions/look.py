@@ -101,6 +101,25 @@ async def _run(wire: Wire, run_id: str) -> Mapping[str, Any]:
     return run if isinstance(run, Mapping) else {}
 
 
+async def made_before(
+    plan: Plan, write: Write, wire: Wire, path: str, body: Any, error: ApiError
+) -> dict[str, Any] | None:
+    """What a plan made already, where a name that it wants is taken: a gateway may have sent the
+    same call twice, and given the second answer.
+
+    Raises:
+        UnknownOutcomeError: It could not be looked at whose it is.
+    """
+    if (write.system, write.method, error.status) != ("kubernetes", "POST", 409):
+        return None
+    try:
+        return await _look_created(plan, wire, path.partition("?")[0], body)
+    except McpTuiError:
+        raise UnknownOutcomeError(
+            f"{error.what}; it may or may not be this plan's", where=error.where
+        ) from None
+
+
 async def why_refused(
     write: Write, wire: Wire, path: str, body: Any, error: ApiError
 ) -> McpTuiError:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, Final
 
 from mcp_tui.actions.ledger import NOTHING_SENT, Ledger
-from mcp_tui.actions.look import Wire, look, recheck, settle, why_refused
+from mcp_tui.actions.look import Wire, look, made_before, recheck, settle, why_refused
 from mcp_tui.actions.template import fill, pick, unfilled, words
 from mcp_tui.domain.plan import OutcomeStatus, Plan, Write
 from mcp_tui.domain.text import clean_line
@@ -44,7 +44,10 @@ async def send_once(plan: Plan, write: Write, wire: Wire, ledger: Ledger) -> dic
     except UnknownOutcomeError as unknown:
         answer = await settle(plan, write, wire, path, body, unknown)
     except ApiError as error:
-        raise await why_refused(write, wire, path, body, error) from None
+        made = await made_before(plan, write, wire, path, body, error)
+        if made is None:
+            raise await why_refused(write, wire, path, body, error) from None
+        answer = made
     ledger.sending = None
     return answer
 
@@ -53,6 +56,8 @@ async def clear_away(
     writes: Sequence[Write], plan: Plan, wire: Wire, ledger: Ledger, index: int
 ) -> list[str]:
     """Clear away what a target left half-made; what cannot be is said, not raised.
+
+    A job that cannot be taken away goes on, and so does its run.
 
     Returns:
         The summaries of what was done.
@@ -67,6 +72,9 @@ async def clear_away(
         except McpTuiError as error:
             ledger.warnings.append(f"{words(write.summary)}: {error.line()}")
             ledger.sending = None
+            if write.system == "kubernetes":
+                ledger.left(index)
+                break
         else:
             done.append(words(fill(write.summary, ledger.values)))
     return done

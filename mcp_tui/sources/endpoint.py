@@ -234,7 +234,7 @@ class DirectCaller:
 
     def _error(self, call: _Call, reply: Reply) -> McpTuiError:
         error = api_error(self._source, reply, where=call.where)
-        if call.writes and reply.status in (408, 502, 504):
+        if call.writes and (reply.status == 408 or failures.outcome_unknown(error)):
             return UnknownOutcomeError(
                 f"{error.what}; it may or may not have been done", where=call.where
             )

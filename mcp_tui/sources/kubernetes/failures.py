@@ -167,13 +167,23 @@ def api_error(
     )
 
 
+# What Envoy and its kin say: of an upstream that broke off, and of one that was never reached.
+_BROKE_OFF: Final = re.compile("disconnect/reset|reset reason|terminat|prematurely", re.IGNORECASE)
+_NEVER_REACHED: Final = re.compile(
+    "connection failure|connection timeout|refused|overflow", re.IGNORECASE
+)
+
+
 def outcome_unknown(error: ApiError) -> bool:
     """Whether an error answer to a write leaves open if it was done.
 
-    A gateway that got no answer does not know; neither does an API server whose store timed out.
+    A gateway that got no answer does not know, even one that says 503 for it; neither does an API
+    server whose store timed out.
     """
     if error.status in (502, 504):
         return True
+    if error.status == 503 and not error.reason:
+        return bool(_BROKE_OFF.search(error.what)) and not _NEVER_REACHED.search(error.what)
     return error.status == 500 and (error.reason == "Timeout" or "timed out" in error.what)
 
 

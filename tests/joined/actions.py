@@ -1,0 +1,268 @@
+"""Every action that writes: how it is planned, on what, and what it may write.
+
+Fault schedules, kills, read-only proofs and fuzz tests go through :data:`ACTIONS`. A new action
+stands here too; ``tests/unit/test_joined_actions.py`` finds the ones that do not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from mcp_tui.actions import keep
+from mcp_tui.actions.engine import Engine
+from mcp_tui.actions.jobs import Seen, plan_cancel, plan_delete, plan_hold
+from mcp_tui.actions.retry import Changes
+from mcp_tui.actions.shell import Place, plan_forward, plan_shell
+from mcp_tui.actions.submit import Code, plan_submit
+from mcp_tui.domain.plan import Plan, Verb
+from mcp_tui.domain.trainconfig import parse_train_config
+
+CODE: Final = Code(url="https://git.example.org/x.git", ref="main", commit="a" * 40)
+CONFIG: Final = """
+name: train
+image: none
+code: {url: "https://git.example.org/x.git"}
+command: python train.py
+total_steps: 7
+data: [{name: reviews, source: "s3://a/b"}]
+node_selector: {type: kwok}
+tolerations: [{key: kwok.x-k8s.io/node, operator: Exists}]
+"""
+
+Planner = Callable[[Engine, Sequence[Seen], float], Awaitable[Plan]]
+
+# What may be written, as ``system METHOD path``; a regular expression that must match all of it.
+_RUN: Final = (
+    "mlflow POST /api/2.0/mlflow/runs/create",
+    "mlflow POST /api/2.0/mlflow/runs/log-batch",
+    "mlflow POST /api/2.0/mlflow/runs/log-inputs",
+    # Ended, where its job was not made.
+    "mlflow POST /api/2.0/mlflow/runs/update",
+)
+_EVENT: Final = "kube POST /api/v1/namespaces/[^/]+/events"
+_NEW_JOB: Final = "kube POST /apis/batch/v1/namespaces/[^/]+/jobs"
+_THE_JOB: Final = "/apis/batch/v1/namespaces/[^/]+/jobs/[^/]+"
+# A service, and the job taken away again where the Service could not be made.
+_NODES: Final = ("kube POST /api/v1/namespaces/[^/]+/services", f"kube DELETE {_THE_JOB}")
+
+
+@dataclass(frozen=True)
+class Action:
+    """One action, in one of its forms.
+
+    Attributes:
+        name: Of this form.
+        verb: As in the journal; None for what the console does by itself, without a plan.
+        through: The product's functions that make its plan or do it.
+        on: What has to be there: ``""`` nothing, else ``running``, ``suspended``, ``finished``,
+            ``queued`` (through Kueue), or ``nodes`` (several nodes and their Service).
+        plan: How to plan it on what was seen; None for what is not applied by the engine.
+        writes: What it may write.
+        jobs: How many jobs it is about.
+        command: The words after ``mcp-tui job``; ``NAME`` and ``FILE`` stand for a job's name and
+            a train config. Empty for what no command does.
+    """
+
+    name: str
+    verb: Verb | None
+    through: tuple[Callable[..., Any], ...]
+    on: str
+    plan: Planner | None
+    writes: tuple[str, ...]
+    jobs: int = 1
+    command: tuple[str, ...] = ()
+
+
+async def _submit(engine: Engine, now: float, *, nodes: int = 1, experiment: str = "e") -> Plan:
+    tracking = await engine.tracking(experiment, "http://mlflow") if experiment else None
+    return plan_submit(
+        engine.scope,
+        parse_train_config(f"{CONFIG}nodes: {nodes}\n"),
+        CODE,
+        namespace="ml",
+        user=await engine.user(),
+        now=now,
+        tracking=tracking,
+    )
+
+
+async def _submit_one(engine: Engine, seen: Sequence[Seen], now: float) -> Plan:
+    return await _submit(engine, now)
+
+
+async def _submit_new(engine: Engine, seen: Sequence[Seen], now: float) -> Plan:
+    return await _submit(engine, now, nodes=2, experiment="new")
+
+
+async def _submit_alone(engine: Engine, seen: Sequence[Seen], now: float) -> Plan:
+    return await _submit(engine, now, experiment="")
+
+
+async def _cancel(engine: Engine, seen: Sequence[Seen], now: float) -> Plan:
+    return plan_cancel(engine.scope, seen, now=now)
+
+
+async def _delete(engine: Engine, seen: Sequence[Seen], now: float) -> Plan:
+    return plan_delete(engine.scope, seen)
+
+
+async def _suspend(engine: Engine, seen: Sequence[Seen], now: float) -> Plan:
+    return plan_hold(engine.scope, seen, suspend=True)
+
+
+async def _resume(engine: Engine, seen: Sequence[Seen], now: float) -> Plan:
+    return plan_hold(engine.scope, seen, suspend=False)
+
+
+async def _retry(engine: Engine, seen: Sequence[Seen], now: float) -> Plan:
+    return await engine.plan_retry(seen[0], Changes(memory="2Gi"), now=now)
+
+
+_PLACE: Final = Place(namespace="ml", pod="p", uid="u", container="main")
+
+
+async def _shell(engine: Engine, seen: Sequence[Seen], now: float) -> Plan:
+    return plan_shell(engine.scope, seen[0], _PLACE, ("true",))
+
+
+async def _forward(engine: Engine, seen: Sequence[Seen], now: float) -> Plan:
+    return plan_forward(engine.scope, seen[0], _PLACE, 0, 80)
+
+
+_SUBMITTING: Final = (plan_submit, Engine.plan_submission)
+_RETRYING: Final = (Engine.plan_retry,)
+_KILLED: Final = "mlflow POST /api/2.0/mlflow/runs/update"
+_CREATED: Final = "mlflow POST /api/2.0/mlflow/experiments/create"
+
+ACTIONS: Final[tuple[Action, ...]] = (
+    Action(
+        "submit",
+        Verb.SUBMIT,
+        _SUBMITTING,
+        "",
+        _submit_one,
+        (*_RUN, _NEW_JOB, _EVENT),
+        command=("submit", "--config", "FILE"),
+    ),
+    Action(
+        "submit to a new experiment, on two nodes",
+        Verb.SUBMIT,
+        _SUBMITTING,
+        "",
+        _submit_new,
+        (_CREATED, *_RUN, _NEW_JOB, *_NODES, _EVENT),
+    ),
+    Action(
+        "submit without a run",
+        Verb.SUBMIT,
+        _SUBMITTING,
+        "",
+        _submit_alone,
+        (_NEW_JOB, _EVENT),
+        command=("submit", "--config", "FILE", "--no-run"),
+    ),
+    Action(
+        "cancel",
+        Verb.CANCEL,
+        (plan_cancel,),
+        "running",
+        _cancel,
+        (f"kube DELETE {_THE_JOB}", _KILLED, _EVENT),
+        command=("cancel", "NAME", "--confirm", "NAME"),
+    ),
+    Action(
+        "cancel several",
+        Verb.CANCEL,
+        (plan_cancel,),
+        "running",
+        _cancel,
+        (f"kube DELETE {_THE_JOB}", _KILLED, _EVENT),
+        jobs=3,
+    ),
+    Action(
+        "retry",
+        Verb.RETRY,
+        _RETRYING,
+        "running",
+        _retry,
+        (*_RUN, _NEW_JOB, _EVENT),
+        command=("retry", "NAME"),
+    ),
+    Action(
+        "retry on several nodes",
+        Verb.RETRY,
+        _RETRYING,
+        "nodes",
+        _retry,
+        (*_RUN, _NEW_JOB, *_NODES, _EVENT),
+    ),
+    Action(
+        "suspend",
+        Verb.SUSPEND,
+        (plan_hold,),
+        "running",
+        _suspend,
+        (f"kube PATCH {_THE_JOB}", _EVENT),
+        command=("suspend", "NAME"),
+    ),
+    Action(
+        "suspend through Kueue",
+        Verb.SUSPEND,
+        (plan_hold,),
+        "queued",
+        _suspend,
+        ("kube PATCH /apis/kueue.x-k8s.io/[^/]+/namespaces/[^/]+/workloads/[^/]+", _EVENT),
+    ),
+    Action(
+        "resume",
+        Verb.RESUME,
+        (plan_hold,),
+        "suspended",
+        _resume,
+        (f"kube PATCH {_THE_JOB}", _EVENT),
+        command=("resume", "NAME"),
+    ),
+    Action(
+        "delete",
+        Verb.DELETE,
+        (plan_delete,),
+        "finished",
+        _delete,
+        (f"kube DELETE {_THE_JOB}", _EVENT),
+        jobs=2,
+        command=("delete", "NAME", "--confirm", "NAME"),
+    ),
+    Action(
+        "shell", Verb.SHELL, (plan_shell,), "running", None, (_EVENT,), command=("shell", "NAME")
+    ),
+    Action(
+        "forward",
+        Verb.FORWARD,
+        (plan_forward,),
+        "running",
+        None,
+        (_EVENT,),
+        command=("forward", "NAME", "80"),
+    ),
+    Action(
+        "keep a cause",
+        None,
+        (keep.keep_cause,),
+        "finished",
+        None,
+        ("mlflow POST /api/2.0/mlflow/runs/set-tag",),
+    ),
+    Action(
+        "end the run of a job that failed",
+        None,
+        (keep.end_run,),
+        "finished",
+        None,
+        (_KILLED,),
+    ),
+)
+
+INSIDE: Final[dict[str, Planner]] = {"shell": _shell, "forward": _forward}
+"""How the two are planned that the engine does not apply."""
