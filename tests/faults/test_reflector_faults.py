@@ -30,7 +30,7 @@ from tests.faults.follow import QUICK, ConfigMap, Maps, following, proxied, unti
 from tests.faults.proxy import Answer, Cut, Drip, Fault, FaultProxy, Hold, Lie, Stall
 
 WATCH = r"watch=true"
-LIST = r"/configmaps(\?(?!.*watch=true)|$)"
+LIST = r"/configmaps(\?(?!.*(watch=true|resourceVersionMatch=))|$)"
 
 
 def status(code: int, reason: str = "", message: str = "on purpose") -> bytes:

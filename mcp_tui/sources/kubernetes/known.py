@@ -28,8 +28,8 @@ class Delta(msgspec.Struct, Generic[T], frozen=True):
 class Known:
     """The resourceVersion of each object by uid, and the uid of each name.
 
-    Versions are opaque: they are compared for equality only. A name holds one object at a time, so
-    a new uid under a known name means that the old one is gone, even if nobody said so.
+    A name holds one object at a time, so a new uid under a known name means that the old one is
+    gone, even if nobody said so.
     """
 
     def __init__(self) -> None:
@@ -139,3 +139,15 @@ def version_of(item: Any) -> str:
     """An object's resourceVersion."""
     version: str = item.metadata.resource_version
     return version
+
+
+def older(version: str, than: str) -> bool:
+    """Whether a version of a kind was written before another.
+
+    Servers count them in the order of the writes. Of what is no such number, nothing is said.
+    """
+    return _counts(version) and _counts(than) and int(version) < int(than)
+
+
+def _counts(version: str) -> bool:
+    return version.isdecimal() and len(version) <= 20

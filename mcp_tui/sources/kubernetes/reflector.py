@@ -30,7 +30,7 @@ from mcp_tui.errors import ApiError, McpTuiError, UnreachableError
 from mcp_tui.sources.base import HealthState, SourceHealth
 from mcp_tui.sources.kubernetes.backoff import Backoff, Timing
 from mcp_tui.sources.kubernetes.blocks import iter_blocks
-from mcp_tui.sources.kubernetes.known import Batch, Delta, Known, uid_of, version_of
+from mcp_tui.sources.kubernetes.known import Batch, Delta, Known, older, uid_of, version_of
 from mcp_tui.sources.kubernetes.resources import Resource
 from mcp_tui.sources.kubernetes.transport import KubeClient
 from mcp_tui.sources.kubernetes.watch import RelistError, RewatchError, consume
@@ -101,7 +101,10 @@ class Reflector(Generic[T]):
         self._backoff = Backoff(self._timing, clock, self._rng)
         self._known = Known()
         self._version = ""
+        self._listed = ""  # The version of the newest page, of a list that may not have ended.
+        self._listed_at = float("-inf")
         self._must_list = True
+        self._broken = False  # Whether the last watch ended before its time.
         self._watching = False
         self._marked = False  # Whether a bookmark came: then they are to be expected.
         self._expiries = 0
@@ -147,7 +150,10 @@ class Reflector(Generic[T]):
         """One list if it is needed, then one watch, or one wait where watching is not allowed."""
         if self._must_list:
             await self._list()
-            self._must_list = False
+            self._must_list = self._broken = False
+        elif self._broken:
+            await self._check()
+            self._broken = False
         denied_until = self._watch_denied_until
         if denied_until is None or self._clock() >= denied_until:
             self._watching = True
@@ -172,23 +178,29 @@ class Reflector(Generic[T]):
             except ApiError as error:
                 if error.status != 410 or attempt == MAX_RESTARTS:
                     raise
-        self._list_took = self._clock() - started
+        self._listed_at = self._clock()
+        self._list_took = self._listed_at - started
 
     async def _list_once(self, *, paged: bool) -> None:
         """One try: pages are delivered as they come, deletions at the end."""
         seen: set[str] = set()
         token = version = ""
         alone = not self.synced and not len(self._known)
+        again = False
         done = False
         while not done:
             page = await self._page(token, paged=paged)
             self._spoke()
             version = page.metadata.resource_version or version
+            # A server that came back with an older state counts through the same versions again:
+            # what they stand for is another matter.
+            again = again or older(version, self._version) or older(version, self._listed)
+            self._listed = version
             if token and page.metadata.continue_ == token:
                 # A server that gives the same page again would be asked for ever.
                 raise UnreachableError("the list repeats its continue token", where=self._path)
             token = page.metadata.continue_
-            batch = self._take_page(page.items, seen)
+            batch = self._take_page(page.items, seen, trust=not again)
             full = self._most is not None and len(seen) >= self._most
             self._beyond = full and (bool(token) or len(seen) < len(page.items))
             done = full or not token
@@ -219,7 +231,7 @@ class Reflector(Generic[T]):
             )
         return page
 
-    def _take_page(self, items: list[T], seen: set[str]) -> Batch[T]:
+    def _take_page(self, items: list[T], seen: set[str], *, trust: bool) -> Batch[T]:
         batch: Batch[T] = Batch(self._known)
         for item in items:
             uid = uid_of(item)
@@ -229,9 +241,34 @@ class Reflector(Generic[T]):
             if self._most is not None and len(seen) >= self._most:
                 break
             seen.add(uid)
-            if not self._known.holds(item):
+            if not (trust and self._known.holds(item)):
                 batch.upsert(uid, item)
         return batch
+
+    async def _check(self) -> None:
+        """Ask whether the server has come to our version, before a broken watch goes on from it.
+
+        One that was restored from an older state has not, and would answer the watch with silence.
+
+        Raises:
+            RelistError: It has not.
+            ApiError, UnreachableError: As the client's ``get``.
+        """
+        if not self._version:
+            return
+        params = [*self._selectors, ("limit", "1"), ("resourceVersion", self._version)]
+        params.append(("resourceVersionMatch", "NotOlderThan"))
+        try:
+            page: ObjectList[T] = await self.client.get(
+                self._path, self._page_type, params=params, deadline=self._timing.page_deadline
+            )
+        except ApiError as error:
+            if "too large resource version" not in error.what.lower():
+                raise
+        else:
+            if not older(page.metadata.resource_version, self._version):
+                return
+        raise RelistError("the server has an older state than before")
 
     async def _watch(self) -> None:
         """One watch; says by its exceptions how to go on, and returns to watch again."""
@@ -245,6 +282,7 @@ class Reflector(Generic[T]):
         if self._version:
             params.append(("resourceVersion", self._version))
         started = self._clock()
+        self._broken = True
         silence = timeout + self._timing.slack
         self._marked = False
         async with self.client.stream(
@@ -269,6 +307,7 @@ class Reflector(Generic[T]):
         if self.resource.relist or (self._beyond and len(self._known) < (self._most or 0)):
             self._must_list = True
         lasted = self._clock() - started
+        self._broken = lasted < timeout - 1
         if lasted < self._timing.fast_end:
             if not events:
                 self._fast_ends += 1
@@ -283,19 +322,19 @@ class Reflector(Generic[T]):
         events = 0
         problem: Exception | None = None
         changes = decode_watch_block(self.resource.type_, block)
-        if changes is not None:
-            for change in changes:
-                self._take(change.type, change.object, batch)
-            events = len(changes)
-        else:
-            try:
+        try:
+            if changes is not None:
+                for change in changes:
+                    self._take(change.type, change.object, batch)
+                    events += 1
+            else:
                 for piece in block:
                     for line in bytes(piece).split(b"\n"):
                         events += self._take_line(line, batch)
-            except (RelistError, RewatchError, ApiError) as error:
-                problem = error
+        except (RelistError, RewatchError, ApiError) as error:
+            problem = error
         if events:
-            self._expiries = self._fast_ends = 0
+            self._fast_ends = 0
         self._spoke()
         self._tell(batch.delta())
         if problem is not None:
@@ -319,16 +358,23 @@ class Reflector(Generic[T]):
         return 1
 
     def _take(self, kind: str, item: T, batch: Batch[T]) -> None:
-        """Apply one event."""
+        """Apply one event.
+
+        Raises:
+            RelistError: It comes after a later one: of what came between nothing is known.
+        """
+        version = version_of(item)
+        if older(version, self._version):
+            raise RelistError("the watch is out of order")
+        self._version = version or self._version
         if kind == "BOOKMARK":
             self._marked = True
         elif not (uid := uid_of(item)):
             self._drop()
         elif kind == "DELETED":
             batch.remove(uid)
-        elif self._most is None or self._has_room(uid):
+        elif not self._known.holds(item) and (self._most is None or self._has_room(uid)):
             batch.upsert(uid, item)
-        self._version = version_of(item) or self._version
 
     def _has_room(self, uid: str) -> bool:
         """Whether an object may be kept; one that is passed over is listed when there is room."""
@@ -362,6 +408,8 @@ class Reflector(Generic[T]):
     async def _expired(self, message: str) -> None:
         """List again: at once the first time, later with backoff."""
         self._must_list = True
+        if self._clock() - self._listed_at > self._timing.most:
+            self._expiries = 0
         self._expiries += 1
         if self._expiries > 1:
             await self._retry(message, None)
