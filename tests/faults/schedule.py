@@ -18,7 +18,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -117,9 +117,12 @@ class Schedule:
     action: Action
     troubles: list[tuple[str, int, str]] = field(default_factory=list)
     """``write`` or ``call``, its number, and which of TROUBLES."""
-    other: tuple[int, str] | None = None
+    other: tuple[str, int, str] | None = None
+    """Somebody else acts as that write or call leaves, and is faster."""
     down: tuple[str, int, float] | None = None
     """Which side, from which call, for how many seconds."""
+    deaf: bool = False
+    """The server does not know selectors."""
     stop: tuple[str, int, str, int] | None = None
     """``kill`` or ``interrupt``, at which call, which moment of it, and how many turns later."""
 
@@ -131,11 +134,13 @@ class Schedule:
         for _ in range(rng.choice((0, 1, 1, 1, 2, 2, 3))):
             kind, most = ("write", 7) if rng.random() < 0.65 else ("call", 20)
             it.troubles.append((kind, rng.randrange(most), rng.choice(list(TROUBLES))))
-        if rng.random() < 0.3:
-            it.other = (rng.randrange(9), rng.choice(OTHERS))
+        if rng.random() < 0.4:
+            kind, most = ("write", 2) if rng.random() < 0.7 else ("call", 9)
+            it.other = (kind, rng.randrange(most), rng.choice(OTHERS))
         if rng.random() < 0.15:
             side = rng.choice(("mlflow", "mlflow", "kube"))
             it.down = (side, rng.randrange(12), rng.choice((2.0, 15.0, 1e6)))
+        it.deaf = rng.random() < 0.1
         chance = rng.random()
         if chance < 0.45:
             what = "kill" if chance < 0.27 else "interrupt"
@@ -146,8 +151,11 @@ class Schedule:
     def __str__(self) -> str:
         parts = [f"seed {self.seed}: {self.action.name}"]
         parts += [f"{kind} {n}: {name}" for kind, n, name in self.troubles]
-        parts += [f"other at {self.other[0]}: {self.other[1]}"] if self.other else []
+        parts += (
+            [f"other at {self.other[0]} {self.other[1]}: {self.other[2]}"] if self.other else []
+        )
         parts += [f"down: {self.down}"] if self.down else []
+        parts += ["no selectors"] if self.deaf else []
         parts += [f"stop: {self.stop}"] if self.stop else []
         return "; ".join(parts)
 
@@ -239,7 +247,7 @@ def play(schedule: Schedule, folder: Path) -> Story:
     holder: list[Story] = []
 
     async def main(loop: VirtualLoop) -> None:
-        world = World(later=functools.partial(_later, loop))
+        world = World(later=functools.partial(_later, loop), deaf=schedule.deaf)
         network = Network(world, loop)
         story = Story(schedule, world, network)
         holder.append(story)
@@ -349,16 +357,17 @@ def _workload(world: World, job: dict[str, Any]) -> None:
 
 def _arm(story: Story, loop: VirtualLoop, task: asyncio.Task[Any]) -> None:
     """Let the schedule's troubles come when they are due."""
-    schedule, network, world = story.schedule, story.network, story.world
+    schedule, network = story.schedule, story.network
     state = {"down": False, "turns": 0}
 
     def trouble(call: Call) -> Trouble | None:
         number = call.number - story.begin
         nth = sum(c.writes for c in network.left[story.begin :]) - 1 if call.writes else -1
-        if schedule.other is not None and schedule.other[0] == number:
-            _other(story, schedule.other[1])
+        at = {"write": nth, "call": number}
+        if schedule.other is not None and schedule.other[1] == at[schedule.other[0]]:
+            _other(story, schedule.other[2])
         for kind, n, name in schedule.troubles:
-            if n == (nth if kind == "write" else number):
+            if n == at[kind]:
                 return _suited(call, TROUBLES[name])
         return None
 
@@ -378,11 +387,10 @@ def _arm(story: Story, loop: VirtualLoop, task: asyncio.Task[Any]) -> None:
     network.down = lambda side: (
         bool(state["down"]) and schedule.down is not None and side == schedule.down[0]
     )
-    if schedule.other is not None and schedule.other[0] == 0:
+    if schedule.other is not None and schedule.other[:2] == ("call", 0):
         # Between check and apply.
-        _other(story, schedule.other[1])
-        schedule = replace(schedule, other=None)
-    assert world is story.world
+        _other(story, schedule.other[2])
+        schedule.other = None
 
 
 def _after(loop: VirtualLoop, turns: int, act: Any) -> None:

@@ -76,7 +76,7 @@ def test_a_name_that_a_gateway_took_for_us_is_ours(tmp_path: Path) -> None:
 
 
 def test_a_name_that_somebody_else_took_is_not_ours(tmp_path: Path) -> None:
-    story = play(quiet("submit", other=(3, "takes the name")), tmp_path)
+    story = play(quiet("submit", other=("write", 3, "takes the name")), tmp_path)
     assert ends(story) == ["failed"]
     [outcome] = story.outcomes or ()
     assert "already exists" in outcome.message
@@ -95,6 +95,24 @@ def test_a_job_that_cannot_be_taken_away_keeps_its_run(tmp_path: Path) -> None:
     [outcome] = story.outcomes or ()
     assert outcome.message.endswith(" was made and may still be there: cancel it")
     assert not [c for c in story.writes if "runs/update" in c.target]
+
+
+@pytest.mark.parametrize("deaf", [False, True], ids=["", "no selectors"])
+@pytest.mark.parametrize("name", [a.name for a in APPLIED])
+def test_each_lost_answer_is_settled_by_looking(name: str, deaf: bool, tmp_path: Path) -> None:
+    for nth in range(6):
+        story = play(quiet(name, troubles=[("write", nth, "lost")], deaf=deaf), tmp_path / str(nth))
+        assert set(ends(story)) == {"proven"}, tell(story)
+
+
+@pytest.mark.parametrize("deaf", [False, True], ids=["", "no selectors"])
+def test_of_two_with_one_name_ours_is_known_by_its_plan(deaf: bool, tmp_path: Path) -> None:
+    """Ours was lost on the way, and somebody else's has the name."""
+    other = ("write", 3, "takes the name")
+    story = play(
+        quiet("submit", other=other, troubles=[("write", 3, "reset")], deaf=deaf), tmp_path
+    )
+    assert ends(story) == ["unknown"]
 
 
 def test_what_comes_after_everybody_left_is_unknown(tmp_path: Path) -> None:
