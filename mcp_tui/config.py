@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import pwd
 import re
 import tomllib
 from collections.abc import Mapping
@@ -21,6 +22,8 @@ import msgspec
 from mcp_tui.domain.plan import Tier
 from mcp_tui.domain.text import clean_line
 from mcp_tui.errors import UsageError
+
+_NO_HOME = "/nonexistent"
 
 _TIER_WORDS: tuple[tuple[Tier, tuple[str, ...]], ...] = (
     (Tier.PROD, ("prod", "prd", "production", "live")),
@@ -175,19 +178,31 @@ def guess_tier(context: str) -> tuple[Tier, str]:
     return Tier.PROD, "not configured: treated as prod"
 
 
+def home(env: Mapping[str, str]) -> Path:
+    """The user's home: ``HOME``, or what the user database says.
+
+    Where neither says any (a container run as some number), Debian's word for none: nothing is
+    found there, and whoever writes there says so.
+    """
+    if env.get("HOME"):
+        return Path(env["HOME"])
+    try:
+        return Path(pwd.getpwuid(os.getuid()).pw_dir or _NO_HOME)
+    except (KeyError, OSError):
+        return Path(_NO_HOME)
+
+
 def config_path(env: Mapping[str, str]) -> Path:
     """Where the configuration is read from when no file is named."""
     if env.get("MCP_TUI_CONFIG"):
         return Path(env["MCP_TUI_CONFIG"])
-    base = env.get("XDG_CONFIG_HOME") or str(Path(env.get("HOME", "~")).expanduser() / ".config")
+    base = env.get("XDG_CONFIG_HOME") or home(env) / ".config"
     return Path(base) / "mcp-tui" / "config.toml"
 
 
 def state_dir(env: Mapping[str, str]) -> Path:
     """Where the journal is kept: ``$XDG_STATE_HOME/mcp-tui``."""
-    base = env.get("XDG_STATE_HOME") or str(
-        Path(env.get("HOME", "~")).expanduser() / ".local" / "state"
-    )
+    base = env.get("XDG_STATE_HOME") or home(env) / ".local" / "state"
     return Path(base) / "mcp-tui"
 
 

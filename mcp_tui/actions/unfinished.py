@@ -56,7 +56,8 @@ def unfinished(journal: Journal, *, now: float, contexts: Sequence[str] = ()) ->
         for action in journal.actions(newest=True)
         if action.ended is None
         and action.started.verb not in _NO_WRITE
-        and 0 <= now - action.started.at <= _SAID_FOR
+        # The clock may have been set back since: what is to come is as near as what was.
+        and abs(now - action.started.at) <= _SAID_FOR
         and (not contexts or action.started.context in contexts)
         and not _goes_on(action, now)
     ]

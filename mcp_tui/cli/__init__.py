@@ -16,6 +16,7 @@ from mcp_tui.errors import ExitCode, McpTuiError
 if TYPE_CHECKING:
     from mcp_tui.cli.output import Printer
 
+_NO_FILES: Final = (errno.EMFILE, errno.ENFILE)
 _NO_ROOM: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EBADF)
 
 
@@ -66,9 +67,14 @@ def _run(argv: Sequence[str] | None) -> int:
     except McpTuiError as error:
         printer.note(f"mcp-tui: {error.line()}")
         return int(error.exit_code)
-    except OSError as error:
-        if isinstance(error, BrokenPipeError) or error.errno in _NO_ROOM:
+    except (OSError, ImportError) as error:
+        number = getattr(error, "errno", None)
+        if isinstance(error, BrokenPipeError) or number in _NO_ROOM:
             raise
+        # A library that cannot be opened is an ImportError without a number.
+        if number in _NO_FILES or os.strerror(errno.EMFILE) in str(error):
+            printer.note("mcp-tui: too many files are open; raise the limit: ulimit -n")
+            return int(ExitCode.USAGE)
         return _defect(printer, error)
     except Exception as error:  # noqa: BLE001 - no traceback ever reaches a user
         return _defect(printer, error)

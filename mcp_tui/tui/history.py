@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -24,12 +25,21 @@ def read(file: str) -> list[str]:
 
 
 def write(file: str, lines: Sequence[str]) -> None:
-    """Keep the newest lines, readable by the user alone."""
+    """Keep the newest lines, readable by the user alone.
+
+    They take the old ones' place at once, and only when they are written whole: a disk that is
+    full, or another console that ends now, leaves one or the other.
+    """
     if not file or not lines:
         return
     path = Path(file)
+    new = path.with_name(f"{path.name}.{os.getpid()}")
     # A history that cannot be kept is not worth a word at the end.
     with suppress(OSError):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.touch(mode=0o600)
-        path.write_text("\n".join(lines[-KEPT:]) + "\n", "utf-8")
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        try:
+            new.touch(mode=0o600)
+            new.write_text("\n".join(lines[-KEPT:]) + "\n", "utf-8")
+            new.replace(path)
+        finally:
+            new.unlink(missing_ok=True)

@@ -84,11 +84,14 @@ def test_only_what_was_cut_off_lately_is_said(tmp_path: Path, gone: str) -> None
         entry("prod", gone, context="prod"),
         entry("away", "elsewhere/1/1"),
         entry("long away", "elsewhere/1/1", at=NOW - 7_200),
-        entry("future", gone, at=NOW + 60),
+        # The clock was set back since.
+        entry("to come", gone, at=NOW + 3_600),
+        entry("far to come", gone, at=NOW + 90_000),
+        entry("away, to come", "elsewhere/1/1", at=NOW + 60),
         # Written before processes were.
         entry("older version", "", at=NOW - 7_200),
     )
-    assert found(it) == ["yes", "prod", "long away", "older version"]
+    assert found(it) == ["yes", "prod", "long away", "to come", "older version"]
     assert found(it, "prod") == ["prod"]
     assert found(Journal(tmp_path / "none")) == []
 

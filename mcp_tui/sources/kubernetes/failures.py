@@ -96,6 +96,8 @@ def explain(error: BaseException, *, server: str, advice: Advice = _KUBERNETES) 
             errno.ETIMEDOUT,
         ):
             return f"there is no way to {host}", "check your network and VPN"
+        if isinstance(each, OSError) and each.errno in (errno.EMFILE, errno.ENFILE):
+            return "too many files are open on this machine", "raise the limit: ulimit -n"
     name = type(error).__name__
     if name == "ProxyError":
         return f"the proxy refused: {one_line(str(error))}", "check proxy-url and HTTPS_PROXY"

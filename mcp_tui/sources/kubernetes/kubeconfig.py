@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
+from mcp_tui.config import home
 from mcp_tui.domain.text import clean_line, one_line
 from mcp_tui.errors import UsageError
 
@@ -261,8 +262,7 @@ def load_kubeconfig(
         named = [part for part in env["KUBECONFIG"].split(os.pathsep) if part]
         paths, may_miss = [Path(part) for part in dict.fromkeys(named)], len(set(named)) > 1
     else:
-        home = Path(env["HOME"]) if env.get("HOME") else Path.home()
-        default = home / ".kube" / "config"
+        default = home(env) / ".kube" / "config"
         if not default.exists() and env.get("KUBERNETES_SERVICE_HOST"):
             return _in_cluster(env, service_account)
         paths, may_miss = [default], False
