@@ -8,7 +8,7 @@ import random
 import time
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 
@@ -20,8 +20,19 @@ from mcp_tui.sources.kubernetes.kubeconfig import load_kubeconfig
 from mcp_tui.sources.kubernetes.reflector import Delta, Reflector
 from mcp_tui.sources.kubernetes.resources import Resource
 from mcp_tui.sources.kubernetes.transport import KubeClient
-from tests.cluster import Ground
+from tests.cluster.ground import Cluster, Reply
 from tests.faults.proxy import FaultProxy
+
+
+class Serving(Protocol):
+    """A ground, or one cluster with the face of one."""
+
+    @property
+    def dev(self) -> Cluster:
+        """The cluster."""
+
+    def api(self, method: str, path: str, body: object = None, **options: Any) -> Reply:
+        """One call to it."""
 
 
 class ConfigMap(msgspec.Struct, frozen=True):
@@ -85,7 +96,7 @@ class Followed:
     """A running reflector, its mirror, and the server's own view."""
 
     def __init__(
-        self, reflector: Reflector[Any], mirror: Mirror, ground: Ground, health: list[SourceHealth]
+        self, reflector: Reflector[Any], mirror: Mirror, ground: Serving, health: list[SourceHealth]
     ) -> None:
         self.reflector = reflector
         self.mirror = mirror
@@ -139,13 +150,13 @@ async def until(
 
 
 @contextlib.asynccontextmanager
-async def proxied(ground: Ground) -> AsyncIterator[FaultProxy]:
+async def proxied(ground: Serving) -> AsyncIterator[FaultProxy]:
     """A fault proxy before the ground's API server."""
     async with FaultProxy(ground.dev.server, ca=ground.dev.ca) as proxy:
         yield proxy
 
 
-def client_of(proxy: FaultProxy, ground: Ground, folder: Path, identity: str) -> KubeClient:
+def client_of(proxy: FaultProxy, ground: Serving, folder: Path, identity: str) -> KubeClient:
     """A client that goes through the proxy as one of the ground's identities."""
     path = proxy.kubeconfig(folder / f"{identity}.kubeconfig", token=ground.dev.tokens[identity])
     return KubeClient(load_kubeconfig({}, path).context(), gate=Gate(read_only=True), env={})
@@ -153,7 +164,7 @@ def client_of(proxy: FaultProxy, ground: Ground, folder: Path, identity: str) ->
 
 @contextlib.asynccontextmanager
 async def following(
-    ground: Ground,
+    ground: Serving,
     proxy: FaultProxy,
     namespace: str,
     folder: Path,
@@ -193,7 +204,7 @@ async def following(
 class Maps:
     """Makes and unmakes ConfigMaps past the proxy."""
 
-    def __init__(self, ground: Ground, namespace: str) -> None:
+    def __init__(self, ground: Serving, namespace: str) -> None:
         self._ground = ground
         self._path = f"/api/v1/namespaces/{namespace}/configmaps"
 
