@@ -183,6 +183,7 @@ class ApiServer(httpx.AsyncBaseTransport):
         self.behind = 0
         self.era = 0
         self._uids = 0
+        self._turns = 0
         self.history: list[tuple[int, str, Doc]] = []
         self.past: list[tuple[int, dict[str, Doc]]] = [(100, {})]
         self._pages: dict[str, tuple[int, list[Doc]]] = {}
@@ -228,7 +229,8 @@ class ApiServer(httpx.AsyncBaseTransport):
         if old is None:
             self._uids += 1
         uid = old["metadata"]["uid"] if old else f"u{self._uids}"
-        labels = {"mcp-tui.io/note": "é日本"}
+        self._turns += 1
+        labels = {"mcp-tui.io/note": "é日本", "turn": str(self._turns)}
         doc = document(self.source, name, turn, uid=uid, labels=labels)
         self._write("MODIFIED" if old else "ADDED", name, doc)
 
