@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 from collections.abc import Coroutine
 from typing import Any
 
 _NUMBERS = (signal.SIGTERM, signal.SIGHUP)
+_DESCRIPTORS = 3
 
 
 def run(command: Coroutine[Any, Any, int]) -> int:
@@ -21,7 +23,13 @@ def run(command: Coroutine[Any, Any, int]) -> int:
 
     Raises:
         KeyboardInterrupt: SIGINT came.
+        OSError: There are no file descriptors left for an event loop.
     """
+    try:
+        _room()
+    except OSError:
+        command.close()
+        raise
     came: list[int] = []
 
     async def main() -> int:
@@ -43,3 +51,14 @@ def run(command: Coroutine[Any, Any, int]) -> int:
         if came:
             return 128 + came[0]
         raise
+
+
+def _room() -> None:
+    """Try whether an event loop can be made: asyncio leaves half of one behind, which complains."""
+    held: list[int] = []
+    try:
+        while len(held) < _DESCRIPTORS:
+            held.append(os.open(os.devnull, os.O_RDONLY))
+    finally:
+        for each in held:
+            os.close(each)

@@ -29,6 +29,7 @@ def broken(story: Story) -> list[str]:
         *_of_what_was_seen(story, plan),
         *_made_once(story, plan),
         *_written_down(story, plan),
+        *_stopped(story, plan),
     ]
     for index, outcome in enumerate(_outcomes(story)):
         found += [
@@ -162,6 +163,16 @@ def _written_down(story: Story, plan: Plan) -> Iterator[str]:
         yield f"the journal says {entry.ended.outcomes}, we were told {story.outcomes}"
     if story.ended == "applied" and len(story.outcomes or ()) != len(plan.targets):
         yield "not every target has an outcome"
+
+
+def _stopped(story: Story, plan: Plan) -> Iterator[str]:
+    """Once it is unknown what became of one target, nothing is sent for those behind it."""
+    unknown = [i for i, o in enumerate(story.outcomes or ()) if o.status is OutcomeStatus.UNKNOWN]
+    if story.ended != "applied" or not unknown:
+        return
+    for target in plan.targets[unknown[0] + 1 :]:
+        if any(c.target.endswith(f"/jobs/{target.name}") for c in story.writes):
+            yield f"{target.name} was gone on with"
 
 
 def _lies(story: Story, plan: Plan, index: int, outcome: Outcome) -> Iterator[str]:
