@@ -167,6 +167,7 @@ class ApiServer(httpx.AsyncBaseTransport):
         version: The newest.
         floor: Watches and pages from before it are gone.
         behind: Until the counter may pass it, the highest version that any client may have seen.
+        says_by_event: That a watch's version is gone is said by an event, not by a status.
         lists: How many lists were begun.
         calls: When each call came.
         on_list: What happens to the next lists; to the next watches: on_watch.
@@ -189,6 +190,7 @@ class ApiServer(httpx.AsyncBaseTransport):
         self._pages: dict[str, tuple[int, list[Doc]]] = {}
         self.streams: list[Stream] = []
         self.down = False
+        self.says_by_event = False
         self.lists = 0
         self.calls: list[tuple[float, str]] = []
         self.on_list: deque[Spoilt] = deque()
@@ -197,8 +199,8 @@ class ApiServer(httpx.AsyncBaseTransport):
 
     # -- what happens to the objects ------------------------------------------------------------
 
-    def _write(self, type_: str, name: str, doc: Doc) -> None:
-        self.version += self._rng.randint(1, 3)
+    def _write(self, type_: str, name: str, doc: Doc, at: int = 0) -> None:
+        self.version = at or self.version + self._rng.randint(1, 3)
         doc = {**doc, "metadata": {**doc["metadata"], "resourceVersion": str(self.version)}}
         if type_ == "DELETED":
             del self.objects[name]
@@ -223,8 +225,8 @@ class ApiServer(httpx.AsyncBaseTransport):
         """Whether the counter stays behind what was seen before the server was restored."""
         return self.version + 3 * events < self.behind or not self.behind
 
-    def put(self, name: str, turn: int) -> None:
-        """Create or change."""
+    def put(self, name: str, turn: int, at: int = 0) -> None:
+        """Create or change; ``at`` is the version that it gets."""
         old = self.objects.get(name)
         if old is None:
             self._uids += 1
@@ -232,7 +234,7 @@ class ApiServer(httpx.AsyncBaseTransport):
         self._turns += 1
         labels = {"mcp-tui.io/note": "é日本", "turn": str(self._turns)}
         doc = document(self.source, name, turn, uid=uid, labels=labels)
-        self._write("MODIFIED" if old else "ADDED", name, doc)
+        self._write("MODIFIED" if old else "ADDED", name, doc, at)
 
     def drop(self, name: str) -> None:
         """Delete, if it is there."""
@@ -349,6 +351,8 @@ class ApiServer(httpx.AsyncBaseTransport):
 
     def _watch(self, params: dict[str, str], fault: str) -> httpx.Response:
         since = int(params.get("resourceVersion", "0"))
+        if since < self.floor and self.says_by_event:
+            fault = "event"
         if since < self.floor and fault != "event":
             return httpx.Response(410, headers=JSON, content=encoded(GONE))
         stream = Stream(since, zlib.compressobj(wbits=31) if fault == "gzip" else None)

@@ -146,8 +146,9 @@ class Machine(RuleBasedStateMachine):
                 _, type_, doc = self.server.history[-1 - back]
                 each.line({"type": type_, "object": doc})
 
-    @rule()
-    def compact(self) -> None:
+    @rule(by_event=st.booleans())
+    def compact(self, by_event: bool) -> None:
+        self.server.says_by_event = by_event
         self.server.compact()
 
     @rule(down=st.booleans())

@@ -21,6 +21,9 @@ from mcp_tui.sources.kubernetes.kubeconfig import ContextInfo, Impersonation
 
 TOKEN_FILE_AGE: Final = 60.0
 PLUGIN_DEADLINE: Final = 60.0
+# A credential that has ended when it comes, by our clock, is used for so long all the same unless
+# it is refused: the clock may be wrong, and a plugin that is run for every call helps nobody.
+LEAST_USE: Final = 60.0
 
 
 class Credentials:
@@ -47,6 +50,7 @@ class Credentials:
         self._allow_exec = allow_exec
         self._wall = wall
         self._plugin: Credential | None = None
+        self._used_until = float("-inf")  # monotonic
         self._running: asyncio.Task[Credential] | None = None
         self._file_token = ""
         self._file_read_at = float("-inf")
@@ -144,7 +148,9 @@ class Credentials:
         return stat.st_mtime_ns, stat.st_ino
 
     async def _from_plugin(self) -> Credential:
-        if self._plugin is not None and self._plugin.valid_at(self._wall()):
+        if self._plugin is not None and (
+            self._plugin.valid_at(self._wall()) or time.monotonic() < self._used_until
+        ):
             return self._plugin
         plugin = self._user.exec
         assert plugin is not None
@@ -171,6 +177,8 @@ class Credentials:
         credential = await asyncio.shield(self._running)
         if credential is not self._plugin:
             self._plugin = credential
+            ended = not credential.valid_at(self._wall())
+            self._used_until = time.monotonic() + LEAST_USE if ended else float("-inf")
         return credential
 
     def _make_tls(self, certificate: bytes | None, key: bytes | None) -> ssl.SSLContext:

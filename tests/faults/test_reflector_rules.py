@@ -1,0 +1,249 @@
+"""Each rule of the reflector that a random schedule seldom needs, on the shortest way to it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import pytest
+
+from mcp_tui.sources.base import HealthState
+from mcp_tui.sources.kubernetes import reflector as reflector_module
+from mcp_tui.sources.kubernetes.known import older
+from tests.faults.apiserver import ApiServer, Spoilt, encoded, refusal
+from tests.faults.virtually import Scene
+from tests.joined.sources import SOURCES
+
+
+@pytest.fixture
+def scene(monkeypatch: pytest.MonkeyPatch) -> Iterator[Scene]:
+    monkeypatch.setattr(reflector_module, "PAGE", 2)
+    with Scene(SOURCES[0]) as it:
+        yield it
+
+
+@pytest.fixture
+def server(scene: Scene) -> ApiServer:
+    return scene.server
+
+
+def make(scene: Scene, *names: str) -> None:
+    for name in names:
+        scene.server.put(name, 0)
+    scene.go(3.0)
+
+
+def version_of(server: ApiServer, name: str) -> int:
+    return int(server.objects[name]["metadata"]["resourceVersion"])
+
+
+def test_a_version_that_a_restored_server_gives_twice(scene: Scene, server: ApiServer) -> None:
+    """The same object, the same version, and another state."""
+    make(scene, "a", "b", "c", "b", "a", "c")
+    clash = version_of(server, "a")
+    server.down = True
+    server.restore(4)
+    server.put("a", 3, at=clash)
+    scene.go(10.0)
+    server.down = False
+    scene.settle()
+
+
+def test_a_version_of_a_list_that_a_restore_cut_off(scene: Scene, server: ApiServer) -> None:
+    """Its first page told of versions that no watch and no whole list has come to."""
+    make(scene, "a", "b", "c")
+    server.cut_all()
+    server.put("c", 1)
+    server.put("a", 2)
+    server.put("c", 2)
+    server.compact()
+    clash = version_of(server, "a")
+    seen = scene.server.calls
+    server.on_list.extend([Spoilt(real=True), Spoilt(real=True), Spoilt(500)])
+    scene.go(2.0)
+    assert [kind for _, kind in seen][-4:] == ["check", "watch", "list", "list"]
+    assert not server.on_list
+    server.down = True
+    server.restore(3)
+    server.put("a", 3, at=clash)
+    scene.go(10.0)
+    server.down = False
+    scene.settle()
+
+
+def test_a_list_that_fails_after_a_restore_is_not_forgotten(
+    scene: Scene, server: ApiServer
+) -> None:
+    make(scene, "a", "b", "c", "a")
+    server.down = True
+    server.restore(3)
+    scene.go(5.0)
+    server.down = False
+    failed = Spoilt(500, encoded(refusal(500)))
+    scene.go(35.0)
+    server.on_list.extend([failed] * 4)
+    scene.settle()
+
+
+def test_an_event_that_comes_late_is_not_lost(scene: Scene, server: ApiServer) -> None:
+    make(scene, "a")
+    (stream,) = server.streams
+    stream.late = []
+    server.put("late", 0)
+    server.put("a", 1)
+    scene.go(20.0)
+    scene.equal()
+
+
+def test_one_that_comes_twice_tells_nothing(scene: Scene, server: ApiServer) -> None:
+    make(scene, "a")
+    lists = server.lists
+    (stream,) = server.streams
+    for _ in range(3):
+        stream.give(stream.last)
+    scene.go(20.0)
+    scene.equal()
+    assert server.lists == lists
+
+
+def test_bookmarks_without_end(scene: Scene, server: ApiServer) -> None:
+    """They are no objects, no reason to list, and no news to anybody."""
+    make(scene, "a", "b", "c")
+    lists, told = server.lists, len(scene.healths)
+    (stream,) = server.streams
+    for turn in range(20_000):
+        server.bookmark(stream)
+        if turn % 1_000 == 0:
+            scene.go(0.01)
+    scene.go(5.0)
+    assert scene.reflector.health.dropped == 0
+    assert (server.lists, len(scene.healths)) == (lists, told)
+    server.put("d", 0)
+    scene.go(1.0)
+    scene.equal()
+
+
+@pytest.mark.parametrize("by_event", [False, True], ids=["status", "event"])
+def test_a_watch_that_is_always_too_old_is_no_loop(
+    scene: Scene, server: ApiServer, by_event: bool
+) -> None:
+    """Also where each gives an event first: that is no sign of health."""
+    server.says_by_event = by_event
+    make(scene, "a")
+    for turn in range(300):
+        server.put("a", turn)
+        server.compact()
+        for stream in server.streams:
+            stream.line({"type": "ERROR", "object": refusal(410, "Expired")})
+            stream.end()
+        server.compact()
+        scene.go(0.5)
+    assert server.lists < 30
+    scene.settle()
+
+
+@pytest.mark.parametrize("gap", ["cut", "end"])
+def test_a_planned_end_asks_nothing_more(scene: Scene, server: ApiServer, gap: str) -> None:
+    """Watches that end in their time go on as they are: a quiet console stays quiet."""
+    make(scene, "a")
+    asked: list[str] = []
+    for _ in range(100):
+        scene.go(60.0)
+        asked += [kind for at, kind in server.calls if at > scene.loop.time() - 10]
+    assert "check" not in asked
+    assert server.lists == 1
+    if gap == "cut":
+        server.cut_all()
+    else:
+        for stream in list(server.streams):
+            stream.end()
+    scene.go(5.0)
+    assert "check" in [kind for _, kind in server.calls]
+    assert server.lists == 1
+    scene.settle()
+
+
+def test_versions_that_are_no_numbers_are_taken_as_they_come() -> None:
+    assert not older("x1", "x2")
+    assert not older("1" * 5_000, "2" * 5_000)
+    assert older("9", "10")
+
+
+def test_an_event_of_a_kind_yet_unknown(scene: Scene, server: ApiServer) -> None:
+    make(scene, "a")
+    (stream,) = server.streams
+    doc = {"kind": "Surprise", "apiVersion": "new/v9", "metadata": {"resourceVersion": "1"}}
+    lines: tuple[Any, ...] = ({"type": "SURPRISE", "object": doc}, {"type": "ADDED"}, {}, [])
+    for value in lines:
+        stream.give(json.dumps(value).encode() + b"\n")
+        scene.go(3.0)
+    server.put("b", 0)
+    scene.settle()
+
+
+STATUSES = (400, 401, 403, 404, 405, 408, 409, 410, 422, 429, 500, 502, 503, 504)
+ODD_WAITS = ("Wed, 01 Jan 2020 00:00:00 GMT", "-5", "soon")
+ANSWERS = [(status, wait) for status in STATUSES for wait in ("", "90")]
+ANSWERS += [(429, wait) for wait in ODD_WAITS]
+
+
+@pytest.mark.parametrize(("status", "wait"), ANSWERS)
+@pytest.mark.parametrize("where", ["list", "page", "watch", "event", "check"])
+def test_every_status_everywhere(
+    scene: Scene, server: ApiServer, status: int, wait: str, where: str
+) -> None:
+    """Rows stay, nothing is asked in a loop, no sooner than the server wants, and it heals."""
+    make(scene, "a", "b", "c")
+    before = dict(scene.mirror.rows)
+    headers = (("Retry-After", wait),) if wait else ()
+    fault = Spoilt(status, encoded(refusal(status)), headers)
+    start = scene.loop.time()
+    if where == "event":
+        details: Any = {"retryAfterSeconds": int(wait)} if wait == "90" else {}
+        for stream in list(server.streams):
+            stream.line({"type": "ERROR", "object": refusal(status, **details)})
+            stream.end()
+    elif where in ("list", "page"):
+        server.floor = server.version + 1
+        server.cut_all()
+        server.on_list.append(Spoilt(real=True))  # the check, before the watch
+        server.on_list.extend([Spoilt(real=True)] * (where == "page"))
+        server.on_list.append(fault)
+    elif where == "check":
+        server.cut_all()
+        server.on_list.append(fault)
+    else:
+        server.cut_all()
+        server.on_watch.append(fault)
+    server.put("a", 3)
+    scene.go(1.0)
+    assert scene.mirror.rows.keys() == before.keys()
+    scene.go(30.0)
+    if wait == "90" and status in (429, 503) and where != "event":
+        at = [when for when, _ in server.calls if when > start]
+        late = [when for when in at if when > start + 5]
+        assert not late, f"asked again after {late[0] - start:.0f} s"
+    scene.settle()
+    assert scene.reflector.health.state is HealthState.LIVE
+
+
+def test_a_cut_in_a_character_and_in_a_block_of_gzip(scene: Scene, server: ApiServer) -> None:
+    make(scene, "a")
+    for how in ("gzip", ""):
+        server.on_watch.append(how)
+        server.cut_all()
+        scene.go(70.0)
+        (stream,) = server.streams
+        stream.tear = "cut"
+        server.put("b", 1)
+        scene.go(70.0)
+        scene.equal()
+        for stream in server.streams:
+            whole = stream.last
+            stream.out.append(whole[: whole.find("é".encode()) + 1])
+            stream.end(httpx.ReadError("cut"))
+        scene.go(70.0)
+        scene.equal()
+    assert scene.reflector.health.dropped == 0
