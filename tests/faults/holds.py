@@ -189,8 +189,11 @@ def _lies(story: Story, plan: Plan, index: int, outcome: Outcome) -> Iterator[st
             for d in _did(story)
             if d.seen
         )
-        if outcome.status in CERTAIN and not gone:
+        leaving = now is not None and "deletionTimestamp" in now["metadata"]
+        if outcome.status in CERTAIN and not gone and not leaving:
             yield f"{name} is there"
+        if outcome.status is OutcomeStatus.PROVEN and not gone:
+            yield f"{name} is still there"
         if outcome.status is OutcomeStatus.FAILED and did:
             yield f"{name} was deleted: {outcome.message}"
         return
@@ -207,23 +210,32 @@ def _lies(story: Story, plan: Plan, index: int, outcome: Outcome) -> Iterator[st
     ]
     if outcome.status in CERTAIN and wanted not in states[1:]:
         yield f"{name} was never so"
+    if outcome.status is OutcomeStatus.PROVEN and first.workload is None:
+        told = [k for k, w in zip(_suspended(story, uid), states, strict=True) if w is wanted]
+        if wanted not in told:
+            yield f"{name}: its controller never said so"
+
+
+def _suspended(story: Story, uid: str) -> list[bool | None]:
+    """Whether the controller said of a job, version by version, that it is held."""
+    conditions = (
+        (obj.get("status") or {}).get("conditions") or [{}]
+        for _, _, _, obj in story.world.history
+        if obj["metadata"]["uid"] == uid
+    )
+    return [{"True": True, "False": False}.get(each[0].get("status", "")) for each in conditions]
 
 
 def _lies_of_making(story: Story, plan: Plan, outcome: Outcome) -> Iterator[str]:
     made = _made(story, plan)
-    there = [
-        o
-        for o in made
-        if story.world.objects.get(("jobs", "ml", o["metadata"]["name"]), {})
-        .get("metadata", {})
-        .get("uid")
-        == o["metadata"]["uid"]
-    ]
+    there = [obj for obj in made if _stays(story, obj)]
     if outcome.status in CERTAIN:
         if not made:
             yield "no job was made"
         elif outcome.target.uid != made[0]["metadata"]["uid"]:
             yield "another job is named"
+        elif outcome.status is OutcomeStatus.PROVEN and story.world.asleep:
+            yield "nobody took it up"
     if (
         outcome.status is OutcomeStatus.FAILED
         and there
@@ -249,6 +261,13 @@ def _lies_of_making(story: Story, plan: Plan, outcome: Outcome) -> Iterator[str]
             and tags.get(keys.TAG_UID) != made[0]["metadata"]["uid"]
         ):
             yield "its run is not linked to it, and nobody says so"
+
+
+def _stays(story: Story, obj: dict[str, Any]) -> bool:
+    """Whether an object is there, and not on its way out."""
+    now = story.world.objects.get(("jobs", "ml", obj["metadata"]["name"]))
+    same = now is not None and now["metadata"]["uid"] == obj["metadata"]["uid"]
+    return same and "deletionTimestamp" not in (now or obj)["metadata"]
 
 
 def _said(story: Story, words: str) -> bool:

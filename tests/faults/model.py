@@ -71,6 +71,8 @@ class World:
     later: Callable[[float, Callable[[], None]], object]
     deaf: bool = False
     """Selectors are not understood: a list gives everything."""
+    asleep: bool = False
+    """No controller works: nothing is taken up, held or swept away."""
     objects: dict[tuple[str, str, str], Object] = field(default_factory=dict)
     history: list[tuple[int, str, str, Object]] = field(default_factory=list)
     experiments: dict[str, str] = field(default_factory=dict)
@@ -153,6 +155,8 @@ class World:
 
         def act() -> None:
             meta = job["metadata"]
+            if self.asleep:
+                return
             now = self.objects.get(("jobs", meta["namespace"], meta["name"]))
             if now is None or now["metadata"]["uid"] != uid or finished(now):
                 return
@@ -247,7 +251,10 @@ class World:
             wanted = ((body or {}).get("preconditions") or {}).get("uid")
             if wanted and wanted != obj["metadata"]["uid"]:
                 return _status(409, "Conflict", "the UID in the precondition does not match")
-            if not query.get("dryRun"):
+            if not query.get("dryRun") and self.asleep:
+                obj["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z"
+                self.put(plural, obj, type_="MODIFIED")
+            elif not query.get("dryRun"):
                 self.take(plural, namespace, name)
             return Reply(200, {"kind": "Status", "apiVersion": "v1", "status": "Success"})
         return self._patch(plural, obj, query, body)

@@ -123,6 +123,8 @@ class Schedule:
     """Which side, from which call, for how many seconds."""
     deaf: bool = False
     """The server does not know selectors."""
+    asleep: bool = False
+    """No controller works meanwhile."""
     stop: tuple[str, int, str, int] | None = None
     """``kill`` or ``interrupt``, at which call, which moment of it, and how many turns later."""
 
@@ -140,7 +142,7 @@ class Schedule:
         if rng.random() < 0.15:
             side = rng.choice(("mlflow", "mlflow", "kube"))
             it.down = (side, rng.randrange(12), rng.choice((2.0, 15.0, 1e6)))
-        it.deaf = rng.random() < 0.1
+        it.deaf, it.asleep = rng.random() < 0.1, rng.random() < 0.1
         chance = rng.random()
         if chance < 0.45:
             what = "kill" if chance < 0.27 else "interrupt"
@@ -156,6 +158,7 @@ class Schedule:
         )
         parts += [f"down: {self.down}"] if self.down else []
         parts += ["no selectors"] if self.deaf else []
+        parts += ["no controllers"] if self.asleep else []
         parts += [f"stop: {self.stop}"] if self.stop else []
         return "; ".join(parts)
 
@@ -384,6 +387,7 @@ def _arm(story: Story, loop: VirtualLoop, task: asyncio.Task[Any]) -> None:
                 _after(loop, turns, task.cancel)
 
     network.trouble, network.moment = trouble, moment
+    story.world.asleep = schedule.asleep
     network.down = lambda side: (
         bool(state["down"]) and schedule.down is not None and side == schedule.down[0]
     )

@@ -48,6 +48,13 @@ def test_without_a_fault_every_action_is_proven(name: str, tmp_path: Path) -> No
     assert not [line for line in story.said if line.startswith("warning")], tell(story)
 
 
+@pytest.mark.parametrize("name", [a.name for a in APPLIED if a.on != "queued"])
+def test_what_no_controller_took_up_is_not_proven(name: str, tmp_path: Path) -> None:
+    story = play(quiet(name, asleep=True), tmp_path)
+    assert broken(story) == []
+    assert {o.status for o in story.outcomes or ()} == {OutcomeStatus.UNPROVEN}, tell(story)
+
+
 def test_the_schedules_reach_everything() -> None:
     """Otherwise they would prove nothing."""
     drawn = [Schedule.draw(seed) for seed in range(SHARES * 50)]
