@@ -29,9 +29,7 @@ _OURS: Final = frozenset(
         "\x1b]22;default\x07",
     }
 )
-_FOREIGN  # At the end of what was read, one in pieces.
-_CUT: Final = re.compile(r"\x1b(?:\[[0-?]*|\][^\x07\x1b]*)?\Z")
-_STYLE: Final = "38;5;199"
+_FOREIGN_STYLE: Final = "38;5;199"
 
 
 def decode(raw: bytes) -> tuple[str, list[str]]:

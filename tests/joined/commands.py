@@ -20,7 +20,8 @@ class Command:
             ``context`` the context's name.
         formats: What ``-o`` takes; empty where there is no such option.
         writes: It changes something once it is confirmed.
-        terminal: It takes the terminal, or serves until it is ended.
+        terminal: It takes the terminal.
+        serves: It goes on until it is ended, but for its dry run.
     """
 
     words: str
@@ -28,6 +29,7 @@ class Command:
     formats: tuple[str, ...] = ()
     writes: bool = False
     terminal: bool = False
+    serves: bool = False
 
     def argv(self, names: Mapping[str, str], output: str = "") -> list[str]:
         """The whole command line, without the program's name.
@@ -51,12 +53,12 @@ COMMANDS: tuple[Command, ...] = (
     Command("contexts", (), ALL),
     Command("journal", (), ALL),
     Command("completion", ("bash",)),
-    Command("job ls", ("--timeout", "20"), ALL),
+    Command("job ls", ("--timeout", "5"), ALL),
     Command("job show", ("{failed}",), ALL),
     Command("job logs", ("{failed}", "--timestamps")),
     Command(
         "job submit",
-        ("--config", "{config}", "--no-run", "--confirm", "{context}/sweep"),
+        ("--config", "{config}", "--no-run"),
         SOME,
         writes=True,
     ),
@@ -71,7 +73,9 @@ COMMANDS: tuple[Command, ...] = (
         writes=True,
     ),
     Command("job shell", ("{job}", "--confirm", "{context}/{job}", "--", "true"), writes=True),
-    Command("job forward", ("{job}", "0:80", "--confirm", "{context}/{job}"), writes=True),
+    Command(
+        "job forward", ("{job}", "0:80", "--confirm", "{context}/{job}"), writes=True, serves=True
+    ),
     Command("job init"),
     Command("job schema"),
 )

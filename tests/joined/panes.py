@@ -14,6 +14,7 @@ class Pane:
         screen: The class of the screen in front.
         keys: What is pressed on the Jobs pane, the cursor on the job in question, by Textual's
             names of keys. One key is pressed after what the one before brought is there.
+        shown: A text that is on the screen then, and on none of the screens on the way.
         tab: The tab in front, on a detail.
         asks: What the prompt asks for; empty where it is closed.
         pane: The pane that it belongs to (an id of ``mcp_tui.tui.model.PANES``).
@@ -25,6 +26,7 @@ class Pane:
     id: str
     screen: str
     keys: tuple[str, ...] = ()
+    shown: str = ""
     tab: str = ""
     asks: str = ""
     pane: str = "jobs"
@@ -34,25 +36,25 @@ class Pane:
 
 
 PANES: tuple[Pane, ...] = (
-    Pane("jobs", "JobsScreen"),
-    Pane("jobs-wide", "JobsScreen", size=(200, 50)),
-    Pane("filter", "JobsScreen", ("slash",), asks="filter"),
-    Pane("command", "JobsScreen", ("colon",), asks="command"),
-    Pane("leave", "JobsScreen", ("q",), asks="leave"),
-    Pane("overview", "DetailScreen", ("enter",), tab="Overview"),
-    Pane("pods", "DetailScreen", ("enter", "tab"), tab="Pods"),
-    Pane("events", "DetailScreen", ("enter", "tab", "tab"), tab="Events"),
-    Pane("logs", "DetailScreen", ("l",), tab="Logs"),
-    Pane("yaml", "DetailScreen", ("y",), tab="YAML"),
-    Pane("run", "DetailScreen", ("o",), tab="Run"),
-    Pane("describe", "DetailScreen", ("d",), tab="Describe"),
-    Pane("search", "DetailScreen", ("y", "slash"), tab="YAML", asks="search"),
-    Pane("save", "DetailScreen", ("y", "W"), tab="YAML", asks="save"),
-    Pane("choose-logs", "ChooseLogs", ("L",)),
-    Pane("help", "HelpScreen", ("question_mark",)),
-    Pane("submit", "SubmitScreen", ("s",), writes=True),
-    Pane("submit-form", "SubmitScreen", ("s", "ctrl+t"), writes=True),
-    Pane("retry", "RetryScreen", ("t",), writes=True),
-    Pane("plan", "ConfirmScreen", ("x",), writes=True),
-    Pane("shell-plan", "InsideConfirm", ("e",), writes=True, prod=True),
+    Pane("jobs", "JobsScreen", shown="STATE"),
+    Pane("jobs-wide", "JobsScreen", shown="STATE", size=(200, 50)),
+    Pane("filter", "JobsScreen", ("slash",), "\n /", asks="filter"),
+    Pane("command", "JobsScreen", ("colon",), "\n :", asks="command"),
+    Pane("leave", "JobsScreen", ("q",), "leave the console?", asks="leave"),
+    Pane("overview", "DetailScreen", ("enter",), "[Overview]", tab="Overview"),
+    Pane("pods", "DetailScreen", ("enter", "tab"), "[Pods]", tab="Pods"),
+    Pane("events", "DetailScreen", ("enter", "tab", "tab"), "[Events]", tab="Events"),
+    Pane("logs", "DetailScreen", ("l",), "[Logs]", tab="Logs"),
+    Pane("yaml", "DetailScreen", ("y",), "[YAML]", tab="YAML"),
+    Pane("run", "DetailScreen", ("o",), "[Run]", tab="Run"),
+    Pane("describe", "DetailScreen", ("d",), "[Describe]", tab="Describe"),
+    Pane("search", "DetailScreen", ("y", "slash"), "\n /", tab="YAML", asks="search"),
+    Pane("save", "DetailScreen", ("y", "W"), "save as ", tab="YAML", asks="save"),
+    Pane("choose-logs", "ChooseLogs", ("L",), "whose logs of"),
+    Pane("help", "HelpScreen", ("question_mark",), "Everywhere"),
+    Pane("submit", "SubmitScreen", ("s",), "submit / text", writes=True),
+    Pane("submit-form", "SubmitScreen", ("s", "ctrl+t"), "submit / form", writes=True),
+    Pane("retry", "RetryScreen", ("t",), "/ retry", writes=True),
+    Pane("plan", "ConfirmScreen", ("x",), "checks", writes=True),
+    Pane("shell-plan", "InsideConfirm", ("e",), "checks", writes=True, prod=True),
 )

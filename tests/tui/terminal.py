@@ -11,7 +11,8 @@ import signal
 import struct
 import termios
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from pathlib import Path
 
 import pyte
 
@@ -21,13 +22,21 @@ DEADLINE = 60.0
 class Terminal:
     """A terminal emulator with the console in it."""
 
-    def __init__(self, argv: list[str], env: dict[str, str], size: tuple[int, int]) -> None:
+    def __init__(
+        self,
+        argv: list[str],
+        env: Mapping[str, str],
+        size: tuple[int, int],
+        folder: Path | None = None,
+    ) -> None:
         self.screen = pyte.Screen(*size)
         self.stream = pyte.ByteStream(self.screen)
         self.raw = b""
         self.pid, self.fd = pty.fork()
         if self.pid == 0:
             os.environ.update(env)
+            if folder is not None:
+                os.chdir(folder)
             os.execv(argv[0], argv)
         self.code: int | None = None
         self.resize(*size)

@@ -5,15 +5,19 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from typing import ClassVar
 
 from textual.binding import Binding, BindingType
 from textual.widget import Widget
 from textual.widgets import TextArea
+from textual.widgets.text_area import Edit, EditResult
 
 from mcp_tui.domain.plan import Plan
+from mcp_tui.domain.text import clean
 from mcp_tui.domain.yamlmarks import ConfigError
 from mcp_tui.errors import McpTuiError, UsageError
+from mcp_tui.tui.bulk import MOST
 from mcp_tui.tui.configform import errors_of, form_fields, write
 from mcp_tui.tui.keymap import FORBIDDEN
 from mcp_tui.tui.model import Cell
@@ -45,6 +49,15 @@ class Editor(TextArea, inherit_bindings=False):
         *_allowed(TextArea.BINDINGS),
         Binding("ctrl+underscore", "undo", show=False),
     ]
+
+    def edit(self, edit: Edit) -> EditResult:
+        """Type, paste or undo; cleaned, so that what is submitted is what is seen."""
+        text = clean(edit.text, limit=MOST)
+        return super().edit(edit if text == edit.text else replace(edit, text=text))
+
+    def load_text(self, text: str) -> None:
+        """Show another text, cleaned."""
+        super().load_text(clean(text, limit=MOST))
 
 
 class SubmitScreen(PlanningScreen, inherit_bindings=False):

@@ -29,8 +29,8 @@ class LineEdit:
         self.value, self.at = value, len(value)
 
     def insert(self, text: str) -> None:
-        """Type a text."""
-        text = text[: max(0, LONGEST - len(self.value))]
+        """Type a text, cleaned: what is sent is what is seen."""
+        text = clean_line(text, limit=LONGEST)[: max(0, LONGEST - len(self.value))]
         self.value = self.value[: self.at] + text + self.value[self.at :]
         self.at += len(text)
 
@@ -39,7 +39,7 @@ class LineEdit:
         before = self.value
         lines = text[: 4 * LONGEST].splitlines()
         if lines:
-            self.insert(clean_line(lines[0], limit=LONGEST))
+            self.insert(lines[0])
         return self.value != before
 
     def edit(self, key: str) -> None:
