@@ -144,6 +144,10 @@ class FaultProxy:
         upstream: The real server's URL.
         ca: Its authority, when it speaks TLS.
         tls: A folder to make a certificate in, to speak TLS to clients; None for plain HTTP.
+
+    Attributes:
+        compress: Whether the server may compress: faults of lines find none then.
+        date: The server's clock as its answers give it; empty for the true one.
     """
 
     def __init__(self, upstream: str, *, ca: Path | None = None, tls: Path | None = None) -> None:
@@ -159,6 +163,8 @@ class FaultProxy:
         self._flow = asyncio.Event()
         self._flow.set()
         self.port = 0
+        self.compress = False
+        self.date = ""
         self.faults: list[Fault] = []
         self.calls: list[Call] = []
 
@@ -292,6 +298,7 @@ class FaultProxy:
     ) -> None:
         if isinstance(act, Answer):
             headers = [*act.headers, ("Content-Length", str(len(act.body)))]
+            headers += [("Date", self.date)] if self.date else []
             await self._write(writer, encode_head(f"HTTP/1.1 {act.status} Faulty", headers))
             await self._write(writer, act.body)
             return
@@ -316,9 +323,9 @@ class FaultProxy:
 
     async def _forward(self, head: Head, body: bytes, up_writer: asyncio.StreamWriter) -> None:
         method, target, version = head.first
-        headers = head.without(
-            "host", "accept-encoding", "content-length", "transfer-encoding", "connection"
-        )
+        headers = head.without("host", "content-length", "transfer-encoding", "connection")
+        if not self.compress:
+            headers = [each for each in headers if each[0].lower() != "accept-encoding"]
         headers += [("Host", f"{self._host}:{self._port}"), ("Content-Length", str(len(body)))]
         headers.append(("Connection", "Upgrade" if head.get("upgrade") else "close"))
         up_writer.write(encode_head(f"{method} {target} {version}", headers) + body)
@@ -346,6 +353,9 @@ class FaultProxy:
                 whole = act.whole(whole)
             payload = _one(whole)
         headers = answer.without("content-length", "transfer-encoding", "connection")
+        if self.date:
+            headers = [each for each in headers if each[0].lower() != "date"]
+            headers.append(("Date", self.date))
         if not bodiless:
             headers.append(("Transfer-Encoding", "chunked"))
         await self._write(writer, encode_head(f"HTTP/1.1 {status} {answer.first[2]}", headers))

@@ -31,7 +31,7 @@ from mcp_tui.sources.base import HealthState, SourceHealth
 from mcp_tui.sources.kubernetes.backoff import Backoff, Timing
 from mcp_tui.sources.kubernetes.blocks import iter_blocks
 from mcp_tui.sources.kubernetes.known import Batch, Delta, Known, older, uid_of, version_of
-from mcp_tui.sources.kubernetes.resources import Resource
+from mcp_tui.sources.kubernetes.resources import JOBS, NAMESPACES, Resource, discover
 from mcp_tui.sources.kubernetes.transport import KubeClient
 from mcp_tui.sources.kubernetes.watch import RelistError, RewatchError, consume
 
@@ -423,12 +423,34 @@ class Reflector(Generic[T]):
         elif error.status in (403, 404, 405):
             state = HealthState.ABSENT if error.status == 404 else HealthState.DENIED
             self._must_list = True
+            if error.status == 404:
+                await self._vanished()
             await self._wait(state, error.line(), self._timing.denied)
         else:
             # A watch that is refused for its own sake (400) is not cured by asking again.
             if error.status < 500 and error.status not in (401, 408, 429):
                 self._must_list = True
             await self._retry(error.line(), error.retry_after)
+
+    async def _vanished(self) -> None:
+        """Take back what was told of a kind that the server does not have any more.
+
+        Who stands in between may say 404 too, so the server is asked what it has.
+        """
+        if not len(self._known):
+            return
+        try:
+            served = await discover(self.client)
+        except McpTuiError:
+            return
+        group, version, plural = self.resource.key
+        there = {(group, version, plural), (group, version, "")} & served
+        # What does not even have namespaces and jobs is no API server.
+        if not there and {NAMESPACES.key, JOBS.key} <= served:
+            batch: Batch[T] = Batch(self._known)
+            for uid in self._known.unseen(set()):
+                batch.remove(uid)
+            self._tell(batch.delta())
 
     async def _retry(self, message: str, asked: float | None) -> None:
         delay = self._backoff.after_failure(asked)
