@@ -142,6 +142,8 @@ def api_error(
         where: ``METHOD path at context``.
         now: The wall clock, for a Retry-After that is a date.
     """
+    # A date is by the clock of who says it, which may not be ours.
+    now = now or http_date(headers.get("date", ""))
     message, reason, retry = "", "", retry_after(headers.get("retry-after", ""), now)
     try:
         answer: Any = json.loads(body)
