@@ -105,13 +105,16 @@ class Stream:
     last: bytes = b""
 
     def give(self, data: bytes) -> None:
-        """Send bytes, in two pieces wherever that cuts."""
+        """Send bytes, in pieces that end wherever that is."""
         if self.over or self.stalled:
             return
         if self.zip is not None:
             data = self.zip.compress(data) + self.zip.flush(zlib.Z_SYNC_FLUSH)
-        middle = len(data) // 2
-        self.out.extend((data[:middle], data[middle:]))
+        if self.out and isinstance(self.out[-1], bytes):  # nobody has read it yet: one piece
+            self.out[-1] += data
+        else:
+            middle = len(data) // 2
+            self.out.extend((data[:middle], data[middle:]))
         self.news.set()
 
     def line(self, value: Doc) -> None:

@@ -183,6 +183,81 @@ def test_an_event_of_a_kind_yet_unknown(scene: Scene, server: ApiServer) -> None
     scene.settle()
 
 
+def test_what_came_with_the_end_of_a_watch_is_told(scene: Scene, server: ApiServer) -> None:
+    """Events and an error in one piece."""
+    make(scene, "a", "b")
+    server.down = True
+    (stream,) = server.streams
+    server.put("c", 1)
+    server.drop("b")
+    stream.line({"type": "ERROR", "object": refusal(500)})
+    stream.end()
+    scene.go(1.0)
+    scene.equal()
+
+
+def test_pieces_end_anywhere(scene: Scene, server: ApiServer) -> None:
+    make(scene, "a")
+    (stream,) = server.streams
+    lists = server.lists
+    for size in (1, 7, 700, 1_000):
+        for name in "bcd":
+            server.put(name, 1)
+        whole = b"".join(piece for piece in stream.out if isinstance(piece, bytes))
+        stream.out.clear()
+        stream.out.extend(whole[at : at + size] for at in range(0, len(whole), size))
+        scene.go(1.0)
+        scene.equal()
+    assert (server.lists, scene.reflector.health.dropped) == (lists, 0)
+
+
+def test_a_watch_that_is_refused_for_its_own_sake_is_listed_for(
+    scene: Scene, server: ApiServer
+) -> None:
+    """What is wrong with a version is not cured by asking for it again."""
+    make(scene, "a")
+    lists = server.lists
+    server.on_watch.append(Spoilt(400, encoded(refusal(400))))
+    server.cut_all()
+    scene.go(10.0)
+    assert server.lists == lists + 1
+
+
+def test_a_watch_that_is_denied_is_not_asked_for_at_each_list(
+    scene: Scene, server: ApiServer
+) -> None:
+    make(scene, "a")
+    server.on_watch.extend([Spoilt(403, encoded(refusal(403)))] * 5)
+    server.cut_all()
+    scene.go(200.0)
+    assert len(server.on_watch) == 4
+    assert server.lists > 8
+    assert scene.reflector.health.state is HealthState.POLLING
+    scene.settle()
+
+
+@pytest.mark.parametrize("kind", ["stopped", "slept"])
+def test_who_was_suspended_lists(scene: Scene, server: ApiServer, kind: str) -> None:
+    make(scene, "a")
+    lists = server.lists
+    scene.offset["wall"] += 500.0
+    scene.offset["clock"] += 500.0 if kind == "stopped" else 0.0
+    scene.go(10.0)
+    assert server.lists == lists + 1
+
+
+def test_a_line_that_is_broken_on_the_way_is_asked_for_again(
+    scene: Scene, server: ApiServer
+) -> None:
+    make(scene, "a")
+    lists = server.lists
+    server.spoil = dict.fromkeys(range(server.version, server.version + 9), 1)
+    server.put("b", 1)
+    scene.go(5.0)
+    scene.equal()
+    assert (server.lists, scene.reflector.health.dropped) == (lists, 0)
+
+
 STATUSES = (400, 401, 403, 404, 405, 408, 409, 410, 422, 429, 500, 502, 503, 504)
 ODD_WAITS = ("Wed, 01 Jan 2020 00:00:00 GMT", "-5", "soon")
 ANSWERS = [(status, wait) for status in STATUSES for wait in ("", "90")]
