@@ -117,6 +117,7 @@ def _pairs(texts: Sequence[str]) -> dict[str, str]:
     for text in texts:
         key, equals, value = text.partition("=")
         if not equals or not key:
-            raise UsageError(f"{text!r} is not KEY=VALUE", where="--env")
+            # It may be a secret, put where its name belongs.
+            raise UsageError("one is not KEY=VALUE (not shown)", where="--env")
         pairs[key] = value
     return pairs

@@ -195,7 +195,7 @@ async def test_what_is_no_pair_is_said_before_anything_is_asked(
     async with acting(ground, namespace, tmp_path) as actor:
         code, out, err = await Command(actor, tmp_path).run("job", "retry", "a", "--env", pair)
         assert (code, out) == (2, "")
-        assert err == f"mcp-tui: --env: {pair!r} is not KEY=VALUE\n"
+        assert err == "mcp-tui: --env: one is not KEY=VALUE (not shown)\n"
         assert actor.kube.calls == []
 
 

@@ -105,7 +105,8 @@ class Network(httpcore.AsyncNetworkBackend):
         return reply
 
     def settle(self) -> None:
-        """Whatever was late arrives now."""
+        """Whatever was late arrives now, and nobody is there to be told."""
+        self.moment = lambda _c, _s: None
         for call in list(self.under_way.values()):
             self.arrive(call)
 
@@ -177,7 +178,8 @@ class Stream(httpcore.AsyncNetworkStream):
         network.loop.call_later(HOP, self._answer, call, trouble, reply)
 
     def _answer(self, call: Call, trouble: Trouble, reply: Reply | None) -> None:
-        if trouble.answer in ("", "cut"):
+        refused = reply is not None and reply.status >= 300 > trouble.status
+        if trouble.answer in ("", "cut") or refused:  # nobody makes a success of a refusal
             assert reply is not None
             status, body = reply.status, json.dumps(reply.body).encode()
         else:

@@ -125,8 +125,9 @@ class Schedule:
     """The server does not know selectors."""
     asleep: bool = False
     """No controller works meanwhile."""
-    stop: tuple[str, int, str, int] | None = None
-    """``kill`` or ``interrupt``, at which call, which moment of it, and how many turns later."""
+    stop: tuple[str, str, int, str, int] | None = None
+    """``kill`` or ``interrupt``, at which write or call, at which moment of it, and how many turns
+    later."""
 
     @classmethod
     def draw(cls, seed: int) -> Schedule:
@@ -147,7 +148,12 @@ class Schedule:
         if chance < 0.45:
             what = "kill" if chance < 0.27 else "interrupt"
             moment = rng.choice(("left", "done", "answered"))
-            it.stop = (what, rng.randrange(14), moment, rng.randrange(12))
+            kind, most = ("write", 6) if rng.random() < 0.5 else ("call", 14)
+            it.stop = (what, kind, rng.randrange(most), moment, rng.randrange(12))
+            if kind == "write" and rng.random() < 0.6:
+                # What is interrupted or killed is on its way, and its answer does not come.
+                name = rng.choice(("stalled", "vanished", "late", "very late", "lost"))
+                it.troubles = [(kind, it.stop[2], name)]
         return it
 
     def __str__(self) -> str:
@@ -363,10 +369,14 @@ def _arm(story: Story, loop: VirtualLoop, task: asyncio.Task[Any]) -> None:
     schedule, network = story.schedule, story.network
     state = {"down": False, "turns": 0}
 
+    def places(call: Call) -> dict[str, int]:
+        """Which call of applying it is, and which write."""
+        before = network.left[story.begin : call.number]
+        nth = sum(c.writes for c in before) if call.writes else -1
+        return {"write": nth, "call": call.number - story.begin}
+
     def trouble(call: Call) -> Trouble | None:
-        number = call.number - story.begin
-        nth = sum(c.writes for c in network.left[story.begin :]) - 1 if call.writes else -1
-        at = {"write": nth, "call": number}
+        at = places(call)
         if schedule.other is not None and schedule.other[1] == at[schedule.other[0]]:
             _other(story, schedule.other[2])
         for kind, n, name in schedule.troubles:
@@ -375,13 +385,15 @@ def _arm(story: Story, loop: VirtualLoop, task: asyncio.Task[Any]) -> None:
         return None
 
     def moment(call: Call, what: str) -> None:
-        number = call.number - story.begin
-        if schedule.down is not None and number >= schedule.down[1] and not state["turns"]:
+        at = places(call)
+        if schedule.down is not None and at["call"] >= schedule.down[1] and not state["turns"]:
             state["down"], state["turns"] = True, 1
             loop.call_later(schedule.down[2], state.__setitem__, "down", False)
-        if schedule.stop is not None and schedule.stop[1:3] == (number, what):
-            turns = schedule.stop[3]
-            if schedule.stop[0] == "kill":
+        if schedule.stop is None:
+            return
+        how, kind, number, when, turns = schedule.stop
+        if (number, when) == (at[kind], what):
+            if how == "kill":
                 loop.end_at = loop.turns + turns
             else:
                 _after(loop, turns, task.cancel)

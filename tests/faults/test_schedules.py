@@ -60,7 +60,7 @@ def test_the_schedules_reach_everything() -> None:
     drawn = [Schedule.draw(seed) for seed in range(SHARES * 50)]
     assert {s.action.name for s in drawn} == {a.name for a in APPLIED}
     assert {name for s in drawn for _, _, name in s.troubles} == set(TROUBLES)
-    stops = Counter((s.stop[0], s.stop[2]) for s in drawn if s.stop is not None)
+    stops = Counter((s.stop[0], s.stop[3]) for s in drawn if s.stop is not None)
     assert len(stops) == 6 and min(stops.values()) > 10, stops
 
 
