@@ -42,6 +42,9 @@ async def keep_cause(mlflow: MlflowClient, view: JobView, run: RunFacts | None) 
 async def end_run(mlflow: MlflowClient, view: JobView, run: RunFacts | None, *, now: float) -> str:
     """Mark the run of a job that failed FAILED, when its program could not.
 
+    The run is looked at once more just before: MLflow knows no precondition, and the program may
+    have ended it since, or another job gone on with it.
+
     Args:
         now: Unix time in seconds.
 
@@ -51,6 +54,10 @@ async def end_run(mlflow: MlflowClient, view: JobView, run: RunFacts | None, *, 
     if view.state is not JobState.FAILED or run is None or run.status not in OPEN:
         return ""
     try:
+        fresh = await mlflow.get_run(view.run_id)
+        owner = fresh.tags.get(keys.TAG_UID, "")
+        if fresh.info.status not in OPEN or (owner and owner != view.key.uid):
+            return ""
         ended = int((view.finished or now) * 1000)
         await mlflow.update_run(view.run_id, status="FAILED", end_time_ms=ended)
     except McpTuiError as error:

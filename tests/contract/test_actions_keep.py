@@ -96,6 +96,22 @@ async def test_an_open_run_of_a_failed_job_is_ended_when_the_job_did(actor: Acto
     assert (info["status"], info["end_time"]) == ("FAILED", 7_000)
 
 
+async def test_a_run_that_ended_since_it_was_seen_is_left_as_it_is(actor: Actor) -> None:
+    run_id = await actor.run()
+    facts = RunFacts(run_id=run_id, status="RUNNING")
+    await client(actor).update_run(run_id, status="FINISHED", end_time_ms=5)
+    assert await end_run(client(actor), failed(run_id), facts, now=9.0) == ""
+    info = (await actor.run_now(run_id))["info"]
+    assert (info["status"], info["end_time"]) == ("FINISHED", 5)
+
+
+async def test_a_run_that_another_job_goes_on_with_is_left_open(actor: Actor) -> None:
+    run_id = await actor.run(**{keys.TAG_UID: "another"})
+    facts = RunFacts(run_id=run_id, status="RUNNING")
+    assert await end_run(client(actor), failed(run_id), facts, now=9.0) == ""
+    assert await actor.status_of(run_id) == "RUNNING"
+
+
 async def test_a_server_that_is_down_is_said_in_a_line(actor: Actor) -> None:
     run_id = await actor.run()
     facts = RunFacts(run_id=run_id, status="RUNNING")
