@@ -86,6 +86,7 @@ class JobsFeed:
         self._selector = label_selector
         self._reflectors: dict[str, Reflector[Any]] = {}
         self._tasks: list[asyncio.Task[None]] = []
+        self._following: dict[str, asyncio.Task[None]] = {}
         self._said: dict[str, str] = {}
         self._wake = asyncio.Event()
         self._again = asyncio.Event()
@@ -210,8 +211,11 @@ class JobsFeed:
         found += self._said.values()
         return list(dict.fromkeys(filter(None, (*found, self.discovery_error, self.store.defect))))
 
-    def _spawn(self, name: str, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    def _spawn(
+        self, name: str, work: Callable[[], Coroutine[Any, Any, None]]
+    ) -> asyncio.Task[None]:
         self._tasks.append(asyncio.create_task(self._guarded(name, work)))
+        return self._tasks[-1]
 
     async def _guarded(self, name: str, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
         """Begin work again that ended by an error or a defect, and say so: never in silence."""
@@ -250,9 +254,14 @@ class JobsFeed:
         return sink
 
     def _follow(self, resource: Resource[Any]) -> None:
-        if resource.plural in self._reflectors:
-            return
-
+        before = self._reflectors.get(resource.plural)
+        if before is not None:
+            absent = before.health.state is HealthState.ABSENT
+            if before.resource.key == resource.key or not absent:
+                return
+            # The server has the kind by another version now.
+            self._following[resource.plural].cancel()
+            del self._reflectors[resource.plural]
         workloads = resource.plural == "workloads"
         apply = self.store.apply_workloads if workloads else self.store.apply
         self._add(
@@ -263,9 +272,15 @@ class JobsFeed:
                 namespace=self.namespace,
                 label_selector="" if workloads else self._selector,
                 sink=self._applying(resource.plural, apply),
-                on_health=lambda _health: self._changed(),
+                on_health=self._heard,
             ),
         )
+
+    def _heard(self, health: SourceHealth) -> None:
+        if health.state is HealthState.ABSENT:
+            # A kind that went may be there by another version.
+            self._again.set()
+        self._changed()
 
     def _follow_pods(self, phase: str, selector: str) -> None:
         source = f"{phase} {selector}"
@@ -287,7 +302,7 @@ class JobsFeed:
     def _add(self, name: str, reflector: Reflector[Any]) -> None:
         if name not in self._reflectors:
             self._reflectors[name] = reflector
-            self._spawn(name, reflector.run)
+            self._following[name] = self._spawn(name, reflector.run)
 
     async def _discover(self) -> None:
         for phase in ("Failed", "Pending"):

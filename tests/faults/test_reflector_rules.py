@@ -209,6 +209,7 @@ def test_pieces_end_anywhere(scene: Scene, server: ApiServer) -> None:
         scene.go(1.0)
         scene.equal()
     assert (server.lists, scene.reflector.health.dropped) == (lists, 0)
+    assert server.streams == [stream], "it was asked for again"
 
 
 def test_a_watch_that_is_refused_for_its_own_sake_is_listed_for(
