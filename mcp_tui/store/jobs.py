@@ -82,11 +82,11 @@ class JobStore:
     def _put(self, job: AnyJob) -> None:
         uid = job.metadata.uid
         old, owner, alias, run = self._jobs.get(uid), _owner(job), claim_of(job), run_id_of(job)
+        if old is not None and run_id_of(old) != run:
+            self._unlink_run(old)
+        self._link_run(uid, run)
         if old is not None and _owner(old) == owner and claim_of(old) == alias:
             self._jobs[uid] = job
-            if run_id_of(old) != run:
-                self._unlink_run(old)
-                self._link_run(uid, run)
             self._dirty.add(uid)
             return
         if old is not None:
@@ -96,7 +96,6 @@ class JobStore:
             self._children.setdefault(owner, set()).add(uid)
         if alias:
             self._aliases[alias] = uid
-        self._link_run(uid, run)
         self._stir(uid, alias)
 
     def _drop(self, uid: str) -> None:
@@ -104,6 +103,7 @@ class JobStore:
         if gone is None:
             return
         self._unlink(gone)
+        self._unlink_run(gone)
         del self._jobs[uid]
         self._dirty.add(uid)
         self._due_at.pop(uid, None)
@@ -124,7 +124,6 @@ class JobStore:
                 del self._children[owner]
         if alias and self._aliases.get(alias) == uid:
             del self._aliases[alias]
-        self._unlink_run(job)
 
     def _stir(self, uid: str, alias: str) -> None:
         """A job came, went or moved: so did what stands below it, and its pods."""

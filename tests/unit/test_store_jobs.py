@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from mcp_tui.domain import job as job_module
@@ -255,6 +255,7 @@ STEPS = st.lists(
 )
 
 
+@example([("job", "a", "", 0, "r1", ""), ("run", "r1", 0, 0), ("job", "a", "a", 4, "r1", "")])
 @settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(STEPS)
 def test_any_order_gives_the_rows_of_a_fresh_build(steps: list[tuple[Any, ...]]) -> None:
