@@ -278,6 +278,8 @@ def pod_requests(spec: PodSpec) -> dict[str, Decimal]:
             largest[name] = max(largest.get(name, quantity.ZERO), value)
     for container in spec.containers:
         quantity.add(beside, _container_requests(container.resources))
+    if not largest:
+        return beside
     return {
         name: max(beside.get(name, quantity.ZERO), largest.get(name, quantity.ZERO))
         for name in beside.keys() | largest.keys()
@@ -285,6 +287,8 @@ def pod_requests(spec: PodSpec) -> dict[str, Decimal]:
 
 
 def _container_requests(resources: Resources) -> dict[str, Decimal]:
+    if not (resources.limits or resources.requests):
+        return {}
     merged = {**resources.limits, **resources.requests}
     parsed = ((name, quantity.parse(value)) for name, value in merged.items())
     return {name: value for name, value in parsed if value is not None}

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any, ClassVar, Generic, Literal, TypeVar, cast
 
 import msgspec
@@ -59,6 +59,8 @@ class Kube(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=False):
     """What all structs here share: frozen, camelCase on the wire, not tracked by the collector."""
 
 
+# Of each job and pod the same few moments are read again with every change of it.
+@lru_cache(maxsize=16_384)
 def epoch(time: str | None) -> float | None:
     """Seconds since 1970 of an RFC 3339 time; None for no time or one that cannot be read."""
     if not time:
@@ -136,7 +138,10 @@ class Condition(Kube, frozen=True, kw_only=True):
 
 def condition(conditions: tuple[Condition, ...], type_: str) -> Condition | None:
     """The condition of a type, or None."""
-    return next((item for item in conditions if item.type == type_), None)
+    for item in conditions:  # in plain words: it is asked for in every row, several times
+        if item.type == type_:
+            return item
+    return None
 
 
 # A quantity is a string, but a manifest may write 2 and the type of a CRD may keep it a number.

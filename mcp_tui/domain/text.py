@@ -64,6 +64,8 @@ def clean_line(text: str, *, limit: int = 4_096) -> str:
 
 def one_line(text: str) -> str:
     """The first non-empty line of a message, cleaned: what a table cell or an error shows."""
+    if not text:  # as most fields of most objects are
+        return text
     if text.isascii() and text.isprintable() and len(text) <= 4_096:
         return text.strip()
     for line in text.splitlines():

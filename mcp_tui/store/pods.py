@@ -9,7 +9,6 @@ from mcp_tui.domain.kube import Pod
 from mcp_tui.domain.roots import claims_of
 
 _LISTED: Final = "listed"
-_NOTHING: Final[dict[str, None]] = {}
 
 
 class Pods:
@@ -34,7 +33,8 @@ class Pods:
 
     def claiming(self, claim: str) -> list[Pod]:
         """The pods that claim to belong to something."""
-        return [self._newest(uid) for uid in self._claiming.get(claim, _NOTHING)]
+        found = self._claiming.get(claim)
+        return [self._newest(uid) for uid in found] if found else []
 
     def listed(self, root: str) -> list[Pod]:
         """What the last list for a root job held."""

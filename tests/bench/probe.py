@@ -77,7 +77,7 @@ def _marked(console: Any) -> Any:
         _stall = 0.0
 
         def on_mount(self) -> None:
-            super().on_mount()
+            # Textual calls that of the console too: called from here it would start twice.
             loop = asyncio.get_running_loop()
             loop.add_signal_handler(signal.SIGUSR1, self._tell_state)
             if os.environ.get("MCP_TUI_BENCH_STALLS"):

@@ -286,12 +286,14 @@ def _pod_status(number: int, started: datetime) -> dict[str, Any]:
         "containerID": f"containerd://{number:064d}",
         "started": ready,
     }
-    names = ("PodReadyToStartContainers", "Initialized", "Ready", "ContainersReady", "PodScheduled")
+    # Not Ready: of pods that are, on a node that does not report, every one would be written again.
+    names = {"PodReadyToStartContainers": "True", "Initialized": "True", "Ready": "False"}
+    names |= {"ContainersReady": "False", "PodScheduled": "True"}
     return {
         "phase": phase,
         "conditions": [
-            {"type": n, "status": "True", "lastProbeTime": None, "lastTransitionTime": begun}
-            for n in names
+            {"type": name, "status": holds, "lastProbeTime": None, "lastTransitionTime": begun}
+            for name, holds in names.items()
         ],
         "hostIP": "10.0.0.1",
         "podIP": "10.1.0.1",

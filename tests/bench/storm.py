@@ -125,8 +125,14 @@ def _requests(scene: Scene, jobs: int, count: int, host: str) -> list[bytes]:
     return made
 
 
-async def _write(scene: Scene, requests: Sequence[bytes], rate: float) -> float:
-    """Write at the rate, or as fast as the server takes it; returns the seconds it took."""
+async def _write(
+    scene: Scene, requests: Sequence[bytes], rate: float, seconds: float
+) -> tuple[int, float]:
+    """Write at the rate, or as fast as the server takes it.
+
+    Returns:
+        How many were written, and the seconds that it took.
+    """
     parts = urlsplit(scene.etcd.url)
     host, port = parts.hostname or "127.0.0.1", parts.port or 2379
     lanes = [await asyncio.open_connection(host, port, ssl=scene.etcd.tls()) for _ in range(_LANES)]
@@ -142,16 +148,20 @@ async def _write(scene: Scene, requests: Sequence[bytes], rate: float) -> float:
 
     readers = [asyncio.create_task(count(reader)) for reader, _ in lanes]
     began = time.monotonic()
-    for number, request in enumerate(requests):
-        ahead = number / rate - (time.monotonic() - began)
+    sent = 0
+    for request in requests:
+        ahead = sent / rate - (time.monotonic() - began)
         if ahead > 0.005:
             await asyncio.sleep(ahead)
-        _, writer = lanes[number % _LANES]
+        elif time.monotonic() - began > seconds:
+            break
+        _, writer = lanes[sent % _LANES]
         writer.write(request)
         await writer.drain()
-        while number - answered > 200:  # The server is behind: that is the rate it can take.
+        sent += 1
+        while sent - answered > 200:  # The server is behind: that is the rate it can take.
             await asyncio.sleep(0.002)
-    while answered < len(requests):
+    while answered < sent:
         await asyncio.sleep(0.002)
     took = time.monotonic() - began
     for task in readers:
@@ -159,7 +169,7 @@ async def _write(scene: Scene, requests: Sequence[bytes], rate: float) -> float:
     await asyncio.gather(*readers, return_exceptions=True)
     for _, writer in lanes:
         writer.close()
-    return took
+    return sent, took
 
 
 def main() -> None:
@@ -169,8 +179,7 @@ def main() -> None:
     requests = _requests(scene, int(jobs), int(float(rate) * float(seconds)), "127.0.0.1")
     os.write(1, READY)
     sys.stdin.readline()
-    took = asyncio.run(_write(scene, requests, float(rate)))
-    print(json.dumps([len(requests), took]))
+    print(json.dumps(asyncio.run(_write(scene, requests, float(rate), float(seconds)))))
 
 
 if __name__ == "__main__":
