@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from mcp_tui.domain import keys
 from mcp_tui.domain.plan import OutcomeStatus
 from tests.faults.holds import broken
 from tests.faults.schedule import APPLIED, TROUBLES, Schedule, Story, play, tell
@@ -120,6 +121,28 @@ def test_of_two_with_one_name_ours_is_known_by_its_plan(deaf: bool, tmp_path: Pa
         quiet("submit", other=other, troubles=[("write", 3, "reset")], deaf=deaf), tmp_path
     )
     assert ends(story) == ["unknown"]
+
+
+@pytest.mark.parametrize("stalled", [False, True], ids=["", "answer never comes"])
+@pytest.mark.parametrize("moment", ["left", "done", "answered"])
+@pytest.mark.parametrize("nth", range(4))
+def test_an_interruption_leaves_a_run_that_is_ended_or_a_job_that_is_linked(
+    nth: int, moment: str, stalled: bool, tmp_path: Path
+) -> None:
+    for turns in (0, 4, 9):
+        stop = ("interrupt", "write", nth, moment, turns)
+        troubles = [("write", nth, "stalled")] if stalled else []
+        story = play(quiet("submit", stop=stop, troubles=troubles), tmp_path / str(turns))
+        assert story.ended == "interrupted" or (stalled and moment == "answered"), tell(story)
+        assert broken(story) == [], tell(story)
+        jobs = [o for (kind, _, _), o in story.world.objects.items() if kind == "jobs"]
+        [run] = story.world.runs.values()
+        if not jobs:
+            assert run["info"]["status"] == "KILLED", tell(story)
+            continue
+        tags = {t["key"]: t["value"] for t in run["data"]["tags"]}
+        assert run["info"]["status"] == "RUNNING", tell(story)
+        assert tags[keys.TAG_UID] == jobs[0]["metadata"]["uid"], tell(story)
 
 
 def test_what_comes_after_everybody_left_is_unknown(tmp_path: Path) -> None:
