@@ -9,35 +9,12 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import asdict
 from pathlib import Path
 
-from tests.bench import first_frame, idle, terminal_bytes, watch_decode
-
-
-@dataclass(frozen=True)
-class Figure:
-    """One promise: ``value`` has to be within ``bound``, above it where ``at_least``."""
-
-    name: str
-    value: float
-    bound: float
-    unit: str
-    beside: str
-    at_least: bool = False
-
-    @property
-    def kept(self) -> bool:
-        """Whether the promise is kept."""
-        return self.value >= self.bound if self.at_least else self.value <= self.bound
-
-    def line(self) -> str:
-        """It as a person reads it."""
-        word = "at least" if self.at_least else "at most"
-        verdict = "ok  " if self.kept else "MISS"
-        figure = f"{verdict} {self.name:<44} {self.value:>10.2f} {self.unit:<8}"
-        return f"{figure} ({word} {self.bound:g} {self.unit}; {self.beside})"
+from tests.bench import first_frame, idle, scale_figures, terminal_bytes, watch_decode
+from tests.bench.figure import Figure
 
 
 def _first_frame() -> list[Figure]:
@@ -79,11 +56,12 @@ def _idle() -> list[Figure]:
     ]
 
 
-BENCHES: tuple[tuple[str, Callable[[], list[Figure]]], ...] = (
+BENCHES: tuple[tuple[str, Callable[[], Iterable[Figure]]], ...] = (
     ("first-frame", _first_frame),
     ("watch-decode", _watch_decode),
     ("terminal-bytes", _terminal_bytes),
     ("idle", _idle),
+    ("scale", scale_figures.figures),
 )
 
 

@@ -125,8 +125,8 @@ def fill(ground: Ground, namespace: str) -> None:
         ground.api("POST", f"/apis/batch/v1/namespaces/{namespace}/jobs", job).ok()
 
 
-async def watch(ground: Ground, namespace: str, seconds: float = SECONDS) -> Idle:
-    """Follow the namespace while nothing changes."""
+async def watch(ground: Ground, namespace: str | None, seconds: float = SECONDS) -> Idle:
+    """Follow a namespace, or all, while nothing changes."""
     relay = Relay(ground.dev.server)
     await relay.start()
     try:

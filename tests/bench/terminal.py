@@ -44,6 +44,7 @@ class Terminal:
         env: Added to the environment.
         size: Columns and lines.
         rate: Bytes a second that the terminal takes; None for all that come.
+        module: What marks its frames.
     """
 
     def __init__(
@@ -53,6 +54,7 @@ class Terminal:
         env: Mapping[str, str],
         size: tuple[int, int] = (120, 40),
         rate: float | None = None,
+        module: str = "tests.bench.probe",
     ) -> None:
         self.rate = rate
         self.size = 0
@@ -67,7 +69,7 @@ class Terminal:
             for name in ("NO_COLOR", "SSH_CONNECTION"):
                 os.environ.pop(name, None)
             os.environ.update(env)
-            command = [sys.executable, "-m", "tests.bench.probe", *arguments]
+            command = [sys.executable, "-m", module, *arguments]
             os.execv(sys.executable, command)
         fcntl.ioctl(self._fd, termios.TIOCSWINSZ, struct.pack("HHHH", size[1], size[0], 0, 0))
         self._reader = threading.Thread(target=self._read, daemon=True)

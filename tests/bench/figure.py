@@ -1,0 +1,29 @@
+"""One measured promise."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Figure:
+    """``value`` has to be within ``bound``, above it where ``at_least``."""
+
+    name: str
+    value: float
+    bound: float
+    unit: str
+    beside: str
+    at_least: bool = False
+
+    @property
+    def kept(self) -> bool:
+        """Whether the promise is kept."""
+        return self.value >= self.bound if self.at_least else self.value <= self.bound
+
+    def line(self) -> str:
+        """It as a person reads it."""
+        word = "at least" if self.at_least else "at most"
+        verdict = "ok  " if self.kept else "MISS"
+        figure = f"{verdict} {self.name:<44} {self.value:>10.2f} {self.unit:<8}"
+        return f"{figure} ({word} {self.bound:g} {self.unit}; {self.beside})"

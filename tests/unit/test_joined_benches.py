@@ -1,0 +1,43 @@
+"""No bench stands beside ``make bench``."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+from tests.bench import __main__ as bench
+from tests.bench.figure import Figure
+
+FOLDER = Path(bench.__file__).parent
+
+
+def test_every_module_that_measures_is_run() -> None:
+    run = ast.parse((FOLDER / "__main__.py").read_text())
+    called = {
+        node.value.id
+        for node in ast.walk(run)
+        if isinstance(node, ast.Attribute)
+        and node.attr in ("measure", "figures")
+        and isinstance(node.value, ast.Name)
+    }
+    measuring = {
+        path.stem
+        for path in FOLDER.glob("*.py")
+        for node in ast.parse(path.read_text()).body
+        if isinstance(node, ast.FunctionDef) and node.name in ("measure", "figures")
+    }
+    assert measuring == called
+    assert len({name for name, _ in bench.BENCHES}) == len(bench.BENCHES) == len(measuring)
+
+
+@pytest.mark.parametrize(("value", "code"), [(1.0, 0), (1.5, 1)])
+def test_a_missed_bound_is_told_by_the_exit_code(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], value: float, code: int
+) -> None:
+    figure = Figure("weight", value, 1.0, "kg", "a feather")
+    monkeypatch.setattr(bench, "BENCHES", (("one", lambda: [figure]),))
+    assert bench.main([]) == code
+    assert capsys.readouterr().out.startswith("MISS" if code else "ok")
+    assert bench.main(["two"]) == 2
