@@ -153,6 +153,9 @@ class Console(KeysInOrder, inherit_bindings=False):
             self._attended_at = event.time
             self.backend.attend()
         await super().on_event(event)
+        if isinstance(event, events.Resize):
+            # One that shrank and grew again before Textual looked has lost what it showed.
+            self.set_timer(0.1, self.draw_again)
 
     # -- changes ----------------------------------------------------------------------------
 
@@ -173,6 +176,10 @@ class Console(KeysInOrder, inherit_bindings=False):
             if isinstance(screen, FrameScreen):
                 screen.sync()
                 return
+
+    def draw_again(self) -> None:
+        """Draw all of the screen: what the terminal shows is not known. From any thread."""
+        self.call_later(self.refresh, layout=True)
 
     def say(self, text: str, tone: Tone = "") -> None:
         """A message on the keys line of the screen in front."""
