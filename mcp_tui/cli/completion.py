@@ -22,8 +22,18 @@ _CONTEXTS: Final = {
     "zsh": "_mcp_tui_contexts",
     "fish": f"({_ASK})",
 }
+# A name may be anybody's: ``compgen -W`` would run what stands in it, and so would the command line
+# that it is written into. What a shell could read as more than a word is not offered.
+_BASH: Final = f"""\
+_mcp_tui_contexts() {{
+  local name
+  while IFS= read -r name; do
+    [[ $name == "$1"* && $name != *[^A-Za-z0-9._@:/+=,-]* ]] && printf '%s\\n' "$name"
+  done < <({_ASK})
+}}
+"""
 _PREAMBLE: Final = {
-    "bash": f'_mcp_tui_contexts() {{ compgen -W "$({_ASK})" -- "$1"; }}\n',
+    "bash": _BASH,
     "zsh": f'_mcp_tui_contexts() {{ compadd -- "${{(@f)$({_ASK})}}"; }}\n',
     "fish": "",
 }

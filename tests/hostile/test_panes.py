@@ -18,7 +18,10 @@ def visit(console: Console, pane: Pane, pasted: str) -> None:
     """Look at a view, with what its keys do to what is shown."""
     console.go(pane)
     console.quiet()
-    if pane.asks or pane.screen in ("SubmitScreen", "RetryScreen"):
+    if pane.id == "submit-form":
+        # Which of the two it was is remembered, and what is no config has no form.
+        console.press("ctrl+t")
+    elif pane.asks or pane.id in ("submit", "retry"):
         console.paste(pasted)
     elif pane.screen == "DetailScreen":
         # Copied, searched, to the end, as long lines, with times; then saved.
