@@ -7,7 +7,9 @@ servers have, once, and no other.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import httpx
@@ -38,9 +40,12 @@ class Plane(httpx.AsyncBaseTransport):
     def __init__(self, loop: VirtualLoop, rng: random.Random) -> None:
         self.servers: dict[str, ApiServer] = {}
         self.served: dict[str, Source] = {}
-        for source in FOLLOWED:
+        for number, source in enumerate(FOLLOWED):
             if source.resource.plural not in self.servers:
                 server = ApiServer(source, loop.time, rng)
+                server._uids = 1_000 * number
+                if source.into == "jobs":
+                    server.put("a", 0)
                 self.servers[source.resource.plural] = server
                 self.served[source.resource.plural] = source
         self.down = False
@@ -135,19 +140,19 @@ async def quiet(plane: Plane, feed: JobsFeed) -> None:
     for server in plane.servers.values():
         server.calm()
     await asyncio.sleep(QUIET)
+    equal(plane, feed)
+
+
+def equal(plane: Plane, feed: JobsFeed) -> None:
+    """The table has what the servers have."""
     feed.store.flush(0.0)
-    there = {
-        f"{server.source.resource.plural}-{doc['metadata']['name']}": doc["metadata"]
-        for server in plane.jobs
-        for doc in server.objects.values()
-    }
     rows = {feed.store.table.get(uid).key for uid in feed.store.table}  # type: ignore[union-attr]
     table = {(key.kind, key.name) for key in rows}
     wanted = {
         (server.source.resource.kind, name) for server in plane.jobs for name in server.objects
     }
     assert table == wanted, feed.troubles()
-    assert len(feed.store.table) == len(there)
+    assert len(feed.store.table) == len(wanted)
     for server in plane.jobs:
         for doc in server.objects.values():
             job = feed.store.job(doc["metadata"]["uid"])
@@ -159,13 +164,9 @@ async def quiet(plane: Plane, feed: JobsFeed) -> None:
     assert not [line for line in feed.troubles() if "defect" in line]
 
 
-async def schedule(loop: VirtualLoop, seed: int) -> None:
-    rng = random.Random(seed)
-    plane = Plane(loop, rng)
-    for number, server in enumerate(plane.servers.values()):
-        server._uids = 1_000 * number
-        if server.source.into == "jobs":
-            server.put("a", 0)
+@contextlib.asynccontextmanager
+async def fed(plane: Plane) -> AsyncIterator[JobsFeed]:
+    """A feed of the plane, for a while."""
     cluster = ClusterInfo("c", "http://c.invalid")
     info = ContextInfo("c", "c", cluster.server, "u", "", cluster, UserInfo("u", token="t"))
     link = Connection(info, ContextConfig(name="c", tier=Tier.DEV), env={})
@@ -174,6 +175,16 @@ async def schedule(loop: VirtualLoop, seed: int) -> None:
     feed.start()
     try:
         await asyncio.sleep(3.0)
+        yield feed
+    finally:
+        await feed.stop()
+        await link.aclose()
+
+
+async def schedule(loop: VirtualLoop, seed: int) -> None:
+    rng = random.Random(seed)
+    plane = Plane(loop, rng)
+    async with fed(plane) as feed:
         for _ in range(2):
             for _ in range(30):
                 step(plane, rng)
@@ -181,14 +192,23 @@ async def schedule(loop: VirtualLoop, seed: int) -> None:
             await quiet(plane, feed)
             for server in plane.servers.values():
                 server.behind = 0
-    finally:
-        await feed.stop()
-        await link.aclose()
 
 
-@pytest.mark.soak
-@pytest.mark.parametrize("seed", range(times(8, 400)))
-def test_the_table_has_what_the_servers_have(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+async def upgraded(loop: VirtualLoop) -> None:
+    plane = Plane(loop, random.Random(1))
+    old, new = (each for each in FOLLOWED if each.resource.plural == "rayjobs")
+    assert old.resource.key != new.resource.key
+    async with fed(plane) as feed:
+        for source in (new, old, None, old):
+            plane.serve(source, "rayjobs")
+            if source is not None:
+                plane.servers["rayjobs"].put("a", 1)
+            await asyncio.sleep(90.0)
+            equal(plane, feed)
+
+
+@pytest.fixture
+def loop(monkeypatch: pytest.MonkeyPatch) -> Iterator[VirtualLoop]:
     monkeypatch.setattr(reflector_module, "PAGE", 2)
     loop = VirtualLoop()
     loop.latest = float("inf")
@@ -198,8 +218,19 @@ def test_the_table_has_what_the_servers_have(seed: int, monkeypatch: pytest.Monk
         monkeypatch.setitem(defaults, clock, loop.time)
     asyncio.set_event_loop(loop)
     try:
-        loop.run_until_complete(schedule(loop, seed))
+        yield loop
         loop.leave()
     finally:
         asyncio.set_event_loop(None)
         loop.close()
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("seed", range(times(8, 400)))
+def test_the_table_has_what_the_servers_have(loop: VirtualLoop, seed: int) -> None:
+    loop.run_until_complete(schedule(loop, seed))
+
+
+def test_a_kind_by_another_version_is_there_at_once(loop: VirtualLoop) -> None:
+    """And one that was away, within the time after which it is asked for again."""
+    loop.run_until_complete(upgraded(loop))
