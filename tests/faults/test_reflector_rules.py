@@ -247,6 +247,21 @@ def test_who_was_suspended_lists(scene: Scene, server: ApiServer, kind: str) -> 
     assert server.lists == lists + 1
 
 
+@pytest.mark.parametrize("body", [b'{"kind":"Status"}', b"{}", b"[]", b"null", b""])
+def test_what_is_no_list_takes_no_row_away(scene: Scene, server: ApiServer, body: bytes) -> None:
+    make(scene, "a", "b")
+    server.compact()
+    server.floor += 1
+    server.on_list.extend([Spoilt(real=True), *[Spoilt(200, body)] * 3])
+    server.cut_all()
+    for _ in range(100):
+        scene.go(0.1)
+        scene.equal()
+    assert not server.on_list
+    server.floor -= 1
+    scene.settle()
+
+
 def test_a_line_that_is_broken_on_the_way_is_asked_for_again(
     scene: Scene, server: ApiServer
 ) -> None:
