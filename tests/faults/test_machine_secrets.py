@@ -379,11 +379,10 @@ def test_a_defects_traceback_holds_no_credential(place: Place) -> None:
     """A defect is made in the very call that holds them; its traceback is kept, without them."""
     script = (
         "import sys\n"
-        "from mcp_tui.sources.kubernetes import transport\n"
-        "async def broken(self, *a, **k):\n"
-        "    await self.credentials.headers()\n"
-        "    raise ZeroDivisionError(repr((self, self.context, self.credentials)))\n"
-        "transport.KubeClient.request = broken\n"
+        "from mcp_tui.sources.http import load_httpx\n"
+        "def broken(self, *a, **k):\n"
+        "    raise ZeroDivisionError('in the midst of it')\n"
+        "load_httpx().AsyncClient.build_request = broken\n"
         "from mcp_tui.cli import main\n"
         "sys.exit(main(sys.argv[1:]))\n"
     )
