@@ -97,13 +97,15 @@ def _defect(printer: Printer, error: Exception) -> int:
 def _save_crash() -> str:
     """Keep the traceback where a report can find it; returns the file, or why there is none."""
     from mcp_tui.config import state_dir
+    from mcp_tui.domain.text import clean
 
     path = state_dir(os.environ) / "crash.log"
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         with os.fdopen(fd, "a") as file:
-            traceback.print_exc(file=file)
+            # An error's words may be anybody's, and the file is read in a terminal.
+            file.write(clean(traceback.format_exc(), limit=1_000_000))
     except OSError as error:
         return f"no file ({error.strerror})"
     return str(path)

@@ -11,7 +11,7 @@ from typing import Any, Generic, TextIO, TypeVar
 
 import msgspec
 
-from mcp_tui.domain.text import clean_line
+from mcp_tui.domain.text import clean_line, escaped
 
 T = TypeVar("T")
 
@@ -166,7 +166,9 @@ class Printer:
 
 
 def _as_json(value: Any) -> str:
-    return msgspec.json.format(msgspec.json.encode(_plain(value)), indent=2).decode()
+    """Indented JSON; what a terminal must not see is escaped, so that it is read back as it was."""
+    text = msgspec.json.format(msgspec.json.encode(_plain(value)), indent=2).decode()
+    return text if text.isascii() and "\x7f" not in text else escaped(text)
 
 
 def _as_yaml(value: Any) -> str:
@@ -174,7 +176,11 @@ def _as_yaml(value: Any) -> str:
 
     # libyaml's, where it is there, is ten times as quick.
     dumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
-    text = yaml.dump(_plain(value), Dumper=dumper, sort_keys=False, allow_unicode=True)
+    for unicode in (True, False):
+        text = yaml.dump(_plain(value), Dumper=dumper, sort_keys=False, allow_unicode=unicode)
+        # YAML takes zero-width and bidi signs for printable: with one of them all is escaped.
+        if escaped(text) == text:
+            break
     return str(text).rstrip("\n")
 
 

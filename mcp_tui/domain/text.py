@@ -73,3 +73,13 @@ def one_line(text: str) -> str:
         if stripped:
             return stripped
     return ""
+
+
+def escaped(json: str) -> str:
+    """Safe JSON of any: what must not reach a terminal is written as JSON's own escapes."""
+
+    def escape(match: re.Match[str]) -> str:
+        units = match.group().encode("utf-16-be", "surrogatepass")
+        return "".join(f"\\u{units[n]:02x}{units[n + 1]:02x}" for n in range(0, len(units), 2))
+
+    return _CONTROLS.sub(escape, json)

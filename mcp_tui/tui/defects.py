@@ -6,7 +6,10 @@ import os
 import traceback
 from pathlib import Path
 
+from mcp_tui.domain.text import clean
+
 NAME = "defect.txt"
+LONGEST = 1_000_000
 
 
 def keep(error: BaseException, directory: str) -> str:
@@ -26,7 +29,8 @@ def keep(error: BaseException, directory: str) -> str:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         with os.fdopen(handle, "w", encoding="utf-8", errors="backslashreplace") as file:
-            file.writelines(traceback.format_exception(error))
+            # An error's words may be anybody's, and the file is read in a terminal.
+            file.write(clean("".join(traceback.format_exception(error)), limit=LONGEST))
     except OSError:
         return ""
     return str(path)

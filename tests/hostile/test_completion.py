@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
 from pathlib import Path
 
-from tests.hostile.texts import ATTACKS, unsafe
+import yaml
+
+from tests.hostile.texts import ATTACKS, unsafe, whole
 
 RUNS = ("$(touch pwned)", "`touch pwned`", "a;touch pwned", "a|touch pwned", "${x:=$(touch pwned)}")
 
 
 def test_no_name_of_a_context_is_run_or_offered_when_it_could_be(tmp_path: Path) -> None:
-    names = ["prod", "arn:aws:eks:eu-1:1:cluster/gpu", *RUNS, *filter(str.strip, ATTACKS)]
+    names = ["prod", "arn:aws:eks:eu-1:1:cluster/gpu", *RUNS, *map(whole, ATTACKS)]
     config = {
         "apiVersion": "v1",
         "kind": "Config",
@@ -22,12 +23,12 @@ def test_no_name_of_a_context_is_run_or_offered_when_it_could_be(tmp_path: Path)
         "users": [{"name": "u", "user": {"token": "t"}}],
         "contexts": [
             {"name": name, "context": {"cluster": "c", "user": "u"}}
-            for name in dict.fromkeys(names)
+            for name in dict.fromkeys(filter(str.strip, names))
         ],
     }
     kubeconfig = tmp_path / "kubeconfig"
     kubeconfig.touch(mode=0o600)
-    kubeconfig.write_text(json.dumps(config))
+    kubeconfig.write_text(yaml.safe_dump(config))
     program = tmp_path / "mcp-tui"
     program.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m mcp_tui "$@"\n')
     program.chmod(0o700)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from typing import Final
 
@@ -76,6 +77,12 @@ hostile = st.one_of(
 
 LONG: Final = 1_000_000
 """Characters of the longest single line."""
+
+
+def whole(text: str) -> str:
+    """A text as YAML can hold it; the rest of one that it cannot."""
+    return re.sub("[\ud800-\udfff\ufffe\uffff]", "", text)
+
 
 # Marks that stand before what they belong to, and are seen there.
 _SEEN: Final = frozenset(

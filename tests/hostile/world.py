@@ -18,13 +18,15 @@ from types import TracebackType
 from typing import Any, Final
 from urllib.parse import parse_qs, urlsplit
 
+import yaml
+
 from mcp_tui.domain import kube
 from mcp_tui.domain.podlabels import POD_LABEL
 from mcp_tui.domain.run import Run
 from mcp_tui.sources.kubernetes.access import Allowed, WhoAmI
 from mcp_tui.sources.kubernetes.resources import RESOURCES, Resource
 from tests.hostile.fill import Poison, fill
-from tests.hostile.texts import LONG
+from tests.hostile.texts import LONG, whole
 
 RUN_ID: Final = "0123456789abcdef0123456789abcdef"
 _LONG_AGO: Final = "2026-11-20T03:00:00Z"
@@ -99,7 +101,7 @@ class World:
 
     def files(self, folder: Path, *, tier: str = "dev") -> dict[str, str]:
         """A kubeconfig and a configuration with hostile text in what they say; as environment."""
-        bad = [self.poison() for _ in range(6)]
+        bad = [whole(self.poison()) for _ in range(6)]
         config = {
             "apiVersion": "v1",
             "kind": "Config",
@@ -120,7 +122,7 @@ class World:
         kubeconfig = folder / "kubeconfig"
         kubeconfig.touch(mode=0o600)
         # As YAML would write them: escaped, so that they are what they are once it is read.
-        kubeconfig.write_text(json.dumps(config))
+        kubeconfig.write_text(yaml.safe_dump(config))
         settings = folder / "config.toml"
         settings.write_text(
             f'[contexts.dev]\ntier = "{tier}"\nmlflow = "{self.url}/mlflow"\n'
