@@ -50,6 +50,8 @@ _DISCOVER_AGAIN: Final = 600.0
 # for ever less often.
 _DISCOVER_SILENT: Final = 5.0
 _ENDPOINTS_RETRY: Final = 15.0
+# Seconds for which what is not about Jobs waits for the first of them.
+_JOBS_FIRST: Final = 2.0
 _FIRST_RESTART: Final = 1.0
 _LAST_RESTART: Final = 60.0
 _NEVER: Final = 1e8
@@ -304,7 +306,21 @@ class JobsFeed:
             self._reflectors[name] = reflector
             self._following[name] = self._spawn(name, reflector.run)
 
+    async def heard(self) -> None:
+        """Wait for the first word about the Jobs, be it a page or an error, but not for ever.
+
+        What is asked for beside them would be answered beside them, and the first rows later.
+        """
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_JOBS_FIRST):
+                while not len(self.store) and not self._reflectors["jobs"].synced:
+                    if self._reflectors["jobs"].health.state in AILING:
+                        return
+                    self._news.clear()
+                    await self._news.wait()
+
     async def _discover(self) -> None:
+        await self.heard()
         for phase in ("Failed", "Pending"):
             self._follow_pods(phase, _JOB_PODS)
         again = _DISCOVER_SILENT

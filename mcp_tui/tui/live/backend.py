@@ -277,6 +277,7 @@ class LiveBackend:
 
     async def _introduce(self, live: Live) -> None:
         """Who we are there, and which namespaces there are; tried until it answers."""
+        await live.feed.heard()
         while self.lives.get(live.name) is live:
             try:
                 live.user = await live.engine.user()
