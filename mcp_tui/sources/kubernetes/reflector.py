@@ -30,8 +30,9 @@ from mcp_tui.errors import ApiError, McpTuiError, UnreachableError
 from mcp_tui.sources.base import HealthState, SourceHealth
 from mcp_tui.sources.kubernetes.backoff import Backoff, Timing
 from mcp_tui.sources.kubernetes.blocks import iter_blocks
+from mcp_tui.sources.kubernetes.doubt import is_behind, is_gone
 from mcp_tui.sources.kubernetes.known import Batch, Delta, Known, older, uid_of, version_of
-from mcp_tui.sources.kubernetes.resources import JOBS, NAMESPACES, Resource, discover
+from mcp_tui.sources.kubernetes.resources import Resource
 from mcp_tui.sources.kubernetes.transport import KubeClient
 from mcp_tui.sources.kubernetes.watch import RelistError, RewatchError, consume
 
@@ -152,7 +153,11 @@ class Reflector(Generic[T]):
             await self._list()
             self._must_list = self._broken = False
         elif self._broken:
-            await self._check()
+            deadline = self._timing.page_deadline
+            if self._version and await is_behind(
+                self.client, self._path, self._selectors, self._version, deadline=deadline
+            ):
+                raise RelistError("the server has an older state than before")
             self._broken = False
         denied_until = self._watch_denied_until
         if denied_until is None or self._clock() >= denied_until:
@@ -241,34 +246,9 @@ class Reflector(Generic[T]):
             if self._most is not None and len(seen) >= self._most:
                 break
             seen.add(uid)
-            if not (trust and self._known.holds(item)):
+            if not (trust and self._known.holds(uid, version_of(item))):
                 batch.upsert(uid, item)
         return batch
-
-    async def _check(self) -> None:
-        """Ask whether the server has come to our version, before a broken watch goes on from it.
-
-        One that was restored from an older state has not, and would answer the watch with silence.
-
-        Raises:
-            RelistError: It has not.
-            ApiError, UnreachableError: As the client's ``get``.
-        """
-        if not self._version:
-            return
-        params = [*self._selectors, ("limit", "1"), ("resourceVersion", self._version)]
-        params.append(("resourceVersionMatch", "NotOlderThan"))
-        try:
-            page: ObjectList[T] = await self.client.get(
-                self._path, self._page_type, params=params, deadline=self._timing.page_deadline
-            )
-        except ApiError as error:
-            if "too large resource version" not in error.what.lower():
-                raise
-        else:
-            if not older(page.metadata.resource_version, self._version):
-                return
-        raise RelistError("the server has an older state than before")
 
     async def _watch(self) -> None:
         """One watch; says by its exceptions how to go on, and returns to watch again."""
@@ -373,7 +353,7 @@ class Reflector(Generic[T]):
             self._drop()
         elif kind == "DELETED":
             batch.remove(uid)
-        elif not self._known.holds(item) and (self._most is None or self._has_room(uid)):
+        elif not self._known.holds(uid, version) and (self._most is None or self._has_room(uid)):
             batch.upsert(uid, item)
 
     def _has_room(self, uid: str) -> bool:
@@ -433,20 +413,8 @@ class Reflector(Generic[T]):
             await self._retry(error.line(), error.retry_after)
 
     async def _vanished(self) -> None:
-        """Take back what was told of a kind that the server does not have any more.
-
-        Who stands in between may say 404 too, so the server is asked what it has.
-        """
-        if not len(self._known):
-            return
-        try:
-            served = await discover(self.client)
-        except McpTuiError:
-            return
-        group, version, plural = self.resource.key
-        there = {(group, version, plural), (group, version, "")} & served
-        # What does not even have namespaces and jobs is no API server.
-        if not there and {NAMESPACES.key, JOBS.key} <= served:
+        """Take back what was told of a kind that the server does not have any more."""
+        if len(self._known) and await is_gone(self.client, self.resource):
             batch: Batch[T] = Batch(self._known)
             for uid in self._known.unseen(set()):
                 batch.remove(uid)
