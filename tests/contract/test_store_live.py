@@ -32,7 +32,7 @@ from mcp_tui.store.jobwatch import JobWatch
 from tests.cluster import Ground
 from tests.cluster.objects import FAKE_TOLERATION
 from tests.faults.follow import Maps, following, until
-from tests.faults.proxy import Answer, Cut, Fault, FaultProxy, Stall
+from tests.faults.proxy import Answer, Cut, Fault, FaultProxy, Hold, Stall
 
 LOG = r"/pods/[^/]+/log"
 POD_LISTS = r"/pods\?.*labelSelector=.*limit=200"
@@ -227,6 +227,24 @@ async def waiting_jobs(ground: Ground, namespace: str, count: int) -> None:
         body = job_of(f"w{number:02d}")
         body["spec"]["template"]["spec"]["nodeSelector"] = {"there": "is-none"}
         await create(ground, namespace, body)
+
+
+async def test_nothing_is_asked_beside_the_first_page_of_jobs(
+    ground: Ground, namespace: str, proxy: FaultProxy, connection: Connection
+) -> None:
+    await create(ground, namespace, job_of("one"))
+    held = Hold()
+    proxy.add(Fault(held, path=r"/jobs\?", nth=1))
+    async with fed(connection, namespace) as feed:
+        async with asyncio.timeout(30):
+            await held.reached.wait()
+            await asyncio.sleep(0)
+        assert proxy.count(r"/jobs\?") == 1
+        assert proxy.count(r"/pods|/apis?$") == 0
+        # A list that is not answered holds nothing else up for good.
+        await until(lambda: proxy.count(r"/pods\?") > 1 and proxy.count(r"/apis$") > 0)
+        held.release.set()
+        assert await feed.settle(60)
 
 
 async def test_many_rows_that_wait_are_asked_for_a_few_at_a_time(
