@@ -197,7 +197,7 @@ def test_the_sink_has_what_the_server_has(source: Source, monkeypatch: pytest.Mo
     run_state_machine_as_test(
         machine,
         settings=settings(
-            max_examples=times(12, 1_000),
+            max_examples=times(8, 1_000),
             stateful_step_count=40,
             suppress_health_check=list(HealthCheck),
         ),
