@@ -87,6 +87,17 @@ def test_a_list_that_fails_after_a_restore_is_not_forgotten(
     scene.settle()
 
 
+def test_an_answer_that_is_no_list_says_nothing_of_a_restore(
+    scene: Scene, server: ApiServer
+) -> None:
+    make(scene, "a", "b", "c", "a")
+    server.restore(3)
+    server.on_list.append(Spoilt(200, b'{"kind":"Status"}'))
+    scene.go(10.0)
+    assert not server.on_list
+    scene.settle()
+
+
 def test_an_event_that_comes_late_is_not_lost(scene: Scene, server: ApiServer) -> None:
     make(scene, "a")
     (stream,) = server.streams

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from mcp_tui.domain.kube import ObjectList
-from mcp_tui.errors import ApiError, McpTuiError
+from mcp_tui.errors import ApiError, McpTuiError, UnreachableError
 from mcp_tui.sources.kubernetes.known import older
 from mcp_tui.sources.kubernetes.resources import JOBS, NAMESPACES, Resource, discover
 from mcp_tui.sources.kubernetes.transport import KubeClient
@@ -39,6 +39,9 @@ async def is_behind(
         if _AHEAD not in error.what.lower():
             raise
         return True
+    if not page.kind.endswith("List"):
+        # Who answers so has said nothing of the server's state.
+        raise UnreachableError("the answer is no list", where=client.where("GET", path))
     return older(page.metadata.resource_version, version)
 
 
