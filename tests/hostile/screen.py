@@ -86,10 +86,14 @@ class Console(Terminal):
 
     def go(self, pane: Pane) -> None:
         """From the Jobs pane to a view."""
-        for number, key in enumerate(pane.keys):
+        for number, key in enumerate(pane.keys if len(pane.keys) > 1 else ()):
             self.press(key)
             if number < len(pane.keys) - 1:
                 self.quiet(0.1)
+        if len(pane.keys) == 1:
+            # Close behind a paste or an escape a key is part of that.
+            self.insist(sent(pane.keys[0]), lambda: pane.shown in "\n" + self.text)
+            return
         self.until(lambda: pane.shown in "\n" + self.text)
 
     def home(self) -> None:
