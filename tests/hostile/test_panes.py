@@ -52,9 +52,9 @@ def tour(
     try:
         console.until(lambda: "by urgency" in console.text)
         console.quiet()
-        if job:
-            console.choose(job)
         for pane in panes:
+            if job:  # on the way home the filter was left
+                console.choose(job)
             visit(console, pane, pasted)
             found = faults(console.raw, size, copied="*")
             assert not found, (pane.id, found[:5])
