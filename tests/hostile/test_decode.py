@@ -94,6 +94,7 @@ def test_the_structs_are_found() -> None:
     assert len(STRUCTS) > 80
 
 
+@pytest.mark.soak
 @settings(max_examples=times(25, 1_000))
 @given(
     strings=st.lists(hostile, min_size=1, max_size=12),
@@ -110,6 +111,7 @@ def test_no_text_of_any_object_is_harmful(strings: list[str], how: str, at: int)
             assert_safe([error.what, error.hint])
 
 
+@pytest.mark.soak
 @settings(max_examples=times(25, 1_000))
 @given(
     strings=st.lists(hostile, min_size=1, max_size=12),
@@ -131,6 +133,7 @@ def test_no_text_of_a_list_or_a_watch_is_harmful(strings: list[str], how: str, k
         assert_safe(decoder(WatchChange[struct])(line))  # type: ignore[valid-type]  # as above
 
 
+@pytest.mark.soak
 @settings(max_examples=times(300, 50_000))
 @given(text=hostile, other=hostile)
 def test_cleaned_is_clean_and_stays_so(text: str, other: str) -> None:

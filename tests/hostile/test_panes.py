@@ -76,6 +76,7 @@ NARROW = sorted(
 WIDE = [pane for pane in PANES if pane.size != (80, 24) or pane.prod]
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize("start", range(times(1, 4)))
 def test_only_our_own_sequences_reach_the_terminal(start: int, tmp_path: Path) -> None:
     strings = list(ATTACKS[start:] + ATTACKS[:start])
@@ -88,6 +89,7 @@ def test_nor_on_a_wide_one_of_production(tmp_path: Path) -> None:
         tour(world, tmp_path, WIDE, job="running", tier="prod", size=(200, 50))
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize("status", [403, 500][: times(1, 2)])
 def test_nor_of_what_servers_say_when_they_refuse(status: int, tmp_path: Path) -> None:
     fails = "/(pods|events|log|workloads)|reviews|/mlflow|/prometheus|^(PATCH|DELETE)|jobs/running"

@@ -15,6 +15,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import pytest
 import pytest_asyncio
 from textual.pilot import Pilot
 
@@ -128,6 +129,7 @@ async def _home(app: Console, pilot: Pilot[int], pane: Pane, namespace: str) -> 
     await reach(app, pilot, pane)
 
 
+@pytest.mark.soak
 async def test_no_key_in_any_view_sends_a_write(watched: Watched, namespace: str) -> None:
     config = load(env=watched.env)
 
@@ -172,6 +174,7 @@ def _some(names: list[str], pane: Pane) -> list[str]:
     return sorted(acts) + others[:2]
 
 
+@pytest.mark.soak
 async def test_no_command_sends_a_write(watched: Watched, namespace: str) -> None:
     names = {
         "job": "running",
