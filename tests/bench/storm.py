@@ -17,12 +17,14 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 from urllib.parse import urlsplit
 
 import msgspec
 
-from tests.bench.scene import Scene, put
+from tests.bench import mould
+from tests.bench.mould import Mould
+from tests.bench.scene import Scene
 from tests.cluster import Ground
 
 _LANES: Final = 4
@@ -92,31 +94,22 @@ class Writer:
         self._process.wait()
 
 
-def changed(job: dict[str, Any], turn: int) -> dict[str, Any]:
-    """A running job with another status than before; now and then it ends, or runs again."""
-    if turn % 50 == 49:
-        job["status"] = {"failed": turn, "startTime": job["status"]["startTime"]}
-        job["status"]["conditions"] = [
-            {
-                "type": "Failed",
-                "status": "True",
-                "reason": "BackoffLimitExceeded",
-                "message": "Job has reached the specified backoff limit",
-                "lastTransitionTime": "2026-11-23T10:00:00Z",
-            }
-        ]
-    else:
-        job["status"] |= {"active": 5, "ready": turn % 5, "failed": turn % 7}
-    return job
+def sorts(scene: Scene) -> list[Mould]:
+    """What a running job changes to, in turn: now and then it fails, or runs again."""
+    running = [mould.job_running(ready, failed) for failed in range(2) for ready in range(6)]
+    made = [scene.moulder.job(status) for status in running]
+    return made * 4 + [scene.moulder.job(mould.job_failed())]
 
 
 def _requests(scene: Scene, jobs: int, count: int, host: str) -> list[bytes]:
-    running = [number for number in range(jobs) if 7 <= number % 10 < 9]
+    running = [number for number in range(jobs) if scene.runs(number)]
     random.Random(7).shuffle(running)
+    changes = sorts(scene)
     made = []
     for turn in range(count):
-        job = changed(scene.job(running[turn % len(running)]), turn // len(running) + turn)
-        body = msgspec.json.encode(put("jobs", job))
+        change = changes[(turn // len(running) + turn) % len(changes)]
+        job = scene.job(change, running[turn % len(running)])
+        body = msgspec.json.encode(job.put())
         head = (
             f"POST /v3/kv/put HTTP/1.1\r\nHost: {host}\r\nContent-Type: application/json\r\n"
             f"Content-Length: {len(body)}\r\n\r\n"
