@@ -8,10 +8,13 @@ behind them all.
 from __future__ import annotations
 
 import re
+import select
+import sys
 import time
 from collections.abc import Iterable, Iterator
+from typing import ClassVar
 
-from textual import events
+from textual import constants, events
 from textual._xterm_parser import XTermParser
 from textual.message import Message
 
@@ -44,7 +47,10 @@ LaterLines.handler_name = events.Paste.handler_name
 
 
 class BulkParser(XTermParser):
-    """Textual's parser, but for pastes."""
+    """Textual's parser, but for pastes, and for escapes that stand alone."""
+
+    terminal: ClassVar[int | None] = None
+    """The descriptor that is read; None: who feeds it looks after the time."""
 
     def __init__(self, debug: bool = False) -> None:
         super().__init__(debug)
@@ -101,6 +107,17 @@ class BulkParser(XTermParser):
                 return
         if text:
             yield from super().feed(text)
+        if text.endswith("\x1b") and not self._more_comes():
+            yield from self.tick()
+
+    def _more_comes(self) -> bool:
+        """Whether something follows an escape, which stands alone otherwise.
+
+        The driver looks ten times a second; this thread has nothing else to do meanwhile.
+        """
+        if self.terminal is None:
+            return True
+        return bool(select.select([self.terminal], [], [], constants.ESCAPE_DELAY + 0.001)[0])
 
 
 def _paste(text: str, kind: type[events.Paste] = events.Paste) -> events.Paste:
@@ -113,6 +130,7 @@ def accept() -> None:
     from textual.drivers import linux_driver
 
     # A name of the driver's module, which it looks up each time that it starts to read.
+    BulkParser.terminal = sys.__stdin__.fileno() if sys.__stdin__ is not None else None
     setattr(linux_driver, "XTermParser", BulkParser)  # noqa: B010 - not an exported name
 
 

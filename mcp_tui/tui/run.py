@@ -44,7 +44,9 @@ def prepare(options: ConsoleOptions, env: MutableMapping[str, str]) -> ConsoleOp
         if theme == "default":
             theme = "ansi16"
     else:
-        env.setdefault("TEXTUAL_FPS", "30")
+        # A frame waits for the next beat, and a lone escape for what might follow it.
+        env.setdefault("TEXTUAL_FPS", "60")
+        env.setdefault("ESCDELAY", "30")
     return replace(options, profile=profile, theme=theme, no_color=no_color)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 
 import pytest
@@ -71,6 +72,22 @@ def test_a_key_of_its_own_ends_what_belongs_to_a_paste() -> None:
     assert len(list(parser.feed("x\r" * MANY))) == 1
     events_of_keys = [*parser.feed("\x1b[B"), *parser.feed("?")]
     assert [getattr(event, "key", None) for event in events_of_keys] == ["down", "question_mark"]
+
+
+def test_an_escape_that_stands_alone_is_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    told, keyboard = os.pipe()
+    monkeypatch.setattr(BulkParser, "terminal", told)
+    try:
+        (event,) = BulkParser().feed("\x1b")
+        assert getattr(event, "key", "") == "escape"
+        os.write(keyboard, b"[A")
+        parser = BulkParser()
+        assert list(parser.feed("\x1b")) == []
+        (event,) = parser.feed("[A")
+        assert getattr(event, "key", "") == "up"
+    finally:
+        os.close(told)
+        os.close(keyboard)
 
 
 def test_bulk_of_named_keys_and_of_the_mouse_is_none() -> None:

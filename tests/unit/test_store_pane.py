@@ -53,6 +53,7 @@ STEPS = st.lists(
         ),
         st.tuples(st.just("sort"), st.sampled_from(tuple(_SORTS)), st.booleans()),
         st.tuples(st.just("faults"), st.booleans()),
+        st.tuples(st.just("prepare"), st.integers(0, 9)),
         st.tuples(st.just("scope")),
     ),
     max_size=20,
@@ -89,10 +90,19 @@ def check(steps: list[tuple[Any, ...]]) -> None:
             model.set_sort(*arguments)
         elif step == "faults":
             model.set_faults(*arguments)
+        elif step == "prepare":
+            more = model.prepare(arguments[0])
+            assert more or all(is_ready(model, key) for key in model._views)
         else:
             model.scope(contexts=1, namespaced=True)
             table = Table()
         agree(model, table)
+
+
+def is_ready(model: JobsModel, key: str) -> bool:
+    """Whether the texts of a row are made, and those of the row as it is now."""
+    row = model._rows.get(key)
+    return row is not None and row.view is model.view(key)
 
 
 def agree(model: JobsModel, table: Table[JobView]) -> None:

@@ -121,6 +121,7 @@ class LiveBackend:
         self._journal = Journal(config.state_dir)
         self._tell: Callable[[], None] = lambda: None
         self._flush_at: asyncio.TimerHandle | None = None
+        self._preparing: asyncio.TimerHandle | None = None
         self._tasks: set[asyncio.Task[Any]] = set()
         self._namespaces: set[str] = set()
         self.lives: dict[str, Live] = {}
@@ -235,8 +236,9 @@ class LiveBackend:
 
     async def stop(self) -> None:
         """End everything."""
-        if self._flush_at is not None:
-            self._flush_at.cancel()
+        for timer in (self._flush_at, self._preparing):
+            if timer is not None:
+                timer.cancel()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(
@@ -385,7 +387,16 @@ class LiveBackend:
             # Keys that came meanwhile have their turn first.
             loop = asyncio.get_running_loop()
             self._flush_at = loop.call_later(_BETWEEN_FLUSHES, self._flush)
+        elif self._preparing is None:
+            self._prepare()
         self._tell()
+
+    def _prepare(self) -> None:
+        """Make ready, little by little, what the first letter of a filter looks at."""
+        self._preparing = None
+        if self.jobs.prepare(_ROWS_AT_ONCE):
+            loop = asyncio.get_running_loop()
+            self._preparing = loop.call_later(_BETWEEN_FLUSHES, self._prepare)
 
     def _keep_causes(self, live: Live, uids: frozenset[str]) -> None:
         """Keep the cause of a failure in the run's tags while there is evidence of it."""

@@ -6,6 +6,7 @@ import time
 from bisect import bisect_left, insort
 from collections import Counter
 from collections.abc import Callable, Iterable, Set
+from itertools import islice
 from typing import Any, Final
 
 from mcp_tui.domain.jobview import JobState, JobView
@@ -72,9 +73,13 @@ class JobsModel:
         self._wall = wall
         self._views: dict[str, JobView] = {}
         self._order: list[tuple[SortKey, str]] = []
+        # The same of all rows, as long as nothing changes: a filter takes no order anew.
+        self._all: list[tuple[SortKey, str]] | None = None
         self._sort_keys: dict[str, SortKey] = {}
         # Their texts, once a filter has looked at them.
         self._rows: dict[str, Row] = {}
+        # Rows whose texts are still to be made: of none once a filter has looked at all.
+        self._unread: dict[str, None] = {}
         # Of rows that are gone, so that they can still be named; the newest.
         self._gone_names: dict[str, str] = {}
         self._predicate: Predicate | None = None
@@ -98,6 +103,8 @@ class JobsModel:
         self._columns = self._chosen_columns()
         self._views.clear()
         self._rows.clear()
+        self._unread.clear()
+        self._all = None
         self._order.clear()
         self._sort_keys.clear()
         self._counts.clear()
@@ -144,6 +151,7 @@ class JobsModel:
         if not moving:
             self._reorder(fresh.keys() | set(gone))
         if gone or fresh:
+            self._all = None
             self.version += 1
 
     def _put(self, key: str, view: JobView, *, moving: bool) -> None:
@@ -152,8 +160,9 @@ class JobsModel:
             self._counts[old.state] -= 1
         self._counts[view.state] += 1
         self._views[key] = view
+        self._unread[key] = None
         sort_key = _SORTS[self._sort[0]](view)
-        shown = self._passes(view)
+        shown = self._passes(key, view)
         if not moving:
             if shown:
                 self._sort_keys[key] = sort_key
@@ -196,22 +205,38 @@ class JobsModel:
         self._order = order
 
     def _rebuild(self) -> None:
-        sort = _SORTS[self._sort[0]]
-        shown = (item for item in self._views.items() if self._passes(item[1]))
-        self._sort_keys = {key: sort(view) for key, view in shown}
-        self._order = sorted((sort_key, key) for key, sort_key in self._sort_keys.items())
+        views = self._views
+        if self._all is None:
+            sort = _SORTS[self._sort[0]]
+            self._all = sorted((sort(view), key) for key, view in views.items())
+        self._order = [each for each in self._all if self._passes(each[1], views[each[1]])]
+        self._sort_keys = {key: sort_key for sort_key, key in self._order}
         self.version += 1
 
-    def _passes(self, view: JobView) -> bool:
+    def _passes(self, key: str, view: JobView) -> bool:
         if self._faults and view.state not in (JobState.FAILED, JobState.STALLED):
             return False
         if self._predicate is None:
             return True
-        key = str(view.key)
         row = self._rows.get(key)
         if row is None or row.view is not view:
             self._rows[key] = row = row_of(view)
         return self._predicate(row)
+
+    def prepare(self, most: int) -> bool:
+        """Make the texts of some rows before a filter wants those of all at once.
+
+        Returns:
+            Whether there are more.
+        """
+        for key in list(islice(self._unread, most)):
+            del self._unread[key]
+            view = self._views.get(key)
+            row = self._rows.get(key)
+            if view is not None and (row is None or row.view is not view):
+                self._rows[key] = row = row_of(view)
+                row.haystack  # noqa: B018 - made when it is first asked for
+        return bool(self._unread)
 
     def view(self, key: str) -> JobView | None:
         """The row's value, or None when it is gone."""
@@ -374,6 +399,7 @@ class JobsModel:
             if same_column:  # the same order, read from its other end
                 self.version += 1
             else:
+                self._all = None
                 self._rebuild()
 
 
