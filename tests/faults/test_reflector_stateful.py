@@ -11,13 +11,13 @@ import httpx
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_as_test
+from hypothesis.stateful import RuleBasedStateMachine, precondition, rule, run_state_machine_as_test
 
 from mcp_tui.sources.kubernetes import reflector as reflector_module
 from tests.faults.apiserver import GONE, Spoilt, encoded, refusal
 from tests.faults.virtually import Scene
 from tests.joined.sources import SOURCES, Source
-from tests.soak import times
+from tests.soak import SOAK, times
 
 NAMES = ("a", "b", "c", "d", "e")
 STATUSES = (400, 401, 403, 404, 405, 408, 409, 410, 422, 429, 500, 502, 503, 504)
@@ -161,6 +161,9 @@ class Machine(RuleBasedStateMachine):
     def restart(self) -> None:
         self.server.restart()
 
+    # In the long form only, which still finds restores that are not told: the directed tests of
+    # test_reflector_rules.py and the real etcd of test_reflector_restored.py hold those that are.
+    @precondition(lambda _self: SOAK)
     @rule(back=st.integers(1, 6), names=st.lists(st.sampled_from(NAMES), max_size=2))
     def restore(self, back: int, names: list[str]) -> None:
         self.server.restore(back)
@@ -200,5 +203,9 @@ def test_the_sink_has_what_the_server_has(source: Source, monkeypatch: pytest.Mo
             max_examples=times(8, 1_000),
             stateful_step_count=40,
             suppress_health_check=list(HealthCheck),
+            # The short form is the same every time; what is drawn anew is for the long one.
+            derandomize=not SOAK,
+            database=None,
+            deadline=None,
         ),
     )
