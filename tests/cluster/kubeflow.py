@@ -7,6 +7,7 @@ Kueue and Ray have no controller here: tests write the statuses of their objects
 from __future__ import annotations
 
 import base64
+import json
 import shutil
 from collections.abc import Iterator
 from functools import partial
@@ -111,3 +112,17 @@ def launch(plane: ControlPlane) -> None:
             deadline=60,
         )
     plane.create([runtime()])
+    # The webhook knows a runtime a moment after the server does.
+    plane.processes.wait(f"trainer-{plane.name}", partial(_takes_jobs, plane), deadline=60)
+
+
+def _takes_jobs(plane: ControlPlane) -> bool:
+    body = {
+        "apiVersion": "trainer.kubeflow.org/v1alpha1",
+        "kind": "TrainJob",
+        "metadata": {"name": "asked"},
+        "spec": {"runtimeRef": {"name": RUNTIME}},
+    }
+    path = "/apis/trainer.kubeflow.org/v1alpha1/namespaces/default/trainjobs"
+    reply = plane.http.post(path, params={"dryRun": "All"}, content=json.dumps(body))
+    return bool(reply.status_code == 201)
