@@ -89,20 +89,13 @@ def run_console(build: Callable[[], ConsoleBackend], options: ConsoleOptions | N
     prepared = prepare(options or ConsoleOptions(), os.environ)
     from mcp_tui.tui.app import Console
 
+    app = Console(build, prepared)
     if os.name == "posix":
-        from mcp_tui.tui import bulk
+        from mcp_tui.tui import bulk, patient
 
         anybytes.accept()
         bulk.accept()
-    app = Console(build, prepared)
-    if os.name == "posix":
-        from mcp_tui.tui import patient
-
-        patient.accept(
-            slow=prepared.profile == "ssh",
-            # Messages are posted from any thread.
-            caught_up=lambda: app.draw_again(),
-        )
+        patient.accept(slow=prepared.profile == "ssh", caught_up=app.draw_again)
     if os.isatty(0):
         end_with_terminal(0)
     result = app.run(mouse=prepared.profile != "ssh")

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
-import pytest_asyncio
 
 from mcp_tui.domain.kube import Job, ObjectList
 from mcp_tui.errors import ApiError, UnknownOutcomeError
@@ -20,23 +18,12 @@ from mcp_tui.sources.kubernetes.resources import JOBS
 from mcp_tui.sources.kubernetes.transport import JSON_PATCH, KubeClient
 from tests.cluster import Ground
 from tests.faults.apiserver import encoded, refusal
-from tests.faults.follow import Maps, client_of, following, proxied, until
+from tests.faults.follow import Maps, client_of, following, until
 from tests.faults.proxy import Answer, Cut, Fault, FaultProxy, Lie
 from tests.faults.test_reflector_faults import LIST, WATCH, job
 from tests.faults.test_transport_faults import expired_authority
 
 FLOW = "/apis/flowcontrol.apiserver.k8s.io/v1"
-
-
-@pytest_asyncio.fixture
-async def proxy(ground: Ground) -> AsyncIterator[FaultProxy]:
-    async with proxied(ground) as it:
-        yield it
-
-
-@pytest.fixture
-def maps(ground: Ground, namespace: str) -> Maps:
-    return Maps(ground, namespace)
 
 
 # -- compressed answers, and characters of several bytes -----------------------------------------

@@ -146,7 +146,7 @@ async def quiet(plane: Plane, feed: JobsFeed) -> None:
 def equal(plane: Plane, feed: JobsFeed) -> None:
     """The table has what the servers have."""
     feed.store.flush(0.0)
-    rows = {feed.store.table.get(uid).key for uid in feed.store.table}  # type: ignore[union-attr]
+    rows = {view.key for view in feed.store.table.values()}
     table = {(key.kind, key.name) for key in rows}
     wanted = {
         (server.source.resource.kind, name) for server in plane.jobs for name in server.objects

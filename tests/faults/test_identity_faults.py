@@ -10,12 +10,10 @@ import json
 import os
 import sys
 import time
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-import pytest_asyncio
 
 from mcp_tui.sources.base import HealthState
 from mcp_tui.sources.gate import Gate
@@ -24,7 +22,7 @@ from mcp_tui.sources.kubernetes.kubeconfig import ExecPlugin
 from mcp_tui.sources.kubernetes.transport import KubeClient
 from tests.cluster import Ground
 from tests.faults.apiserver import encoded, refusal
-from tests.faults.follow import QUICK, Maps, client_of, following, proxied, until
+from tests.faults.follow import QUICK, Maps, client_of, following, until
 from tests.faults.proxy import Answer, Fault, FaultProxy
 
 SCRIPT = """
@@ -69,17 +67,6 @@ class Plugin:
         """How often it was run."""
         runs = self.folder / "runs"
         return len(runs.read_text()) if runs.exists() else 0
-
-
-@pytest_asyncio.fixture
-async def proxy(ground: Ground) -> AsyncIterator[FaultProxy]:
-    async with proxied(ground) as it:
-        yield it
-
-
-@pytest.fixture
-def maps(ground: Ground, namespace: str) -> Maps:
-    return Maps(ground, namespace)
 
 
 @pytest.fixture
@@ -170,7 +157,7 @@ async def test_a_token_is_good_until_it_is_refused_or_ends(
             await maps.make(f"b{turn}")
             asked = proxy.count("watch=true")
             await proxy.drop_all()
-            await until(lambda n=asked: proxy.count("watch=true") > n)  # type: ignore[misc]
+            await until(lambda n=asked: proxy.count("watch=true") > n)  # type: ignore[misc]  # a default of its own
             await it.settled()
         assert plugin.runs <= 2, "the plugin is run for every call"
         before = plugin.runs

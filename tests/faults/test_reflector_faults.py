@@ -13,12 +13,10 @@ import itertools
 import json
 import random
 import re
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-import pytest_asyncio
 
 from mcp_tui.domain import kube
 from mcp_tui.sources.base import HealthState
@@ -26,7 +24,7 @@ from mcp_tui.sources.kubernetes import reflector as reflector_module
 from mcp_tui.sources.kubernetes.backoff import Timing
 from mcp_tui.sources.kubernetes.resources import EVENTS, JOBS, Resource
 from tests.cluster import Ground
-from tests.faults.follow import QUICK, ConfigMap, Maps, following, proxied, until
+from tests.faults.follow import QUICK, ConfigMap, Maps, following, until
 from tests.faults.proxy import Answer, Cut, Drip, Fault, FaultProxy, Hold, Lie, Stall
 
 WATCH = r"watch=true"
@@ -45,17 +43,6 @@ def status(code: int, reason: str = "", message: str = "on purpose") -> bytes:
             "code": code,
         }
     ).encode()
-
-
-@pytest_asyncio.fixture
-async def proxy(ground: Ground) -> AsyncIterator[FaultProxy]:
-    async with proxied(ground) as it:
-        yield it
-
-
-@pytest.fixture
-def maps(ground: Ground, namespace: str) -> Maps:
-    return Maps(ground, namespace)
 
 
 async def test_pages_are_told_as_they_come(

@@ -78,7 +78,7 @@ class JobsModel:
         self._sort_keys: dict[str, SortKey] = {}
         # Their texts, once a filter has looked at them.
         self._rows: dict[str, Row] = {}
-        # Rows whose texts are still to be made: of none once a filter has looked at all.
+        # Rows that are new or changed since :meth:`prepare` was there last.
         self._unread: dict[str, None] = {}
         # Of rows that are gone, so that they can still be named; the newest.
         self._gone_names: dict[str, str] = {}
