@@ -27,6 +27,8 @@ ENDED: Final = datetime(2026, 10, 1, 8, 20, 7, tzinfo=UTC)
 _JOBS: Final = f"/apis/batch/v1/namespaces/{SPACE}/jobs"
 _PODS: Final = f"/api/v1/namespaces/{SPACE}/pods"
 _MERGE: Final = "application/merge-patch+json"
+_TRIES: Final = 20
+_GONE: Final = 404
 _IMAGE: Final = "registry.example/team/train:2026.11"
 _CAUSES: Final = (("OOMKilled", 137), ("Error", 1), ("DeadlineExceeded", 143))
 
@@ -99,11 +101,21 @@ class Moulder:
         status: Mapping[str, Any],
     ) -> Mould:
         api = self._cluster.api
-        made = api("POST", path, manifest).ok()
-        api("PATCH", f"{path}/{name}/status", {"status": status}, content_type=_MERGE).ok()
-        data = self._stored(f"/registry/{plural}/{SPACE}/{name}")
         options = {"gracePeriodSeconds": 0, "propagationPolicy": "Background"}
-        api("DELETE", f"{path}/{name}", options).ok()
+        # Its owner is not there: the garbage collector may be quicker than we are.
+        for _ in range(_TRIES):
+            made = api("POST", path, manifest).ok()
+            patch = {"status": status}
+            patched = api("PATCH", f"{path}/{name}/status", patch, content_type=_MERGE)
+            data = self._stored(f"/registry/{plural}/{SPACE}/{name}")
+            removed = api("DELETE", f"{path}/{name}", options)
+            if removed.status != _GONE:
+                removed.ok()
+            if patched.status != _GONE and data:
+                patched.ok()
+                break
+        else:
+            raise RuntimeError(f"{path}/{name} goes away before it can be read")
         meta = made["metadata"]
         created = datetime.fromisoformat(meta["creationTimestamp"])
         mould = Mould(data, meta["uid"], created)

@@ -163,10 +163,11 @@ class Etcd:
         return httpx.Client(base_url=self.url, verify=self.tls(), timeout=60, trust_env=False)
 
     def get(self, key: str) -> bytes:
-        """What it holds under a key."""
+        """What it holds under a key; empty when there is none."""
         with self.client() as client:
             answer = client.post("/v3/kv/range", json={"key": _b64(key.encode())})
-            return base64.b64decode(answer.raise_for_status().json()["kvs"][0]["value"])
+            found = answer.raise_for_status().json().get("kvs", ())
+            return base64.b64decode(found[0]["value"]) if found else b""
 
 
 def _b64(data: bytes) -> str:
