@@ -82,6 +82,8 @@ class Writer:
     def end(self) -> Storm:
         """Wait for its end."""
         out, _ = self._process.communicate(timeout=300)
+        if self._process.returncode:
+            raise RuntimeError("the writer of the storm failed")
         events, seconds = json.loads(out)
         return Storm(events, seconds)
 
@@ -134,12 +136,22 @@ async def _write(
     async def count(reader: asyncio.StreamReader) -> None:
         nonlocal answered
         while line := await reader.readline():
-            if line.startswith(b"HTTP/1.1"):
-                if b" 200 " not in line:
-                    raise RuntimeError(line.decode())
+            # An answer's body ends without a newline: the next one's first line stands behind it.
+            _, found, status = line.partition(b"HTTP/1.1 ")
+            if found:
+                if not status.startswith(b"200 "):
+                    raise RuntimeError(line.decode(errors="replace"))
                 answered += 1
+        raise RuntimeError("etcd closed a connection")
 
     readers = [asyncio.create_task(count(reader)) for reader, _ in lanes]
+
+    async def breathe() -> None:
+        for task in readers:
+            if task.done():
+                task.result()
+        await asyncio.sleep(0.002)
+
     began = time.monotonic()
     sent = 0
     for request in requests:
@@ -153,9 +165,9 @@ async def _write(
         await writer.drain()
         sent += 1
         while sent - answered > 200:  # The server is behind: that is the rate it can take.
-            await asyncio.sleep(0.002)
+            await breathe()
     while answered < sent:
-        await asyncio.sleep(0.002)
+        await breathe()
     took = time.monotonic() - began
     for task in readers:
         task.cancel()
