@@ -1,0 +1,245 @@
+"""The console stopped by ctrl-z while the cluster goes on, and ended by a terminal that closes."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import re
+import secrets
+import shutil
+import signal
+import sys
+import termios
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.cluster.plane import REPO
+from tests.faults.apiserver import encoded, refusal
+from tests.faults.consoles import ENV, all_until, closing, opened
+from tests.faults.proxy import Answer, Fault
+from tests.faults.test_interrupted import DEADLINE, Scene, scene
+from tests.faults.test_machine import make
+from tests.hostile.stream import faults
+from tests.soak import times
+from tests.tui.terminal import Terminal
+
+__all__ = ["scene"]
+
+SIZE = (120, 30)
+GIVEN_BACK = (b"\x1b[?1049l", b"\x1b[?25h", b"\x1b[?2004l", b"\x1b[<u", b"\x1b[?1004l")
+TAKEN = (b"\x1b[?1049h", b"\x1b[?25l", b"\x1b[?2004h", b"\x1b[>25u", b"\x1b[?1004h")
+
+
+def cooked(terminal: Terminal) -> tuple[bool, bool, bool]:
+    """Whether the terminal puts lines together, echoes, and turns ctrl-c into a signal."""
+    flags = termios.tcgetattr(terminal.fd)[3]
+    return bool(flags & termios.ICANON), bool(flags & termios.ECHO), bool(flags & termios.ISIG)
+
+
+def in_shell(scene: Scene) -> Terminal:
+    """The console, started by hand in a shell that leaves the terminal's modes as it finds them."""
+    shell = shutil.which("dash") or shutil.which("bash")
+    assert shell is not None
+    env = {**scene.env, **ENV, "PS1": "ready> ", "ENV": "", "HOME": "/nonexistent"}
+    options = [] if shell.endswith("dash") else ["--norc", "--noediting"]
+    terminal = Terminal([shell, *options, "-i"], env, SIZE, REPO)
+    terminal.until(lambda: "ready>" in terminal.text)
+    terminal.type(f"{sys.executable} -m mcp_tui -n {scene.namespace}\r")
+    return terminal
+
+
+def rows(terminal: Terminal) -> set[str]:
+    return set(re.findall(r"\bpart-\w+", terminal.text))
+
+
+def stop(terminal: Terminal, scene: Scene) -> None:
+    """To the shell by ctrl-z: the terminal is as it was before."""
+    before = len(terminal.raw)
+    terminal.type("\x1a")
+    terminal.until(lambda: b"ready> " in terminal.raw[before:])
+    for mode in GIVEN_BACK:
+        assert mode in terminal.raw[before:], mode
+    assert cooked(terminal) == (True, True, True)
+    # It is stopped: what comes meanwhile is not even asked for.
+    terminal.type("printf '\\033c'; echo here\r")
+    terminal.until(lambda: terminal.text.startswith("here") and not rows(terminal))
+
+
+def resume(terminal: Terminal) -> int:
+    before = len(terminal.raw)
+    terminal.type("fg\r")
+    terminal.until(lambda: "Enter open" in terminal.text)
+    for mode in TAKEN:
+        assert mode in terminal.raw[before:], mode
+    assert cooked(terminal) == (False, False, False)
+    return before
+
+
+def leave(terminal: Terminal) -> None:
+    terminal.insist("q", lambda: "leave the console?" in terminal.text)
+    terminal.type("y")
+    terminal.until(lambda: terminal.raw.rstrip().endswith(b"ready>"))
+    terminal.type("echo $? ended\r")
+    terminal.until(lambda: "0 ended" in terminal.text)
+
+
+async def test_stopped_while_watches_end_and_versions_expire(scene: Scene) -> None:
+    """What went while it was stopped goes from the screen, and its age is told as it is."""
+    await make(scene, "part-a", "part-b", "part-c")
+    terminal = await asyncio.to_thread(in_shell, scene)
+    path = f"/apis/batch/v1/namespaces/{scene.namespace}/jobs"
+    try:
+        await asyncio.to_thread(
+            terminal.until, lambda: rows(terminal) == {"part-a", "part-b", "part-c"}
+        )
+        await asyncio.to_thread(terminal.until, lambda: scene.kube.count(r"/jobs\?.*watch=true"))
+        await asyncio.to_thread(stop, terminal, scene)
+        stopped = time.monotonic()
+        # The server ends the watches, moves on, and then is not to be had for a while.
+        await scene.kube.refuse()
+        gone = await asyncio.to_thread(
+            scene.ground.api, "DELETE", f"{path}/part-b", {"propagationPolicy": "Background"}
+        )
+        gone.ok()
+        await make(scene, "part-d")
+        lasts = float(times(4, 40))
+        while time.monotonic() < stopped + lasts:
+            await asyncio.sleep(0.2)
+        asked = len(scene.kube.calls)
+        await asyncio.to_thread(resume, terminal)
+
+        def is_said() -> bool:
+            told = re.search(r"k8s (?:STALE|DOWN) (\d+)s", terminal.text)
+            return told is not None and int(told[1]) >= int(lasts)
+
+        # Rows of before are still there, and nobody takes them for what is.
+        await asyncio.to_thread(terminal.until, is_said)
+        assert rows(terminal) == {"part-a", "part-b", "part-c"}
+        assert len(scene.kube.calls) == asked
+        # It is back, and what it kept for those watches is gone.
+        expired = Answer(410, encoded(refusal(410, "Expired", "too old resource version")))
+        fault = scene.kube.add(Fault(expired, path=r"/jobs\?.*watch=true", times=1))
+        await scene.kube.accept()
+        await asyncio.to_thread(
+            terminal.until, lambda: rows(terminal) == {"part-a", "part-c", "part-d"}
+        )
+        await asyncio.to_thread(terminal.until, lambda: "STALE" not in terminal.text)
+        lists = [
+            call
+            for call in scene.kube.calls[asked:]
+            if "/jobs?" in call.target and "watch=true" not in call.target
+        ]
+        assert lists and (fault.hits or times(0, 1)), scene.kube.calls[asked:]
+        # And it follows again.
+        await make(scene, "part-e")
+        await asyncio.to_thread(terminal.until, lambda: "part-e" in rows(terminal))
+        await asyncio.to_thread(leave, terminal)
+        assert b"Traceback" not in terminal.raw
+    finally:
+        terminal.close()
+
+
+@contextmanager
+def storm(scene: Scene, *names: str) -> Iterator[list[int]]:
+    """The jobs change as fast as one caller can change them."""
+    over = threading.Event()
+    done = [0]
+
+    def change() -> None:
+        while not over.is_set():
+            for name in names:
+                done[0] += 1
+                scene.ground.api(
+                    "PATCH",
+                    f"/apis/batch/v1/namespaces/{scene.namespace}/jobs/{name}",
+                    {"metadata": {"annotations": {"n": str(done[0])}}},
+                    content_type="application/merge-patch+json",
+                ).ok()
+
+    thread = threading.Thread(target=change, daemon=True)
+    thread.start()
+    try:
+        yield done
+    finally:
+        over.set()
+        thread.join(DEADLINE)
+
+
+def marked(mark: str) -> list[str]:
+    """Living processes with a mark in their environment."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        try:
+            if not entry.name.isdigit() or mark.encode() not in (entry / "environ").read_bytes():
+                continue
+            state = (entry / "stat").read_text().rpartition(")")[2].split()[0]
+        except OSError:
+            continue
+        if state not in "ZX":
+            found.append((entry / "cmdline").read_text().replace("\0", " "))
+    return found
+
+
+def with_hanging_plugin(scene: Scene, folder: Path) -> dict[str, str]:
+    """A second context, whose exec plugin is a process that never ends by itself."""
+    path = folder / "kubeconfig"
+    config = yaml.safe_load(path.read_text())
+    script = folder / "login.sh"
+    script.write_text(f'#!/bin/sh\ntouch "{folder}/asked"\nsleep 600 & wait\n')
+    script.chmod(0o700)
+    version = "client.authentication.k8s.io/v1"
+    plugin = {"apiVersion": version, "command": str(script), "interactiveMode": "Never"}
+    config["users"].append({"name": "slow", "user": {"exec": plugin}})
+    config["contexts"].append({"name": "slow", "context": {"cluster": "faulty", "user": "slow"}})
+    path.write_text(json.dumps(config))
+    return {**scene.env, "MCP_TUI_TEST_MARK": secrets.token_hex(12)}
+
+
+@pytest.mark.parametrize("how", ["hang up", "hang up unread", "HUP", "TERM"])
+async def test_a_terminal_that_closes_in_a_storm_leaves_no_process(
+    scene: Scene, tmp_path: Path, how: str
+) -> None:
+    names = ("part-a", "part-b", "part-c")
+    await make(scene, *names)
+    env = with_hanging_plugin(scene, tmp_path)
+    mark = env["MCP_TUI_TEST_MARK"]
+
+    def use() -> None:
+        terminal = opened(env, "--context", "faulty,slow", "-n", scene.namespace)
+        with closing([terminal]):
+            all_until([terminal], lambda it: rows(it) == set(names))
+            all_until([terminal], lambda _: (tmp_path / "asked").exists())
+            assert len(marked(mark)) >= 3
+            with storm(scene, *names) as done:
+                before, drawn = done[0], len(terminal.raw)
+                terminal.type(":sort name\r")
+                all_until([terminal], lambda it: done[0] > before + 30 and len(it.raw) > drawn)
+                if how == "hang up unread":
+                    # It is writing, and can not go on with that, when the terminal goes.
+                    for number in range(40):
+                        terminal.resize(60 + number, 20 + number // 4)
+                        terminal.type("j")
+                if how.startswith("hang up"):
+                    os.close(terminal.fd)
+                else:
+                    os.kill(terminal.pid, getattr(signal, f"SIG{how}"))
+                code = terminal.wait()
+                assert code in (0, 129, 143, -signal.SIGHUP), code
+            end = time.monotonic() + DEADLINE
+            while left := marked(mark):
+                assert time.monotonic() < end, f"left: {left}"
+                time.sleep(0.05)
+            if how in ("HUP", "TERM"):
+                assert code == 128 + getattr(signal, f"SIG{how}")
+                all_until([terminal], lambda it: not it.read())
+                assert GIVEN_BACK[0] in terminal.raw
+                assert not faults(terminal.raw, (100, 30))
+
+    await asyncio.to_thread(use)
