@@ -26,6 +26,7 @@ from mcp_tui.errors import (
     UnknownOutcomeError,
     UnreachableError,
 )
+from mcp_tui.sources.body import read_whole
 from mcp_tui.sources.gate import Gate
 from mcp_tui.sources.http import load_httpx
 from mcp_tui.sources.kubernetes import access, failures
@@ -325,17 +326,12 @@ class KubeClient:
     async def _once(self, call: _Call, max_bytes: int) -> Reply:
         response = await self._send(call, None)
         try:
-            body = bytearray()
-            async for chunk in response.aiter_bytes():
-                body += chunk
-                if len(body) > max_bytes:
-                    raise UnreachableError(
-                        f"the answer is larger than {max_bytes // 1024 // 1024} MiB",
-                        where=self.where(call.method, call.path),
-                    )
+            body = await read_whole(response, max_bytes)
         finally:
             await response.aclose()
-        return Reply(response.status_code, _headers(response), bytes(body))
+        if body is None:
+            self._fail(call, f"the answer is larger than {max_bytes // 1024 // 1024} MiB", "")
+        return Reply(response.status_code, _headers(response), body)
 
     async def _open(self, call: _Call, read_timeout: float) -> Any:
         httpx = load_httpx()

@@ -1,0 +1,60 @@
+"""The whole body of an answer, put together and decompressed once."""
+
+from __future__ import annotations
+
+import asyncio
+import zlib
+from typing import Any, Final
+
+from mcp_tui.sources.http import load_httpx
+
+# Above this, decompressing goes to a thread: it leaves the interpreter to the others meanwhile.
+_LARGE: Final = 32 * 1024
+_GZIP: Final = zlib.MAX_WBITS | 16
+
+
+async def read_whole(response: Any, most: int) -> bytes | None:
+    """The body of an httpx response that is still being read.
+
+    A server's gzip comes in hundreds of small pieces; decompressing each as it comes costs more
+    than the whole at once.
+
+    Args:
+        response: Opened with ``stream=True``.
+        most: Bytes; before and after decompressing.
+
+    Returns:
+        The body, or None when it is larger.
+
+    Raises:
+        httpx.HTTPError: The connection broke, or what came cannot be decompressed.
+    """
+    packed = response.headers.get("content-encoding", "").strip().lower() == "gzip"
+    chunks: list[bytes] = []
+    size = 0
+    async for chunk in response.aiter_raw() if packed else response.aiter_bytes():
+        chunks.append(chunk)
+        size += len(chunk)
+        if size > most:
+            return None
+    body = b"".join(chunks)
+    if not packed or not body:
+        return body
+    httpx = load_httpx()
+    try:
+        if len(body) > _LARGE:
+            return await asyncio.to_thread(_unpack, body, most)
+        return _unpack(body, most)
+    except (zlib.error, EOFError) as error:
+        raise httpx.DecodingError(str(error), request=response.request) from error
+
+
+def _unpack(body: bytes, most: int) -> bytes | None:
+    """Raises zlib.error for what is no gzip, EOFError for what has no end."""
+    unpacker = zlib.decompressobj(_GZIP)
+    whole = unpacker.decompress(body, most + 1)
+    if len(whole) > most:
+        return None
+    if not unpacker.eof:
+        raise EOFError("the compressed answer is cut short")
+    return whole
