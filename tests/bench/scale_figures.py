@@ -3,37 +3,45 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from typing import Final
 
-from tests.bench import idle, scale
+from mcp_tui.tui.run import SLOW_FPS
+from tests.bench import idle, replay, scale, weather
 from tests.bench.figure import Figure
+from tests.bench.replay import Replay
 from tests.bench.scene import Size
+from tests.bench.storm import Writer
 from tests.bench.terminal import Terminal
+from tests.bench.weather import Keys, Weather, endure
 
 FRAME_MS = 50.0
 """From a key press to its frame."""
 
+GROWN_MB = 20.0
+STORM_SECONDS = 30.0
+MINUTE = 60.0
 SLOW_LINE = 2_000.0
 """Bytes a second of a line that is all but dead."""
 
 
-def figures(size: Size = scale.FULL) -> Iterator[Figure]:
-    """Measure everything on one filled cluster, each figure as it is known."""
+def figures(size: Size = scale.FULL, names: Sequence[str] = ()) -> Iterator[Figure]:
+    """Measure all parts, or those named, on one filled cluster; each figure as it is known."""
     with scale.stage(size) as at:
-        yield from _start(at)
-        yield from _idle(at)
-        bare = bare_key(size.jobs)
-        yield from _keys(at, bare)
-        yield from _storms(at, bare)
+        for name, part in PARTS:
+            if not names or name in names:
+                yield from part(at)
 
 
+@functools.cache
 def bare_key(rows: int, presses: int = 40) -> float:
     """Median milliseconds from a key to its frame in a bare Textual table of as many rows."""
     with Terminal([str(rows)], env={}, module="tests.bench.bare") as terminal:
         terminal.wait("rows", str(rows))
         time.sleep(1)
-        keys = scale.Keys()
+        keys = Keys()
         for press in range(presses):
             keys.press(terminal, "move", "\x1b[B" if press % 2 else "\x1b[6~")
             time.sleep(0.05)
@@ -65,8 +73,8 @@ def _idle(at: scale.Stage) -> Iterator[Figure]:
     yield Figure("bytes of the API server, idle", found.per_minute / 1024, 10, "KiB/min", beside)
 
 
-def _keys(at: scale.Stage, bare: float) -> Iterator[Figure]:
-    keys = scale.quiet_keys(at)
+def _keys(at: scale.Stage) -> Iterator[Figure]:
+    keys, bare = scale.quiet_keys(at), bare_key(at.size.jobs)
     for what, names in (("filter", ("filter", "escape")), ("sort", ("sort",))):
         slowest = max(value for name in names for value in keys.times[name])
         beside = f"slowest of {sum(len(keys.times[n]) for n in names)}; {_times(slowest, bare)}"
@@ -77,18 +85,68 @@ def _times(value: float, bare: float) -> str:
     return f"{value / bare:.1f}x a bare Textual table's {bare:.1f} ms"
 
 
-def _storms(at: scale.Stage, bare: float) -> Iterator[Figure]:
-    told = scale.storm(at)
+def _written(at: scale.Stage) -> Iterator[Figure]:
+    """What the real server can make of writes to it."""
+    with Writer(at.ground, jobs=at.size.jobs, rate=1000, seconds=STORM_SECONDS) as writer:
+        told = endure(writer, env=at.env, jobs=at.size.jobs)
+    yield from _stormed(at, told, weather.listed(at.ground), "as the server can")
+
+
+def _given(at: scale.Stage) -> Iterator[Figure]:
+    """The full rate, and what a slow line makes of it."""
+    jobs = at.size.jobs
+    with replay.recording(at.ground, jobs=jobs) as path:
+        with Replay(at.ground, path, seconds=STORM_SECONDS) as source:
+            told = endure(source, env=_through(at, source), jobs=jobs)
+        yield from _stormed(at, told, weather.listed(at.ground, source.last), "a recording")
+        with Replay(at.ground, path, seconds=MINUTE) as source:
+            told = endure(
+                source,
+                env=_through(at, source),
+                jobs=jobs,
+                profile="ssh",
+                size=weather.SMALL_SIZE,
+            )
+        yield from _over_ssh(at, told)
+        for line, words in ((SLOW_LINE, f"reads {SLOW_LINE / 1000:g} kB/s"), (0, "has stopped")):
+            with Replay(at.ground, path, seconds=STORM_SECONDS) as source:
+                told = endure(source, env=_through(at, source), jobs=jobs, keys=False, line=line)
+            beside = f"{told.storm.rate:.0f} events/s, the terminal {words}"
+            yield Figure(f"event loop held up, {words}", told.stall, FRAME_MS, "ms", beside)
+            yield Figure(f"memory grown, {words}", told.grown / 1e6, GROWN_MB, "MB", beside)
+            same = told.held == weather.listed(at.ground, source.last)
+            yield Figure(f"differs from the recording, {words}", float(not same), 0, "", beside)
+
+
+def _through(at: scale.Stage, source: Replay) -> dict[str, str]:
+    return {**at.env, "KUBECONFIG": str(source.kubeconfig)}
+
+
+def _stormed(at: scale.Stage, told: Weather, expected: str, whence: str) -> Iterator[Figure]:
     p99 = told.keys.quantile(0.99)
-    beside = f"{told.storm.rate:.0f} events/s; {len(told.keys.all)} keys; {_times(p99, bare)}"
-    yield Figure("key to frame in a storm, P99", p99, FRAME_MS, "ms", beside)
-    yield Figure("jobs that differ from a fresh list", float(not told.same), 0, "", beside)
-    told = scale.storm(at, profile="ssh", size=(80, 24))
-    beside = f"{told.storm.rate:.0f} events/s, 80x24, keys pressed meanwhile"
-    yield Figure(
-        "bytes to the terminal in a storm, ssh", told.size / told.seconds / 1000, 20, "kB/s", beside
-    )
-    told = scale.storm(at, keys=False, line=SLOW_LINE)
-    beside = f"{told.storm.rate:.0f} events/s, a terminal that reads {SLOW_LINE / 1000:g} kB/s"
-    yield Figure("event loop held up, slow line", told.stall, FRAME_MS, "ms", beside)
-    yield Figure("memory grown, slow line", told.grown / 1e6, 20, "MB", beside)
+    beside = f"{told.line()}; {_times(p99, bare_key(at.size.jobs))}"
+    yield Figure(f"key to frame in a storm, P99, {whence}", p99, FRAME_MS, "ms", beside)
+    beside = f"of {at.size.jobs:,}, {told.storm.events:,} events"
+    differs = float(told.held != expected)
+    yield Figure(f"last state differs, {whence}", differs, 0, "", beside)
+
+
+def _over_ssh(at: scale.Stage, told: Weather) -> Iterator[Figure]:
+    rate = f"{told.storm.rate:.0f} events/s at 80x24, keys pressed meanwhile"
+    kept = told.size / told.seconds / 1000
+    yield Figure("to the terminal in a storm, ssh", kept, 20, "kB/s", rate)
+    # A lone Esc is told from the start of a sequence by waiting, which is no work of ours.
+    keys = Keys({name: times for name, times in told.keys.times.items() if name != "escape"})
+    p99 = keys.quantile(0.99)
+    beside = f"without Esc; {told.line()}; {_times(p99, bare_key(at.size.jobs))}"
+    bound = FRAME_MS + 1000 / float(SLOW_FPS)
+    yield Figure("key to frame in a storm, P99, ssh", p99, bound, "ms", beside)
+
+
+PARTS: Final[tuple[tuple[str, Callable[[scale.Stage], Iterator[Figure]]], ...]] = (
+    ("start", _start),
+    ("idle", _idle),
+    ("keys", _keys),
+    ("storm", _written),
+    ("replay", _given),
+)

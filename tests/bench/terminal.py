@@ -121,7 +121,7 @@ class Terminal:
                 self.tail = (self.tail + data)[-500:]
                 self.marks += found
                 self._news.notify_all()
-            if self.rate is not None:
+            if self.rate:  # It may have been told to stop meanwhile.
                 time.sleep(len(data) / self.rate)
 
     def wait(self, name: str, value: str | None = None, *, deadline: float = 120.0) -> Mark:
