@@ -10,8 +10,11 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import os
+import re
 import signal
 import sys
+import time
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -21,6 +24,9 @@ END: Final = b"\x07"
 
 BEAT: Final = 0.01
 """Seconds between two looks at how late the event loop is."""
+
+_LEFT_OUT: Final = re.compile(r"\[([\d,]+) lines came faster")
+_NUMBERED: Final = re.compile(r"line (\d+) ")
 
 
 def digest(versions: Mapping[str, str]) -> str:
@@ -65,6 +71,35 @@ def _mark_console() -> None:
     sys.meta_path.insert(0, Finder())
 
 
+def _count_log_lines() -> Counter[str]:
+    """Lines given to views, and those that are said to be left out, from now on."""
+    from mcp_tui.tui.widgets.logview import LogView
+
+    counted: Counter[str] = Counter()
+    append = LogView.append
+
+    def count(view: Any, lines: Any) -> None:
+        told = _LEFT_OUT.match(getattr(lines[0], "text", "")) if lines else None
+        if told is not None:
+            counted["left"] += int(told[1].replace(",", ""))
+            counted["notices"] += 1
+        counted["given"] += len(lines) - (told is not None)
+        append(view, lines)
+
+    setattr(LogView, "append", count)  # noqa: B010  # a type checker takes it for a mistake
+    return counted
+
+
+def _log_state(view: Any, counted: Counter[str]) -> str:
+    """Of a view of numbered lines, in the order of :class:`tests.bench.flood.Log`."""
+    newest = view._lines[-1]
+    found = _NUMBERED.search(getattr(newest, "text", ""))
+    number = int(found[1]) if found else 0
+    age = time.time() - (getattr(newest, "at", None) or 0.0)
+    counts = (number, *(counted[name] for name in ("given", "notices", "left")))
+    return " ".join(map(str, (*counts, view.count, view.dropped, f"{age:.3f}")))
+
+
 def _marked(console: Any) -> Any:
     """The console's class, with marks."""
 
@@ -75,11 +110,14 @@ def _marked(console: Any) -> Any:
         _dealt = 0
         _beat = 0.0
         _stall = 0.0
+        _log_lines: Counter[str] | None = None
 
         def on_mount(self) -> None:
             # Textual calls that of the console too: called from here it would start twice.
             loop = asyncio.get_running_loop()
             loop.add_signal_handler(signal.SIGUSR1, self._tell_state)
+            if os.environ.get("MCP_TUI_BENCH_LOGS"):
+                self._log_lines = _count_log_lines()
             if os.environ.get("MCP_TUI_BENCH_STALLS"):
                 self._beat = loop.time()
                 loop.call_later(BEAT, self._feel)
@@ -98,6 +136,9 @@ def _marked(console: Any) -> Any:
             for name, live in lives.items():
                 held = {u: j.metadata.resource_version for u, j in live.store._jobs.items()}
                 self._write(f"held={name} {digest(held)}")
+            view = getattr(self.screen, "texts", {}).get("Logs")
+            if self._log_lines is not None and view is not None and view.count:
+                self._write(f"log={_log_state(view, self._log_lines)}")
             self._write(f"stall={self._stall * 1000:.1f}")
             self._stall = 0.0
 

@@ -197,18 +197,19 @@ class _Proxy(FaultProxy):
         sent, until = 0, self._count / self._rate
         while True:
             passed = min(until, time.monotonic() - self._began)
-            due = int(passed * self._lines)
+            # Each line of a piece has a time of its own: nanoseconds behind the piece's.
+            due = min(sent + 999, int(passed * self._lines))
             if due > sent:
                 second = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%f")
                 data = b"".join(
                     b"%s%03dZ line %09d of a training that tells of every step, loss 0.1234\n"
-                    % (second.encode(), number % 1000, number)
+                    % (second.encode(), number - sent, number)
                     for number in range(sent + 1, due + 1)
                 )
                 sent = due
                 await self._write(writer, b"%x\r\n%s\r\n" % (len(data), data))
                 self.given = sent
-            if passed == until:
+            if passed == until and sent == int(until * self._lines):
                 self.ended.set()
                 await asyncio.Event().wait()
             await asyncio.sleep(_BEAT)

@@ -11,6 +11,7 @@ from typing import Final
 from mcp_tui.tui.run import SLOW_FPS
 from tests.bench import idle, replay, scale, weather
 from tests.bench.figure import Figure
+from tests.bench.flood import Flood, follow
 from tests.bench.replay import Replay
 from tests.bench.scene import Size
 from tests.bench.storm import Writer
@@ -22,6 +23,8 @@ FRAME_MS = 50.0
 
 GROWN_MB = 20.0
 STORM_SECONDS = 30.0
+FLOOD_SECONDS = 15.0
+LINES = 20_000.0
 MINUTE = 60.0
 SLOW_LINE = 2_000.0
 """Bytes a second of a line that is all but dead."""
@@ -116,6 +119,24 @@ def _given(at: scale.Stage) -> Iterator[Figure]:
             yield Figure(f"memory grown, {words}", told.grown / 1e6, GROWN_MB, "MB", beside)
             same = told.held == weather.listed(at.ground, source.last)
             yield Figure(f"differs from the recording, {words}", float(not same), 0, "", beside)
+        with Replay(at.ground, path, seconds=FLOOD_SECONDS, lines=LINES) as source:
+            flood = follow(source, env=_through(at, source), jobs=jobs)
+        yield from _flooded(at, flood)
+
+
+def _flooded(at: scale.Stage, told: Flood) -> Iterator[Figure]:
+    p99, end = told.keys.quantile(0.99), told.end
+    rate = f"{told.sent.rate:,.0f} lines/s for {told.sent.seconds:.0f} s"
+    beside = f"{rate}; {len(told.keys.all)} keys; {_times(p99, bare_key(at.size.jobs))}"
+    yield Figure("key to frame in a flood of log, P99", p99, FRAME_MS, "ms", beside)
+    beside = f"{rate}; {told.processor * 100:.0f} % of a core, loop held up {told.stall:.0f} ms"
+    yield Figure("newest log line is behind", max(told.ages), 2, "s", beside)
+    beside = (
+        f"of {told.sent.events:,}: {end.kept:,} kept, {end.dropped:,} older dropped, "
+        f"{end.left:,} left out"
+    )
+    yield Figure("log lines not told of", end.unsaid, 0, "lines", beside)
+    yield Figure("newest lines lost", told.sent.events - end.newest, 0, "lines", beside)
 
 
 def _through(at: scale.Stage, source: Replay) -> dict[str, str]:

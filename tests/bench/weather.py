@@ -176,13 +176,19 @@ def endure(
 
 def ask(terminal: Terminal) -> tuple[str, float]:
     """What the console holds, and its longest stall in milliseconds since it was asked last."""
-    told = len(terminal.marks)
+    news = told(terminal)
+    return news["held"].partition(" ")[2], float(news["stall"])
+
+
+def told(terminal: Terminal) -> dict[str, str]:
+    """What the console says of itself when asked, by name."""
+    before = len(terminal.marks)
     os.kill(terminal.pid, signal.SIGUSR1)
     until = time.monotonic() + 60
     while time.monotonic() < until:
-        news = {mark.name: mark.value for mark in terminal.marks[told:]}
-        if "stall" in news and "held" in news:
-            return news["held"].partition(" ")[2], float(news["stall"])
+        news = {mark.name: mark.value for mark in terminal.marks[before:]}
+        if "stall" in news and "held" in news:  # The stall comes last.
+            return news
         time.sleep(0.05)
     raise TimeoutError("the console does not say what it holds")
 
