@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import locale
 import os
+import shutil
 import signal
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, ClassVar
 from rich.text import Text
 from textual import events
 from textual.binding import Binding, BindingType
+from textual.geometry import Size
 from textual.screen import Screen
 from textual.worker import Worker, WorkerState
 
@@ -154,8 +156,19 @@ class Console(KeysInOrder, inherit_bindings=False):
             self.backend.attend()
         await super().on_event(event)
         if isinstance(event, events.Resize):
-            # One that shrank and grew again before Textual looked has lost what it showed.
-            self.set_timer(0.1, self.draw_again)
+            self.set_timer(0.1, self._after_resize)
+
+    def _after_resize(self) -> None:
+        """Look again: a screen that shrank and grew at once has lost what it showed.
+
+        Of two signals, the second may interrupt the handler of the first, which then tells a size
+        that is not so any more, and last.
+        """
+        if not self.is_headless:
+            size = Size(*shutil.get_terminal_size((0, 0)))
+            if all(size) and size != self.size:
+                self.post_message(events.Resize(size, size))
+        self.draw_again()
 
     # -- changes ----------------------------------------------------------------------------
 

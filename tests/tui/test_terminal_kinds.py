@@ -22,7 +22,10 @@ REPO = Path(__file__).parents[2]
 
 # A list that never rests, and an event loop that tells how often it came round.
 CHILD = """
-import asyncio, json, sys, time
+import asyncio, json, signal, sys, time
+from textual import events
+from textual._context import active_app
+from textual.geometry import Size
 from dataclasses import replace
 from mcp_tui.tui.model import ConsoleOptions
 from mcp_tui.tui.run import run_console
@@ -38,6 +41,9 @@ class Backend(FakeBackend):
     async def start(self, on_change):
         await super().start(on_change)
         asyncio.get_running_loop().call_later(0.05, self.turn)
+        old, app = Size(20, 5), active_app.get()
+        tell = lambda: app.post_message(events.Resize(old, old))
+        asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, tell)
     def turn(self):
         now = time.monotonic()
         self.longest = max(self.longest, now - self.last)
@@ -139,6 +145,16 @@ def test_it_lives_through_a_storm_of_resizes_in_every_screen(restless: Opened) -
     assert b"Traceback" not in restless.raw
     assert b"failed and had to end" not in restless.raw
     restless.leave()
+
+
+def test_a_size_that_is_told_too_late_does_not_stay(quiet: Opened) -> None:
+    """A signal's handler that the next one interrupts tells its size after that one's."""
+    turns = quiet.told()["turns"]
+    os.kill(quiet.pid, signal.SIGUSR1)
+    quiet.until(lambda: quiet.told()["turns"] > turns + 4)
+    quiet.type("/")
+    quiet.type("r" * 40)
+    quiet.until(lambda: "r" * 40 in quiet.text)
 
 
 @pytest.mark.parametrize("term", ["screen", "tmux-256color", "xterm", "linux", "xterm-kitty"])
