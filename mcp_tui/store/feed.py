@@ -50,7 +50,7 @@ _DISCOVER_AGAIN: Final = 600.0
 # for ever less often.
 _DISCOVER_SILENT: Final = 5.0
 _ENDPOINTS_RETRY: Final = 15.0
-# Seconds for which what is not about Jobs waits for the first of them.
+# Seconds for which what is not about Jobs waits for the list of them.
 _JOBS_FIRST: Final = 2.0
 _FIRST_RESTART: Final = 1.0
 _LAST_RESTART: Final = 60.0
@@ -306,21 +306,21 @@ class JobsFeed:
             self._reflectors[name] = reflector
             self._following[name] = self._spawn(name, reflector.run)
 
-    async def heard(self) -> None:
-        """Wait for the first word about the Jobs, be it a page or an error, but not for ever.
+    async def listed(self) -> None:
+        """Wait until all Jobs are there, or an error in their place, but not for ever.
 
-        What is asked for beside them would be answered beside them, and the first rows later.
+        What is asked for beside them would be answered beside them, and the rows come later.
         """
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_JOBS_FIRST):
-                while not len(self.store) and not self._reflectors["jobs"].synced:
+                while not self._reflectors["jobs"].synced:
                     if self._reflectors["jobs"].health.state in AILING:
                         return
                     self._news.clear()
                     await self._news.wait()
 
     async def _discover(self) -> None:
-        await self.heard()
+        await self.listed()
         for phase in ("Failed", "Pending"):
             self._follow_pods(phase, _JOB_PODS)
         again = _DISCOVER_SILENT
@@ -360,6 +360,7 @@ class JobsFeed:
 
     async def _look(self) -> None:
         """Fetch what the rows on screen need beside the watches."""
+        await self.listed()
         while True:
             self._wake.clear()
             await self.look()
@@ -376,6 +377,7 @@ class JobsFeed:
 
     async def _follow_runs(self) -> None:
         """The newest metrics of the runs on screen; those of finished jobs once."""
+        await self.listed()
         while self.connection.mlflow is None:
             if await self.connection.find_endpoints(self.namespace):
                 if self.connection.mlflow is None:

@@ -122,6 +122,8 @@ class LiveBackend:
         self._tell: Callable[[], None] = lambda: None
         self._flush_at: asyncio.TimerHandle | None = None
         self._preparing: asyncio.TimerHandle | None = None
+        # When rows were last made, and when that was last said; seconds of the loop's clock.
+        self._flushed = self._told = float("-inf")
         self._tasks: set[asyncio.Task[Any]] = set()
         self._namespaces: set[str] = set()
         self.lives: dict[str, Live] = {}
@@ -279,7 +281,7 @@ class LiveBackend:
 
     async def _introduce(self, live: Live) -> None:
         """Who we are there, and which namespaces there are; tried until it answers."""
-        await live.feed.heard()
+        await live.feed.listed()
         while self.lives.get(live.name) is live:
             try:
                 live.user = await live.engine.user()
@@ -373,23 +375,29 @@ class LiveBackend:
         """Something came: taken over at most once a frame, however often it is said."""
         if self._flush_at is None:
             loop = asyncio.get_running_loop()
-            self._flush_at = loop.call_later(_FRAME, self._flush)
+            # What comes after a rest is taken at once, what comes soon after that with the rest.
+            due = max(0.0, self._flushed + _FRAME - loop.time())
+            self._flush_at = loop.call_later(due, self._flush)
 
     def _flush(self) -> None:
         self._flush_at = None
+        loop = asyncio.get_running_loop()
+        self._flushed = loop.time()
         now = time.time()
         for live in self.lives.values():
             if live.store.dirty:
                 change = live.store.flush(now, _ROWS_AT_ONCE)
                 self.jobs.take(live.name, change, live.store.table.get)
                 self._keep_causes(live, change.added | change.changed)
-        if any(live.store.dirty for live in self.lives.values()):
+        more = any(live.store.dirty for live in self.lives.values())
+        if more:
             # Keys that came meanwhile have their turn first.
-            loop = asyncio.get_running_loop()
             self._flush_at = loop.call_later(_BETWEEN_FLUSHES, self._flush)
         elif self._preparing is None:
             self._prepare()
-        self._tell()
+        if not more or self._flushed - self._told >= _FRAME:
+            self._told = self._flushed
+            self._tell()
 
     def _prepare(self) -> None:
         """Make ready, little by little, what the first letter of a filter looks at."""
