@@ -158,15 +158,17 @@ def quiet_keys(at: Stage, rounds: int = 3) -> Keys:
     return keys
 
 
-def main() -> None:
-    """Print the figures at a size."""
+def main() -> int:
+    """Print the figures at a size; the exit code tells of a missed bound."""
     from tests.bench.scale_figures import figures
 
     jobs, *parts = sys.argv[1:] or [str(FULL.jobs)]
-    began = time.monotonic()
+    began, missed = time.monotonic(), False
     for figure in figures(Size(int(jobs), int(jobs) * 5), parts):
+        missed |= not figure.kept
         print(f"{time.monotonic() - began:6.0f} s  {figure.line()}", flush=True)
+    return int(missed)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

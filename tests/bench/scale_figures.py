@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
 from mcp_tui.tui.run import SLOW_FPS
-from tests.bench import idle, replay, scale, weather
+from tests.bench import churn, contexts, idle, replay, scale, weather
 from tests.bench.figure import Figure
 from tests.bench.flood import Flood, follow
 from tests.bench.replay import Replay
@@ -22,6 +22,10 @@ FRAME_MS = 50.0
 """From a key press to its frame."""
 
 GROWN_MB = 20.0
+CHURN_MB = 5.0
+BESIDE = 1.25
+"""Starts differ by so much from one to the next."""
+
 STORM_SECONDS = 30.0
 FLOOD_SECONDS = 15.0
 LINES = 20_000.0
@@ -164,10 +168,41 @@ def _over_ssh(at: scale.Stage, told: Weather) -> Iterator[Figure]:
     yield Figure("key to frame in a storm, P99, ssh", p99, bound, "ms", beside)
 
 
+def _several(at: scale.Stage) -> Iterator[Figure]:
+    jobs = at.size.jobs
+    with contexts.kubeconfig(at.ground) as path:
+        one = contexts.open_on(contexts.NAMES[:1], path, env=at.env, rows=jobs)
+        beside = (contexts.NAMES[0], contexts.HANGS)
+        hung = contexts.open_on(beside, path, env=at.env, rows=jobs)
+        three = contexts.open_on(contexts.NAMES, path, env=at.env, rows=jobs * 3)
+    words = f"{three.processor:.1f} s; one of {jobs:,} jobs {one.processor:.1f} s"
+    name = "processor until settled, three clusters"
+    yield Figure(name, three.processor / one.processor, 3, "x one", words)
+    words = f"{three.resident / 1e6:.0f} MB; one {one.resident / 1e6:.0f} MB"
+    yield Figure("memory, three clusters", three.resident / one.resident, 3, "x one", words)
+    words = f"{hung.first:.2f} s; alone {one.first:.2f} s"
+    name = "first rows beside a cluster that hangs"
+    yield Figure(name, hung.first / one.first, BESIDE, "x alone", words)
+
+
+def _churn(at: scale.Stage) -> Iterator[Figure]:
+    told = churn.live_through(at.ground, env=at.env, jobs=at.size.jobs)
+    beside = (
+        f"the last quarter of {told.storm.seconds:.0f} s against the second; "
+        f"{told.storm.rate / 2:.0f} creations and deletions/s, {told.processor * 100:.0f} % of a "
+        f"core, {max(told.samples) / 1e6:.0f} MB at most"
+    )
+    yield Figure("memory grown while jobs come and go", told.grown / 1e6, CHURN_MB, "MB", beside)
+    differs = float(told.held != weather.listed(at.ground))
+    yield Figure("last state differs, churn", differs, 0, "", f"{told.storm.events:,} events")
+
+
 PARTS: Final[tuple[tuple[str, Callable[[scale.Stage], Iterator[Figure]]], ...]] = (
     ("start", _start),
     ("idle", _idle),
     ("keys", _keys),
     ("storm", _written),
     ("replay", _given),
+    ("contexts", _several),
+    ("churn", _churn),
 )

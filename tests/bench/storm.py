@@ -14,7 +14,7 @@ import random
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -29,6 +29,11 @@ from tests.cluster import Ground
 
 _LANES: Final = 4
 READY: Final = b"ready\n"
+_NEW: Final = 500_000
+"""The number of the first job that a churn creates: more than any scene has."""
+
+_LIVES: Final = 200
+"""Jobs of a churn that are there at once."""
 
 
 @dataclass(frozen=True)
@@ -52,12 +57,22 @@ class Writer:
         jobs: Jobs of the scene; those that run are changed, one after the other.
         rate: Events a second.
         seconds: For how long.
+        churn: Jobs are created and deleted instead, as many of each; none is left.
     """
 
     def __init__(
-        self, ground: Ground, *, jobs: int, rate: float, seconds: float, context: str = "dev"
+        self,
+        ground: Ground,
+        *,
+        jobs: int,
+        rate: float,
+        seconds: float,
+        context: str = "dev",
+        churn: bool = False,
     ) -> None:
-        arguments = [str(ground.directory), context, str(jobs), str(rate), str(seconds)]
+        kind = "churn" if churn else "storm"
+        self._seconds = seconds
+        arguments = [str(ground.directory), context, str(jobs), str(rate), str(seconds), kind]
         self._process = subprocess.Popen(
             [sys.executable, "-m", __spec__.name, *arguments],
             stdin=subprocess.PIPE,
@@ -81,7 +96,7 @@ class Writer:
 
     def end(self) -> Storm:
         """Wait for its end."""
-        out, _ = self._process.communicate(timeout=300)
+        out, _ = self._process.communicate(timeout=self._seconds + 300)
         if self._process.returncode:
             raise RuntimeError("the writer of the storm failed")
         events, seconds = json.loads(out)
@@ -103,27 +118,47 @@ def sorts(scene: Scene) -> list[Mould]:
     return made * 4 + [scene.moulder.job(mould.job_failed())]
 
 
-def _requests(scene: Scene, jobs: int, count: int, host: str) -> list[bytes]:
+def _changes(scene: Scene, jobs: int, count: int) -> Iterator[bytes]:
+    """Jobs that run are changed, in turn."""
     running = [number for number in range(jobs) if scene.runs(number)]
     random.Random(7).shuffle(running)
     changes = sorts(scene)
-    made = []
     for turn in range(count):
         change = changes[(turn // len(running) + turn) % len(changes)]
         job = scene.job(change, running[turn % len(running)])
-        body = msgspec.json.encode(job.put())
-        head = (
-            f"POST /v3/kv/put HTTP/1.1\r\nHost: {host}\r\nContent-Type: application/json\r\n"
-            f"Content-Length: {len(body)}\r\n\r\n"
-        )
-        made.append(head.encode() + body)
-    return made
+        yield _post("put", job.put())
+
+
+def _churn(scene: Scene, count: int) -> Iterator[bytes]:
+    """Jobs are created, and each deleted a while later; at the end none is left."""
+    sort, pairs = scene.moulder.job(mould.job_running()), count // 2
+    for turn in range(pairs + _LIVES):
+        if turn < pairs:
+            yield _post("put", scene.job(sort, _NEW + turn).put())
+        if turn >= _LIVES:
+            key = scene.job(sort, _NEW + turn - _LIVES).put()["key"]
+            yield _post("deleterange", {"key": key})
+
+
+def _post(what: str, content: dict[str, str]) -> bytes:
+    body = msgspec.json.encode(content)
+    head = (
+        f"POST /v3/kv/{what} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
+        f"Content-Length: {len(body)}\r\n\r\n"
+    )
+    return head.encode() + body
 
 
 async def _write(
-    scene: Scene, requests: Sequence[bytes], rate: float, seconds: float
+    scene: Scene, requests: Iterable[bytes], rate: float, seconds: float | None
 ) -> tuple[int, float]:
     """Write at the rate, or as fast as the server takes it.
+
+    Args:
+        scene: Whose etcd is written to.
+        requests: In their order.
+        rate: A second.
+        seconds: After which no more is written; None writes all.
 
     Returns:
         How many were written, and the seconds that it took.
@@ -158,7 +193,7 @@ async def _write(
         ahead = sent / rate - (time.monotonic() - began)
         if ahead > 0.005:
             await asyncio.sleep(ahead)
-        elif time.monotonic() - began > seconds:
+        elif seconds is not None and time.monotonic() - began > seconds:
             break
         _, writer = lanes[sent % _LANES]
         writer.write(request)
@@ -179,12 +214,18 @@ async def _write(
 
 def main() -> None:
     """Be the writer."""
-    directory, context, jobs, rate, seconds = sys.argv[1:]
+    directory, context, jobs, rate, seconds, kind = sys.argv[1:]
     scene = Scene(Ground.attach(Path(directory)), context)
-    requests = _requests(scene, int(jobs), int(float(rate) * float(seconds)), "127.0.0.1")
+    count = int(float(rate) * float(seconds))
+    requests: Iterable[bytes]
+    until: float | None = float(seconds)
+    if kind == "churn":
+        requests, until = _churn(scene, count), None
+    else:
+        requests = list(_changes(scene, int(jobs), count))
     os.write(1, READY)
     sys.stdin.readline()
-    print(json.dumps(asyncio.run(_write(scene, requests, float(rate), float(seconds)))))
+    print(json.dumps(asyncio.run(_write(scene, requests, float(rate), until))))
 
 
 if __name__ == "__main__":
