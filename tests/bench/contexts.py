@@ -7,9 +7,7 @@ which takes every call and answers none.
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
-import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,6 +16,7 @@ from typing import Any, Final
 
 import yaml
 
+from tests.bench.aside import aside
 from tests.bench.terminal import Terminal
 from tests.bench.weather import SETTLE
 from tests.cluster import Ground
@@ -75,18 +74,14 @@ def _written(clusters: Mapping[str, Mapping[str, str]], token: str) -> str:
 @contextlib.contextmanager
 def _hanging(ground: Ground) -> Iterator[str]:
     """The address of a server that takes calls and never answers."""
-    loop = asyncio.new_event_loop()
     proxy = FaultProxy(ground.dev.server, ca=ground.dev.ca)
     proxy.add(Fault(act=Stall()))
-    thread = threading.Thread(target=loop.run_forever, daemon=True)
-    thread.start()
-    try:
-        asyncio.run_coroutine_threadsafe(proxy.accept(), loop).result(10)
-        yield proxy.url
-        asyncio.run_coroutine_threadsafe(proxy.refuse(), loop).result(10)
-    finally:
-        loop.call_soon_threadsafe(loop.stop)
-        thread.join(10)
+    with aside() as do:
+        do(proxy.accept())
+        try:
+            yield proxy.url
+        finally:
+            do(proxy.refuse())
 
 
 def open_on(

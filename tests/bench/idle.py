@@ -13,7 +13,7 @@ import os
 import secrets
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -24,10 +24,15 @@ from mcp_tui.sources.connect import Connection
 from mcp_tui.sources.kubernetes.kubeconfig import load_kubeconfig
 from mcp_tui.store.feed import JobsFeed
 from mcp_tui.store.jobs import JobStore
+from tests.bench.aside import aside
+from tests.bench.terminal import Terminal
+from tests.bench.weather import ARGUMENTS
 from tests.cluster import Ground
 
 JOBS = 100
 SECONDS = 75.0
+REST = 15.0
+"""Seconds until what is read beside the rows has been read."""
 
 
 @dataclass
@@ -158,6 +163,36 @@ async def watch(ground: Ground, namespace: str | None, seconds: float = SECONDS)
             await connection.aclose()
     finally:
         await relay.stop()
+
+
+@dataclass(frozen=True)
+class Rest:
+    """A console while nothing changes: its share of a core, and bytes a minute from the server."""
+
+    processor: float
+    per_minute: float
+    resident: int
+
+
+def of_console(ground: Ground, *, env: Mapping[str, str], rows: int, seconds: float = 75) -> Rest:
+    """Open the console behind the relay, and leave it alone."""
+    relay = Relay(ground.dev.server)
+    with aside() as do, tempfile.TemporaryDirectory() as directory:
+        do(relay.start())
+        try:
+            path = Path(directory) / "kubeconfig"
+            text = ground.kubeconfig.read_text()
+            path.write_text(text.replace(ground.dev.server, f"https://127.0.0.1:{relay.port}"))
+            with Terminal(ARGUMENTS, env={**env, "KUBECONFIG": str(path)}) as terminal:
+                terminal.wait("rows", str(rows))
+                time.sleep(REST)
+                used, came, began = terminal.processor, relay.size, time.monotonic()
+                time.sleep(seconds)
+                took = time.monotonic() - began
+                share, size = (terminal.processor - used) / took, relay.size - came
+                return Rest(share, size * 60 / took, terminal.resident)
+        finally:
+            do(relay.stop())
 
 
 def measure() -> Idle:

@@ -179,6 +179,26 @@ def _pod_spec() -> dict[str, Any]:
     }
 
 
+def ray_job_spec() -> dict[str, Any]:
+    """Of a RayJob: what it runs, and the cluster that it asks for."""
+    group = {"groupName": "gpu", "replicas": 4, "template": {"spec": _pod_spec()}}
+    head = {"rayStartParams": {}, "template": {"spec": _pod_spec()}}
+    return {
+        "entrypoint": "python -m train --config /etc/train/config.yaml",
+        "rayClusterSpec": {"headGroupSpec": head, "workerGroupSpecs": [group]},
+    }
+
+
+def ray_job_status() -> dict[str, Any]:
+    """Of a RayJob that runs."""
+    return {
+        "jobId": JOB,
+        "jobStatus": "RUNNING",
+        "jobDeploymentStatus": "Running",
+        "startTime": _time(BEGUN),
+    }
+
+
 def job_done() -> dict[str, Any]:
     """The status of a job that is done."""
     reason = ("CompletionsReached", "Reached expected number of succeeded pods")

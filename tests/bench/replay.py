@@ -28,6 +28,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import httpx
 
+from tests.bench.scene import Scene
 from tests.bench.storm import READY, Storm, Writer
 from tests.cluster import Ground
 from tests.faults.proxy import Act, FaultProxy
@@ -322,6 +323,7 @@ def recording(ground: Ground, *, jobs: int) -> Iterator[Path]:
     """A recording of a storm on a ground; gone with the block."""
     path = ground.directory / "recording"
     record(ground, path, jobs=jobs)
+    Scene(ground).put_jobs(jobs)
     try:
         yield path
     finally:

@@ -138,16 +138,6 @@ def start(at: Stage, rounds: int = 3) -> Start:
     )
 
 
-def idle(at: Stage, seconds: float = 30.0) -> float:
-    """The share of a core that the console takes while nothing changes."""
-    with at.terminal() as terminal:
-        terminal.wait("rows", str(at.size.jobs))
-        time.sleep(SETTLE)
-        before = terminal.processor
-        time.sleep(seconds)
-        return (terminal.processor - before) / seconds
-
-
 def quiet_keys(at: Stage, rounds: int = 3) -> Keys:
     """Keys while nothing changes."""
     keys = Keys()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import functools
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -13,7 +12,7 @@ from tests.bench import churn, contexts, idle, replay, scale, weather
 from tests.bench.figure import Figure
 from tests.bench.flood import Flood, follow
 from tests.bench.replay import Replay
-from tests.bench.scene import Size
+from tests.bench.scene import Scene, Size
 from tests.bench.storm import Writer
 from tests.bench.terminal import Terminal
 from tests.bench.weather import Keys, Weather, endure
@@ -30,6 +29,7 @@ STORM_SECONDS = 30.0
 FLOOD_SECONDS = 15.0
 LINES = 20_000.0
 MINUTE = 60.0
+CUSTOM = 2_000
 SLOW_LINE = 2_000.0
 """Bytes a second of a line that is all but dead."""
 
@@ -74,10 +74,25 @@ def _start(at: scale.Stage) -> Iterator[Figure]:
 
 
 def _idle(at: scale.Stage) -> Iterator[Figure]:
-    beside = f"{at.size.jobs:,} jobs, nothing changing"
-    yield Figure("processor while idle", scale.idle(at) * 100, 1, "% core", beside)
-    found = asyncio.run(idle.watch(at.ground, None))
-    yield Figure("bytes of the API server, idle", found.per_minute / 1024, 10, "KiB/min", beside)
+    found = idle.of_console(at.ground, env=at.env, rows=at.size.jobs)
+    yield from _rest(found, f"{at.size.jobs:,} jobs")
+
+
+def _custom(at: scale.Stage) -> Iterator[Figure]:
+    scene = Scene(at.ground)
+    scene.add_custom(CUSTOM)
+    try:
+        found = idle.of_console(at.ground, env=at.env, rows=at.size.jobs + CUSTOM)
+    finally:
+        scene.remove_custom()
+    yield from _rest(found, f"{CUSTOM:,} RayJobs beside {at.size.jobs:,} jobs")
+
+
+def _rest(found: idle.Rest, whose: str) -> Iterator[Figure]:
+    beside = f"{whose}, nothing changing; {found.resident / 1e6:.0f} MB"
+    kib = found.per_minute / 1024
+    yield Figure(f"processor while idle, {whose}", found.processor * 100, 1, "% core", beside)
+    yield Figure(f"bytes of the API server, {whose}", kib, 10, "KiB/min", beside)
 
 
 def _keys(at: scale.Stage) -> Iterator[Figure]:
@@ -97,6 +112,7 @@ def _written(at: scale.Stage) -> Iterator[Figure]:
     with Writer(at.ground, jobs=at.size.jobs, rate=1000, seconds=STORM_SECONDS) as writer:
         told = endure(writer, env=at.env, jobs=at.size.jobs)
     yield from _stormed(at, told, weather.listed(at.ground), "as the server can")
+    Scene(at.ground).put_jobs(at.size.jobs)
 
 
 def _given(at: scale.Stage) -> Iterator[Figure]:
@@ -200,6 +216,7 @@ def _churn(at: scale.Stage) -> Iterator[Figure]:
 PARTS: Final[tuple[tuple[str, Callable[[scale.Stage], Iterator[Figure]]], ...]] = (
     ("start", _start),
     ("idle", _idle),
+    ("custom", _custom),
     ("keys", _keys),
     ("storm", _written),
     ("replay", _given),

@@ -28,6 +28,7 @@ NAMESPACES: Final = 20
 _AT_ONCE: Final = 100
 """Objects of one write to etcd, which takes 128."""
 
+_RAY_JOBS: Final = "/apis/ray.io/v1/namespaces/{}/rayjobs"
 _FIRST: Final = datetime(2026, 11, 1, tzinfo=UTC)
 
 
@@ -62,17 +63,21 @@ class Scene:
 
     def fill(self, size: Size) -> None:
         """Write jobs and pods; five pods of each of the first jobs."""
+        self.put_jobs(size.jobs)
+        pods = [self.moulder.pod(mould.pod_running())] * 83
+        pods += [self.moulder.pod(mould.pod_ended())] * 13
+        pods += [self.moulder.pod(status) for status in mould.pods_failed()]
+        pods += [self.moulder.pod(mould.pod_waiting())]
+        self._put(self.pod(pods[n % 100], n) for n in range(size.pods))
+
+    def put_jobs(self, count: int) -> None:
+        """Write the jobs, or write them again as they were before a storm."""
         done, failed, running = (
             self.moulder.job(status())
             for status in (mould.job_done, mould.job_failed, mould.job_running)
         )
         sorts = [done] * 7 + [running] * 2 + [failed]
-        self._put("jobs", (self.job(sorts[n % 10], n) for n in range(size.jobs)))
-        pods = [self.moulder.pod(mould.pod_running())] * 83
-        pods += [self.moulder.pod(mould.pod_ended())] * 13
-        pods += [self.moulder.pod(status) for status in mould.pods_failed()]
-        pods += [self.moulder.pod(mould.pod_waiting())]
-        self._put("pods", (self.pod(pods[n % 100], n) for n in range(size.pods)))
+        self._put(self.job(sorts[n % 10], n) for n in range(count))
 
     def job(self, sort: Mould, number: int) -> Stored:
         """A job: most are done, some run, some failed."""
@@ -99,6 +104,40 @@ class Scene:
         }
         return Stored("pods", space, name, sort.cast(words, _created(owner)))
 
+    def add_custom(self, count: int) -> None:
+        """Write RayJobs, which a server stores as JSON; no operator is there to change them."""
+        space = self.namespace(0)
+        path = f"{_RAY_JOBS.format(space)}/{mould.JOB}"
+        body = {
+            "apiVersion": "ray.io/v1",
+            "kind": "RayJob",
+            "metadata": {"name": mould.JOB},
+            "spec": mould.ray_job_spec(),
+        }
+        meta = self.cluster.api("POST", _RAY_JOBS.format(space), body).ok()["metadata"]
+        patch = {"status": mould.ray_job_status()}
+        merge = "application/merge-patch+json"
+        self.cluster.api("PATCH", f"{path}/status", patch, content_type=merge).ok()
+        data = self.etcd.get(f"/registry/ray.io/rayjobs/{space}/{mould.JOB}")
+        self.cluster.api("DELETE", path).ok()
+        assert data.startswith(b"{"), "not as a server stores custom resources"
+
+        def cast(number: int) -> Stored:
+            name, place = f"rayjb-{number:06d}", self.namespace(number)
+            new = data.replace(meta["uid"].encode(), _uid("rayjob", number).encode())
+            for old, word in ((mould.JOB, name), (space, place)):
+                new = new.replace(f'"{old}"'.encode(), f'"{word}"'.encode())
+            return Stored("ray.io/rayjobs", place, name, new)
+
+        self._put(cast(number) for number in range(count))
+
+    def remove_custom(self) -> None:
+        """Take them away."""
+        with self.etcd.client() as etcd:
+            first, behind = b"/registry/ray.io/rayjobs/", b"/registry/ray.io/rayjobs0"
+            body = {"key": _b64(first), "range_end": _b64(behind)}
+            etcd.post("/v3/kv/deleterange", json=body).raise_for_status()
+
     def _spaces(self) -> None:
         """The namespaces, and the node of all pods; those that are there stay."""
         api = self.cluster.api
@@ -107,7 +146,7 @@ class Scene:
         node = {"metadata": {"name": mould.NODE}, "spec": {"unschedulable": True}}
         api("POST", "/api/v1/nodes", node)
 
-    def _put(self, plural: str, objects: Iterator[Stored]) -> None:
+    def _put(self, objects: Iterator[Stored]) -> None:
         with self.etcd.client() as etcd:
             batch: list[dict[str, dict[str, str]]] = []
             for item in objects:
