@@ -237,10 +237,17 @@ def _parse(data: bytes, path: Path, env: Mapping[str, str]) -> Config:
     try:
         text = data.decode()
         tree = tomllib.loads(text)
-    except UnicodeDecodeError:
-        raise UsageError("the configuration is not UTF-8", where=str(path)) from None
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise UsageError("the configuration is not UTF-8", where=f"{path}:{line}") from None
     except tomllib.TOMLDecodeError as error:
         raise UsageError(f"not valid TOML: {clean_line(str(error))}", where=str(path)) from None
+    except RecursionError:
+        where = f"{path}:{_longest(text)}"
+        raise UsageError("not valid TOML: nested too deep", where=where) from None
+    except ValueError:  # of Python's own: an integer with thousands of digits
+        where = f"{path}:{_longest(text)}"
+        raise UsageError("not valid TOML: a number that is too long", where=where) from None
     try:
         raw = msgspec.convert(tree, _RawConfig)
     except msgspec.ValidationError as error:
@@ -262,6 +269,12 @@ def _parse(data: bytes, path: Path, env: Mapping[str, str]) -> Config:
         state_dir=state_dir(env),
         origin=path,
     )
+
+
+def _longest(text: str) -> int:
+    """The number of the longest line, where what is too much of something most likely is."""
+    lines = text.split("\n")
+    return max(range(len(lines)), key=lambda at: len(lines[at])) + 1
 
 
 def _context(name: str, tree: Any, path: Path, text: str) -> ContextConfig:
@@ -291,7 +304,9 @@ def _endpoint(
     endpoint = Endpoint(url=raw) if isinstance(raw, str) else raw
     where = _where(path, text, key, after=f"contexts.{context}")
     if bool(endpoint.url) == bool(endpoint.service):
-        raise UsageError(f"{key} of context {context} needs either a url or a service", where=where)
+        raise UsageError(
+            f"{key} of context {clean_line(context)} needs either a url or a service", where=where
+        )
     if endpoint.url:
         check_url(endpoint.url, where)
     elif not re.fullmatch(r"[a-z0-9-]+/[a-z0-9.-]+:[a-z0-9-]+", endpoint.service):

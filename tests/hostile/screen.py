@@ -48,6 +48,7 @@ class Console(Terminal):
         arguments: For ``mcp-tui``.
         size: Columns and lines.
         folder: Where it is started.
+        context: Which context is opened.
     """
 
     def __init__(
@@ -56,6 +57,7 @@ class Console(Terminal):
         *arguments: str,
         size: tuple[int, int] = (80, 24),
         folder: Path | None = None,
+        context: str = "dev",
     ) -> None:
         self.size = size
         base = {
@@ -65,7 +67,7 @@ class Console(Terminal):
             "NO_COLOR": "",
             "PYTHONPATH": str(REPO),
         }
-        argv = [sys.executable, "-m", "mcp_tui", "--context", "dev", *arguments]
+        argv = [sys.executable, "-m", "mcp_tui", "--context", context, *arguments]
         super().__init__(argv, {**base, **env}, size, folder)
 
     def press(self, *keys: str) -> None:

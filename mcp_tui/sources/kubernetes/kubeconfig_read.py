@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -26,6 +27,8 @@ _EXEC_VERSIONS: Final = (
     "client.authentication.k8s.io/v1",
     "client.authentication.k8s.io/v1beta1",
 )
+_DEEPEST: Final = 200
+_DEEP: Final = re.compile(r"^[ \t?-]{1000}", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +86,8 @@ def _parse(content: str, where: str) -> Any:
     # The C loader takes 2 ms where the Python one takes 40; a build without libyaml lacks it.
     loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     try:
+        if _may_be_deep(content) and _is_deep(yaml.parse(content, Loader=loader)):
+            raise UsageError(f"nested deeper than {_DEEPEST} levels", where=where)
         return yaml.load(content, Loader=loader)  # noqa: S506 - it is a safe loader
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
@@ -92,6 +97,27 @@ def _parse(content: str, where: str) -> Any:
         ) from None
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise UsageError(f"not YAML: {one_line(str(error))}", where=where) from None
+
+
+def _may_be_deep(content: str) -> bool:
+    """Whether a text might nest so deep that the C loader, whose calls nest as the text does, would
+    overflow the stack and take the process with it; few texts do."""
+    return content.count("[") + content.count("{") > 1_000 or _DEEP.search(content) is not None
+
+
+def _is_deep(events: Iterable[object]) -> bool:
+    """Whether a text nests too deep, by its events, which need no recursion."""
+    import yaml
+
+    depth = 0
+    for event in events:
+        if isinstance(event, yaml.CollectionStartEvent):
+            depth += 1
+            if depth > _DEEPEST:
+                return True
+        elif isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
+    return False
 
 
 def _named(root: Entry, plural: str, singular: str) -> tuple[Entry, ...]:
@@ -345,12 +371,20 @@ def file(entry: Entry, key: str) -> Path | None:
     if not value:
         return None
     path = entry.origin.absolute().parent / value
-    if not path.is_file():
+    if not _is_file(path):
+        shown = clean_line(str(path), limit=300)
         raise UsageError(
-            f"{_place(entry, key)} names a file that is not there: {clean_line(str(path))}",
+            f"{_place(entry, key)} names a file that is not there: {shown}",
             where=str(entry.origin),
         )
     return path
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # a name that no file can have
+        return False
 
 
 def _place(entry: Entry, key: str) -> str:
