@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
 from mcp_tui.tui.run import SLOW_FPS
-from tests.bench import churn, contexts, idle, replay, scale, weather
+from tests.bench import churn, contexts, idle, k9s, replay, scale, weather
 from tests.bench.figure import Figure
 from tests.bench.flood import Flood, follow
 from tests.bench.replay import Replay
@@ -213,9 +213,26 @@ def _churn(at: scale.Stage) -> Iterator[Figure]:
     yield Figure("last state differs, churn", differs, 0, "", f"{told.storm.events:,} events")
 
 
+def _k9s(at: scale.Stage) -> Iterator[Figure]:
+    """Beside k9s, where it was built."""
+    if not k9s.built():
+        print(f"     k9s is not beside it: {k9s.HOW}", flush=True)
+        return
+    theirs, ours = k9s.look(at.ground), scale.start(at, 2)
+    rest = idle.of_console(at.ground, env=at.env, rows=at.size.jobs, seconds=30)
+    jobs = f"{at.size.jobs:,} jobs"
+    words = f"{ours.first:.2f} s; k9s {theirs.first:.2f} s; {jobs}"
+    yield Figure("first rows beside k9s", ours.first / theirs.first, 1, "x k9s", words)
+    words = f"{ours.resident / 1e6:.0f} MB; k9s {theirs.resident / 1e6:.0f} MB; {jobs}"
+    yield Figure("memory beside k9s", ours.resident / theirs.resident, 1, "x k9s", words)
+    words = f"{rest.processor * 100:.2f} % of a core; k9s {theirs.processor * 100:.2f} %; {jobs}"
+    yield Figure("idle beside k9s", rest.processor / theirs.processor, 1, "x k9s", words)
+
+
 PARTS: Final[tuple[tuple[str, Callable[[scale.Stage], Iterator[Figure]]], ...]] = (
     ("start", _start),
     ("idle", _idle),
+    ("k9s", _k9s),
     ("custom", _custom),
     ("keys", _keys),
     ("storm", _written),

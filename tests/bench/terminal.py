@@ -45,6 +45,8 @@ class Terminal:
         size: Columns and lines.
         rate: Bytes a second that the terminal takes; None for all that come.
         module: What marks its frames.
+        command: Another program in its place, which marks nothing.
+        needle: Where it first stands in what is written, there is a mark ``needle``.
     """
 
     def __init__(
@@ -55,7 +57,10 @@ class Terminal:
         size: tuple[int, int] = (120, 40),
         rate: float | None = None,
         module: str = "tests.bench.probe",
+        command: Sequence[str] = (),
+        needle: bytes = b"",
     ) -> None:
+        self._needle = needle
         self.rate = rate
         self.size = 0
         self.tail = b""
@@ -69,8 +74,8 @@ class Terminal:
             for name in ("NO_COLOR", "SSH_CONNECTION"):
                 os.environ.pop(name, None)
             os.environ.update(env)
-            command = [sys.executable, "-m", module, *arguments]
-            os.execv(sys.executable, command)
+            command = command or [sys.executable, "-m", module, *arguments]
+            os.execv(command[0], list(command))
         fcntl.ioctl(self._fd, termios.TIOCSWINSZ, struct.pack("HHHH", size[1], size[0], 0, 0))
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
@@ -116,6 +121,9 @@ class Terminal:
             end = max((match.end() for match in _MARK.finditer(rest)), default=0)
             at = rest.rfind(START[:1], end)
             rest = rest[at:] if at >= 0 and len(rest) - at < 64 else b""
+            if self._needle and self._needle in self.tail + data:
+                self._needle = b""
+                found.append(Mark(now, "needle", ""))
             with self._news:
                 self.size += len(data)
                 self.tail = (self.tail + data)[-500:]

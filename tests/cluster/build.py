@@ -30,6 +30,7 @@ TRAINER = "v2.0.0"
 TRAINING_OPERATOR = "v1.8.1"
 METRICS_SERVER = "v0.9.0"
 JOBSET = "v0.8.2"  # the one that the trainer builds with
+K9S = "v0.50.18"  # for the bench alone
 
 _CONTROLLERS = Path(__file__).with_name("controllers")
 
@@ -154,6 +155,13 @@ def _build_metrics_server(go: Go, out: Path) -> None:
     go.build(command, out / "bin" / "metrics-server")
 
 
+def _build_k9s(go: Go, out: Path) -> None:
+    module = "github.com/derailed/k9s"
+    _, go_mod = go.module(module, K9S)
+    go.write_module({module: K9S}, [module], replace_lines(go_mod))
+    go.build(module, out / "bin" / "k9s", ldflags=f"-X {module}/cmd.version={K9S}")
+
+
 @dataclass(frozen=True)
 class Tool:
     """One thing to build: ``bins`` are the programs it must leave in ``bin/``."""
@@ -201,6 +209,8 @@ EXTRAS: dict[str, tuple[Tool, ...]] = {
     "metrics": (
         Tool("metrics-server", METRICS_SERVER, ("metrics-server",), _build_metrics_server),
     ),
+    # What the bench puts beside the console; it takes many minutes, and nothing else needs it.
+    "k9s": (Tool("k9s", K9S, ("k9s",), _build_k9s),),
 }
 
 
