@@ -1,14 +1,17 @@
 """``make bench``: every measured promise, as a ratio or a count beside what it is held against.
 
-Exits with 1 when one is missed. Figures go to standard output, and as JSON to the file named by
-``MCP_TUI_BENCH_JSON``, so that runs can be compared.
+Exits with 1 when one is missed. Figures go to standard output, and as JSON to ``build/bench.json``
+or the file named by ``MCP_TUI_BENCH_JSON``, so that runs can be compared: two such files behind the
+word ``compare`` are put side by side.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import platform
 import sys
+import time
 from collections.abc import Callable, Iterable
 from dataclasses import asdict
 from pathlib import Path
@@ -65,8 +68,43 @@ BENCHES: tuple[tuple[str, Callable[[], Iterable[Figure]]], ...] = (
 )
 
 
+JSON = Path("build/bench.json")
+
+
+def _keep(figures: list[Figure]) -> None:
+    path = Path(os.environ.get("MCP_TUI_BENCH_JSON") or JSON)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    whole = {
+        "at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        "machine": f"{platform.machine()}, {os.cpu_count()} processors",
+        "python": platform.python_version(),
+        "figures": [asdict(f) | {"kept": f.kept} for f in figures],
+    }
+    path.write_text(json.dumps(whole, indent=2) + "\n")
+
+
+def compare(one: Path, other: Path) -> None:
+    """Print each figure of two runs, and the second as a multiple of the first."""
+    found = [
+        {figure["name"]: figure for figure in json.loads(path.read_text())["figures"]}
+        for path in (one, other)
+    ]
+    for name, before in found[0].items():
+        after = found[1].get(name)
+        value = before["value"]
+        line = f"{name:<56} {value:>10.2f} {before['unit']:<9}"
+        if after is None:
+            print(f"{line} not measured")
+            continue
+        times = f" {after['value'] / value:6.2f}x" if value else ""
+        print(f"{line} {after['value']:>10.2f}{times}{'' if after['kept'] else '  MISS'}")
+
+
 def main(names: list[str]) -> int:
     """Run all, or those named."""
+    if names[:1] == ["compare"] and len(names) == 3:
+        compare(Path(names[1]), Path(names[2]))
+        return 0
     known = [name for name, _ in BENCHES]
     unknown = [name for name in names if name not in known]
     if unknown:
@@ -76,11 +114,12 @@ def main(names: list[str]) -> int:
     for name, run in BENCHES:
         if names and name not in names:
             continue
+        began = time.monotonic()
         for figure in run():
             figures.append(figure)
             print(figure.line(), flush=True)
-    if path := os.environ.get("MCP_TUI_BENCH_JSON"):
-        Path(path).write_text(json.dumps([asdict(f) | {"kept": f.kept} for f in figures], indent=2))
+            _keep(figures)
+        print(f"     {name}: {time.monotonic() - began:.0f} s", flush=True)
     return 0 if all(f.kept for f in figures) else 1
 
 

@@ -7,7 +7,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Figure:
-    """``value`` has to be within ``bound``, above it where ``at_least``."""
+    """``value`` has to be within ``bound``, above it where ``at_least``.
+
+    ``of_bare`` is a time as a multiple of a bare Textual app's in the same run.
+    """
 
     name: str
     value: float
@@ -15,6 +18,7 @@ class Figure:
     unit: str
     beside: str
     at_least: bool = False
+    of_bare: float | None = None
 
     @property
     def kept(self) -> bool:
@@ -26,4 +30,5 @@ class Figure:
         word = "at least" if self.at_least else "at most"
         verdict = "ok  " if self.kept else "MISS"
         figure = f"{verdict} {self.name:<44} {self.value:>10.2f} {self.unit:<8}"
-        return f"{figure} ({word} {self.bound:g} {self.unit}; {self.beside})"
+        times = "" if self.of_bare is None else f" = {self.of_bare:.1f}x a bare Textual app"
+        return f"{figure}{times} ({word} {self.bound:g} {self.unit}; {self.beside})"

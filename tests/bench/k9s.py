@@ -30,7 +30,7 @@ def built() -> bool:
     return all(tool.ready() for tool in EXTRAS["k9s"])
 
 
-def look(ground: Ground, *, seconds: float = 30, rounds: int = 2) -> Other:
+def look(ground: Ground, *, seconds: float = 30, rounds: int = 1) -> Other:
     """Open it, wait for a row, and leave it alone; of the rounds the best."""
     (tool,) = EXTRAS["k9s"]
     found = []

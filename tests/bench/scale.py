@@ -27,7 +27,7 @@ from tests.cluster.ground import kubectl
 FULL: Final = Size(jobs=10_000, pods=50_000)
 
 
-@dataclass
+@dataclass(eq=False)
 class Stage:
     """A ground with a filled cluster."""
 

@@ -55,8 +55,16 @@ def bare_key(rows: int, presses: int = 40) -> float:
         return keys.quantile(0.5)
 
 
+_started = functools.cache(scale.start)
+
+
+@functools.cache
+def _rested(at: scale.Stage) -> idle.Rest:
+    return idle.of_console(at.ground, env=at.env, rows=at.size.jobs)
+
+
 def _start(at: scale.Stage) -> Iterator[Figure]:
-    other, ours = scale.list_by_kubectl(at), scale.start(at)
+    other, ours = scale.list_by_kubectl(at), _started(at)
     beside = f"kubectl {other.seconds:.2f} s, {other.resident / 1e6:.0f} MB"
     jobs, whole = f"{at.size.jobs:,} jobs", other.seconds
     yield Figure(
@@ -74,8 +82,7 @@ def _start(at: scale.Stage) -> Iterator[Figure]:
 
 
 def _idle(at: scale.Stage) -> Iterator[Figure]:
-    found = idle.of_console(at.ground, env=at.env, rows=at.size.jobs)
-    yield from _rest(found, f"{at.size.jobs:,} jobs")
+    yield from _rest(_rested(at), f"{at.size.jobs:,} jobs")
 
 
 def _custom(at: scale.Stage) -> Iterator[Figure]:
@@ -96,15 +103,18 @@ def _rest(found: idle.Rest, whose: str) -> Iterator[Figure]:
 
 
 def _keys(at: scale.Stage) -> Iterator[Figure]:
-    keys, bare = scale.quiet_keys(at), bare_key(at.size.jobs)
+    keys = scale.quiet_keys(at)
     for what, names in (("filter", ("filter", "escape")), ("sort", ("sort",))):
         slowest = max(value for name in names for value in keys.times[name])
-        beside = f"slowest of {sum(len(keys.times[n]) for n in names)}; {_times(slowest, bare)}"
-        yield Figure(f"key to frame, {what} of {at.size.jobs:,}", slowest, FRAME_MS, "ms", beside)
+        beside = f"slowest of {sum(len(keys.times[n]) for n in names)}"
+        yield _ms(at, f"key to frame, {what} of {at.size.jobs:,}", slowest, beside)
 
 
-def _times(value: float, bare: float) -> str:
-    return f"{value / bare:.1f}x a bare Textual table's {bare:.1f} ms"
+def _ms(at: scale.Stage, name: str, value: float, beside: str, bound: float = FRAME_MS) -> Figure:
+    """A time, and how it stands to a key's in a bare Textual table of as many rows."""
+    bare = bare_key(at.size.jobs)
+    beside = f"bare {bare:.1f} ms; {beside}"
+    return Figure(name, value, bound, "ms", beside, of_bare=value / bare)
 
 
 def _written(at: scale.Stage) -> Iterator[Figure]:
@@ -135,7 +145,7 @@ def _given(at: scale.Stage) -> Iterator[Figure]:
             with Replay(at.ground, path, seconds=STORM_SECONDS) as source:
                 told = endure(source, env=_through(at, source), jobs=jobs, keys=False, line=line)
             beside = f"{told.storm.rate:.0f} events/s, the terminal {words}"
-            yield Figure(f"event loop held up, {words}", told.stall, FRAME_MS, "ms", beside)
+            yield _ms(at, f"event loop held up, {words}", told.stall, beside)
             yield Figure(f"memory grown, {words}", told.grown / 1e6, GROWN_MB, "MB", beside)
             same = told.held == weather.listed(at.ground, source.last)
             yield Figure(f"differs from the recording, {words}", float(not same), 0, "", beside)
@@ -147,8 +157,9 @@ def _given(at: scale.Stage) -> Iterator[Figure]:
 def _flooded(at: scale.Stage, told: Flood) -> Iterator[Figure]:
     p99, end = told.keys.quantile(0.99), told.end
     rate = f"{told.sent.rate:,.0f} lines/s for {told.sent.seconds:.0f} s"
-    beside = f"{rate}; {len(told.keys.all)} keys; {_times(p99, bare_key(at.size.jobs))}"
-    yield Figure("key to frame in a flood of log, P99", p99, FRAME_MS, "ms", beside)
+    slowest = ", ".join(f"{name} {value:.1f}" for name, value in told.keys.slowest().items())
+    beside = f"{rate}; {len(told.keys.all)} keys ({slowest})"
+    yield _ms(at, "key to frame in a flood of log, P99", p99, beside)
     beside = f"{rate}; {told.processor * 100:.0f} % of a core, loop held up {told.stall:.0f} ms"
     yield Figure("newest log line is behind", max(told.ages), 2, "s", beside)
     beside = (
@@ -165,8 +176,7 @@ def _through(at: scale.Stage, source: Replay) -> dict[str, str]:
 
 def _stormed(at: scale.Stage, told: Weather, expected: str, whence: str) -> Iterator[Figure]:
     p99 = told.keys.quantile(0.99)
-    beside = f"{told.line()}; {_times(p99, bare_key(at.size.jobs))}"
-    yield Figure(f"key to frame in a storm, P99, {whence}", p99, FRAME_MS, "ms", beside)
+    yield _ms(at, f"key to frame in a storm, P99, {whence}", p99, told.line())
     beside = f"of {at.size.jobs:,}, {told.storm.events:,} events"
     differs = float(told.held != expected)
     yield Figure(f"last state differs, {whence}", differs, 0, "", beside)
@@ -179,9 +189,9 @@ def _over_ssh(at: scale.Stage, told: Weather) -> Iterator[Figure]:
     # A lone Esc is told from the start of a sequence by waiting, which is no work of ours.
     keys = Keys({name: times for name, times in told.keys.times.items() if name != "escape"})
     p99 = keys.quantile(0.99)
-    beside = f"without Esc; {told.line()}; {_times(p99, bare_key(at.size.jobs))}"
     bound = FRAME_MS + 1000 / float(SLOW_FPS)
-    yield Figure("key to frame in a storm, P99, ssh", p99, bound, "ms", beside)
+    beside = f"without Esc; {told.line()}"
+    yield _ms(at, "key to frame in a storm, P99, ssh", p99, beside, bound)
 
 
 def _several(at: scale.Stage) -> Iterator[Figure]:
@@ -218,8 +228,7 @@ def _k9s(at: scale.Stage) -> Iterator[Figure]:
     if not k9s.built():
         print(f"     k9s is not beside it: {k9s.HOW}", flush=True)
         return
-    theirs, ours = k9s.look(at.ground), scale.start(at, 2)
-    rest = idle.of_console(at.ground, env=at.env, rows=at.size.jobs, seconds=30)
+    theirs, ours, rest = k9s.look(at.ground), _started(at), _rested(at)
     jobs = f"{at.size.jobs:,} jobs"
     words = f"{ours.first:.2f} s; k9s {theirs.first:.2f} s; {jobs}"
     yield Figure("first rows beside k9s", ours.first / theirs.first, 1, "x k9s", words)
