@@ -7,7 +7,7 @@ WORKERS ?= 2
 PYTEST := $(BIN)/python -m pytest
 
 .DEFAULT_GOAL := help
-.PHONY: help venv quick coverage test soak lint format bench cluster cluster-down demo snapshots clean system
+.PHONY: help venv quick coverage test soak lint format bench growth cluster cluster-down demo snapshots clean system
 
 help: ## list these targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1|/' \
@@ -47,6 +47,7 @@ test: venv system ## every test, on the real control plane (its first build take
 soak: venv system ## the long forms of storms, schedules and fuzz tests (an hour and more)
 	$(BIN)/python -m tests.cluster build --with kubeflow --with metrics
 	MCP_TUI_SOAK=1 $(PYTEST) -n $(WORKERS) --dist worksteal -m soak tests
+	MCP_TUI_SOAK=1 $(BIN)/python -m tests.bench.scale 10000 churn
 
 lint: venv ## ruff, formatting, types, and the one-way rule of imports
 	$(BIN)/ruff check .
@@ -58,8 +59,11 @@ format: venv ## put the code in order
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: venv ## the measured promises, printed as ratios
+bench: venv ## the measured promises, printed as ratios (a quarter of an hour)
 	$(BIN)/python -m tests.bench
+
+growth: venv ## how the figures grow at 1,000, 10,000 and 100,000 jobs, as a table
+	$(BIN)/python -m tests.bench.growth
 
 cluster: venv ## start the real control plane (three clusters) and print how to use it
 	$(BIN)/python -m tests.cluster up --dir .cluster
