@@ -57,6 +57,25 @@ async def test_a_cause_is_kept_once(actor: Actor) -> None:
     assert actor.sent("POST", "runs/set-tag") == 1
 
 
+async def test_what_was_kept_since_it_was_seen_is_not_written_over(actor: Actor) -> None:
+    run_id = await actor.run()
+    seen = RunFacts(run_id=run_id, status="RUNNING")
+    other = Cause(reason="Error", pod="a-1")
+    assert await keep_cause(client(actor), failed(run_id, cause=other), seen) == ""
+    # This one has not heard of that yet.
+    assert await keep_cause(client(actor), failed(run_id), seen) == ""
+    assert Cause.from_text(await kept(actor, run_id)) == other
+    assert actor.sent("POST", "runs/set-tag") == 1
+
+
+async def test_no_cause_is_kept_in_a_run_that_went_over_to_another_job(actor: Actor) -> None:
+    run_id = await actor.run()
+    seen = RunFacts(run_id=run_id, status="RUNNING")
+    await client(actor).set_tag(run_id, keys.TAG_UID, "another")
+    assert await keep_cause(client(actor), failed(run_id), seen) == ""
+    assert await kept(actor, run_id) == ""
+
+
 @pytest.mark.parametrize(
     "changes",
     [
