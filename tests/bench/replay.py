@@ -91,7 +91,7 @@ def record(ground: Ground, path: Path, *, jobs: int, rate: float = 500, seconds:
 
 
 @dataclass(frozen=True)
-class _Piece:
+class Piece:
     """One recorded event, in parts around what changes."""
 
     uid: str
@@ -99,7 +99,7 @@ class _Piece:
     after: bytes
 
     @classmethod
-    def of(cls, line: bytes) -> _Piece:
+    def of(cls, line: bytes) -> Piece:
         found, uid = _VERSION.search(line), _UID.search(line)
         assert found is not None, line[:300]
         assert uid is not None, line[:300]
@@ -119,7 +119,7 @@ class _Proxy(FaultProxy):
     ) -> None:
         super().__init__(ground.dev.server, ca=ground.dev.ca)
         with recording.open("rb") as file:
-            self._pieces = [_Piece.of(line) for line in file]
+            self._pieces = [Piece.of(line) for line in file]
         self._rate = rate
         self._count = int(rate * seconds)
         self._base: int | None = None
