@@ -35,13 +35,15 @@ class JobState(StrEnum):
     @property
     def urgency(self) -> int:
         """The lower, the sooner somebody should look."""
-        return list(JobState).index(self)
+        return _URGENCIES[self]
 
     @property
     def over(self) -> bool:
         """Whether the job has ended."""
         return self in (JobState.FAILED, JobState.DONE)
 
+
+_URGENCIES: Final = {state: number for number, state in enumerate(JobState)}
 
 _SIGNS: Final = {
     JobState.FAILED: ("\u2717", "X"),

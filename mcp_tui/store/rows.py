@@ -46,11 +46,12 @@ class Fields(Mapping[str, str]):
 class Row:
     """What :mod:`mcp_tui.store.select` looks at; its text is made once, when first asked for."""
 
-    __slots__ = ("_haystack", "view")
+    __slots__ = ("_haystack", "_lowered", "view")
 
     def __init__(self, view: JobView) -> None:
         self.view = view
         self._haystack: str | None = None
+        self._lowered: str | None = None
 
     @property
     def haystack(self) -> str:
@@ -58,6 +59,15 @@ class Row:
         if self._haystack is None:
             self._haystack = _haystack(self.view)
         return self._haystack
+
+    @property
+    def lowered(self) -> str:
+        """The same in lower case."""
+        if self._lowered is None:
+            lowered = self.haystack.lower()
+            # Kept once where it is the same, as it mostly is.
+            self._lowered = self.haystack if lowered == self.haystack else lowered
+        return self._lowered
 
     @property
     def fields(self) -> Mapping[str, str]:

@@ -22,6 +22,10 @@ class Selectable(Protocol):
         """Every text of the row that a user sees, in one line."""
 
     @property
+    def lowered(self) -> str:
+        """The same in lower case."""
+
+    @property
     def fields(self) -> Mapping[str, str]:
         """Named texts: columns and labels."""
 
@@ -74,7 +78,7 @@ def _term(match: re.Match[str]) -> Predicate | None:
     if field is not None:
         return _field(*field.groups())
     if word == word.lower():
-        return lambda row: word in row.haystack.lower()
+        return lambda row: word in row.lowered
     return lambda row: word in row.haystack
 
 

@@ -173,7 +173,7 @@ async def test_the_cursor_waits_at_the_top_until_the_whole_list_is_there() -> No
 def test_the_list_is_loading_until_all_of_it_came() -> None:
     said: list[Phase] = ["loading"]
     model = JobsModel(lambda: (said[-1], ()), lambda _: False)
-    model._views["dev/1"] = None  # type: ignore[assignment]  # a row
+    model._ranking.rows["dev/1"] = None  # type: ignore[assignment]  # a row
     assert model.phase == "loading"
     said.append("ready")
     assert model.phase == "ready"

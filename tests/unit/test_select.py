@@ -17,6 +17,10 @@ class Row(msgspec.Struct, frozen=True):
     haystack: str
     fields: Mapping[str, str] = {}
 
+    @property
+    def lowered(self) -> str:
+        return self.haystack.lower()
+
 
 ROWS = [
     Row("failed ranker-train OOMKilled node-1", {"state": "failed", "team": "ranking"}),

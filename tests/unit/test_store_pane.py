@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from mcp_tui.domain.jobview import JobKey, JobState, JobView
 from mcp_tui.domain.runfacts import Progress
+from mcp_tui.store import ranking
 from mcp_tui.store.rows import row_of
 from mcp_tui.store.table import Table
 from mcp_tui.tui.live import jobs_model
@@ -64,12 +65,12 @@ STEPS = st.lists(
 @settings(max_examples=100, deadline=None)
 @given(steps=STEPS)
 def test_the_order_is_that_of_a_fresh_sort(rebuild: int, steps: list[tuple[Any, ...]]) -> None:
-    before = jobs_model._REBUILD
-    jobs_model._REBUILD = rebuild  # type: ignore[misc]  # so that both ways of moving rows are met
+    before = ranking._MANY
+    ranking._MANY = rebuild  # type: ignore[misc]  # so that both ways of moving rows are met
     try:
         check(steps)
     finally:
-        jobs_model._REBUILD = before  # type: ignore[misc]  # as above
+        ranking._MANY = before  # type: ignore[misc]  # as above
 
 
 def check(steps: list[tuple[Any, ...]]) -> None:
@@ -92,7 +93,7 @@ def check(steps: list[tuple[Any, ...]]) -> None:
             model.set_faults(*arguments)
         elif step == "prepare":
             more = model.prepare(arguments[0])
-            assert more or all(is_ready(model, key) for key in model._views)
+            assert more or all(is_ready(model, key) for key in model._ranking.rows)
         else:
             model.scope(contexts=1, namespaced=True)
             table = Table()

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import time
-from bisect import bisect_left, insort
 from collections import Counter
-from collections.abc import Callable, Iterable, Set
+from collections.abc import Callable, Iterable
 from itertools import islice
 from typing import Any, Final
 
@@ -13,6 +12,7 @@ from mcp_tui.domain.jobview import JobState, JobView
 from mcp_tui.domain.quantity import format_bytes, format_cpu
 from mcp_tui.domain.reltime import age
 from mcp_tui.errors import UsageError
+from mcp_tui.store.ranking import Ranking
 from mcp_tui.store.rows import Row, row_of
 from mcp_tui.store.select import Predicate, parse_filter
 from mcp_tui.store.table import Change
@@ -20,8 +20,6 @@ from mcp_tui.tui.cells import tailored
 from mcp_tui.tui.columns import JOB_COLUMNS
 from mcp_tui.tui.model import Cell, Column, Phase, RowView, Tone
 
-# Past this many changed rows in a batch, sorting anew is quicker than moving each.
-_REBUILD: Final = 400
 _GONE_NAMES: Final = 1_000
 
 _TONES: Final[dict[JobState, Tone]] = {
@@ -32,8 +30,6 @@ _TONES: Final[dict[JobState, Tone]] = {
     JobState.RUNNING: "running",
     JobState.DONE: "done",
 }
-
-SortKey = tuple[Any, ...]
 
 _SORTS: Final[dict[str, Callable[[JobView], Any]]] = {
     "": lambda v: v.urgency,
@@ -71,11 +67,7 @@ class JobsModel:
         self._status = status
         self._stale = stale
         self._wall = wall
-        self._views: dict[str, JobView] = {}
-        self._order: list[tuple[SortKey, str]] = []
-        # The same of all rows, as long as nothing changes: a filter takes no order anew.
-        self._all: list[tuple[SortKey, str]] | None = None
-        self._sort_keys: dict[str, SortKey] = {}
+        self._ranking: Ranking[JobView] = Ranking(_SORTS[""])
         # Their texts, once a filter has looked at them.
         self._rows: dict[str, Row] = {}
         # Rows that are new or changed since :meth:`prepare` was there last.
@@ -101,12 +93,9 @@ class JobsModel:
         self._scoped = namespaced
         self._widest.clear()
         self._columns = self._chosen_columns()
-        self._views.clear()
+        self._ranking.clear()
         self._rows.clear()
         self._unread.clear()
-        self._all = None
-        self._order.clear()
-        self._sort_keys.clear()
         self._counts.clear()
         self.version += 1
 
@@ -121,13 +110,15 @@ class JobsModel:
         widest = dict.fromkeys((c.id for c in JOB_COLUMNS), 0)
         return tailored(tuple(columns), widest | self._widest)
 
-    def _measure(self, view: JobView) -> bool:
-        """Whether a row has something wider than what was seen: columns grow, and never shrink."""
+    def _measure(self, views: Iterable[JobView]) -> bool:
+        """Whether rows have something wider than what was seen: columns grow, and never shrink."""
+        widest = self._widest
         grown = False
-        for column, width in _widths(view).items():
-            if width > self._widest.get(column, 0):
-                self._widest[column] = width
-                grown = True
+        for view in views:
+            for column, width in _widths(view):
+                if width > widest.get(column, 0):
+                    widest[column] = width
+                    grown = True
         return grown
 
     def take(self, context: str, change: Change, views: Callable[[str], JobView | None]) -> None:
@@ -138,79 +129,34 @@ class JobsModel:
         """
         touched = change.added | change.changed
         gone = [f"{context}/{uid}" for uid in change.removed]
-        fresh = {f"{context}/{uid}": views(uid) for uid in touched}
-        grown = [self._measure(view) for view in fresh.values() if view is not None]
-        if any(grown):
+        found = ((f"{context}/{uid}", views(uid)) for uid in touched)
+        fresh = {key: view for key, view in found if view is not None}
+        if self._measure(fresh.values()):
             self._columns = self._chosen_columns()
-        moving = len(gone) + len(fresh) <= _REBUILD
         for key in gone:
-            self._drop(key, moving=moving)
+            self._forget(key)
         for key, view in fresh.items():
-            if view is not None:
-                self._put(key, view, moving=moving)
-        if not moving:
-            self._reorder(fresh.keys() | set(gone))
+            old = self._ranking.rows.get(key)
+            if old is not None:
+                self._counts[old.state] -= 1
+            self._counts[view.state] += 1
+        self._unread.update(dict.fromkeys(fresh))
+        self._ranking.change(fresh, gone)
         if gone or fresh:
-            self._all = None
             self.version += 1
 
-    def _put(self, key: str, view: JobView, *, moving: bool) -> None:
-        old = self._views.get(key)
-        if old is not None:
-            self._counts[old.state] -= 1
-        self._counts[view.state] += 1
-        self._views[key] = view
-        self._unread[key] = None
-        sort_key = _SORTS[self._sort[0]](view)
-        shown = self._passes(key, view)
-        if not moving:
-            if shown:
-                self._sort_keys[key] = sort_key
-            else:
-                self._sort_keys.pop(key, None)
-            return
-        before = self._sort_keys.get(key)
-        if before is not None and (not shown or before != sort_key):
-            self._unsort(key, before)
-            before = None
-        if shown and before is None:
-            self._sort_keys[key] = sort_key
-            insort(self._order, (sort_key, key))
-
-    def _drop(self, key: str, *, moving: bool) -> None:
-        old = self._views.pop(key, None)
+    def _forget(self, key: str) -> None:
+        old = self._ranking.rows.get(key)
+        self._rows.pop(key, None)
         if old is not None:
             self._counts[old.state] -= 1
             self._gone_names[key] = f"{old.key.namespace}/{old.key.name}"
             if len(self._gone_names) > _GONE_NAMES:
                 del self._gone_names[next(iter(self._gone_names))]
-        before = self._sort_keys.get(key)
-        if before is not None and moving:
-            self._unsort(key, before)
-        self._sort_keys.pop(key, None)
-        self._rows.pop(key, None)
 
-    def _unsort(self, key: str, sort_key: SortKey) -> None:
-        at = bisect_left(self._order, (sort_key, key))
-        if at < len(self._order) and self._order[at][1] == key:
-            del self._order[at]
-        self._sort_keys.pop(key, None)
-
-    def _reorder(self, changed: Set[str]) -> None:
-        """Put many changed rows in their places; the others are in order already."""
-        order = [entry for entry in self._order if entry[1] not in changed]
-        moved = ((self._sort_keys[key], key) for key in changed if key in self._sort_keys)
-        order += sorted(moved)
-        order.sort()
-        self._order = order
-
-    def _rebuild(self) -> None:
-        views = self._views
-        if self._all is None:
-            sort = _SORTS[self._sort[0]]
-            self._all = sorted((sort(view), key) for key, view in views.items())
-        self._order = [each for each in self._all if self._passes(each[1], views[each[1]])]
-        self._sort_keys = {key: sort_key for sort_key, key in self._order}
+    def _refilter(self) -> None:
+        hides = self._faults or self._predicate is not None
+        self._ranking.filter_by(self._passes if hides else None)
         self.version += 1
 
     def _passes(self, key: str, view: JobView) -> bool:
@@ -231,20 +177,20 @@ class JobsModel:
         """
         for key in list(islice(self._unread, most)):
             del self._unread[key]
-            view = self._views.get(key)
+            view = self._ranking.rows.get(key)
             row = self._rows.get(key)
             if view is not None and (row is None or row.view is not view):
                 self._rows[key] = row = row_of(view)
-                row.haystack  # noqa: B018 - made when it is first asked for
+                row.lowered  # noqa: B018 - made when it is first asked for
         return bool(self._unread)
 
     def view(self, key: str) -> JobView | None:
         """The row's value, or None when it is gone."""
-        return self._views.get(key)
+        return self._ranking.rows.get(key)
 
     def views(self) -> Iterable[JobView]:
         """All rows, hidden ones too."""
-        return self._views.values()
+        return self._ranking.rows.values()
 
     # -- what the screen asks ---------------------------------------------------------------
 
@@ -256,12 +202,12 @@ class JobsModel:
     @property
     def count(self) -> int:
         """Rows that pass the filter."""
-        return len(self._order)
+        return len(self._ranking)
 
     @property
     def total(self) -> int:
         """Rows before it."""
-        return len(self._views)
+        return len(self._ranking.rows)
 
     @property
     def summary(self) -> str:
@@ -275,12 +221,12 @@ class JobsModel:
     def phase(self) -> Phase:
         """Loading until the whole list is there once; what is broken later still has its rows."""
         phase = self._status()[0]
-        return "ready" if self._views and phase == "broken" else phase
+        return "ready" if self._ranking.rows and phase == "broken" else phase
 
     @property
     def note(self) -> tuple[str, ...]:
         """What to show in place of rows."""
-        if self._views and not self._order:
+        if self._ranking.rows and not len(self._ranking):
             return (f"no row passes the filter; {self.total:,} are hidden, Esc clears it",)
         return self._status()[1]
 
@@ -296,11 +242,10 @@ class JobsModel:
 
     def row(self, index: int) -> RowView:
         """The row at a place."""
-        if not 0 <= index < len(self._order):
+        if not 0 <= index < len(self._ranking):
             raise IndexError(index)
-        at = len(self._order) - 1 - index if self._sort[1] else index
-        key = self._order[at][1]
-        view = self._views[key]
+        key = self._ranking.at(len(self._ranking) - 1 - index if self._sort[1] else index)
+        view = self._ranking.rows[key]
         return RowView(
             key=key,
             cells=tuple(self._cell(column.id, view) for column in self._columns),
@@ -351,19 +296,16 @@ class JobsModel:
 
     def index_of(self, key: str) -> int | None:
         """Where a key stands among the shown rows."""
-        sort_key = self._sort_keys.get(key)
-        if sort_key is None or key not in self._views:
-            return None
-        at = bisect_left(self._order, (sort_key, key))
-        return len(self._order) - 1 - at if self._sort[1] else at
+        at = self._ranking.index(key)
+        return len(self._ranking) - 1 - at if at is not None and self._sort[1] else at
 
     def exists(self, key: str) -> bool:
         """Whether the object is there, hidden or not."""
-        return key in self._views
+        return key in self._ranking.rows
 
     def name_of(self, key: str) -> str:
         """``namespace/name``, or the last known one."""
-        view = self._views.get(key)
+        view = self._ranking.rows.get(key)
         if view is not None:
             return f"{view.key.namespace}/{view.key.name}"
         return self._gone_names.get(key, key)
@@ -377,7 +319,7 @@ class JobsModel:
         if text.strip() != self._filter:
             self._filter = text.strip()
             self._predicate = predicate
-            self._rebuild()
+            self._refilter()
         return ""
 
     @property
@@ -389,38 +331,37 @@ class JobsModel:
         """Show only what failed or stalls, or all again."""
         if on != self._faults:
             self._faults = on
-            self._rebuild()
+            self._refilter()
 
     def set_sort(self, column_id: str, reverse: bool) -> None:
         """Sort by a column; an empty id is by urgency."""
         if column_id in _SORTS and (column_id, reverse) != self._sort:
             same_column = column_id == self._sort[0]
             self._sort = (column_id, reverse)
-            if same_column:  # the same order, read from its other end
-                self.version += 1
-            else:
-                self._all = None
-                self._rebuild()
+            if not same_column:  # the other way round is the same order, read from its other end
+                self._ranking.sort_by(_SORTS[column_id])
+            self.version += 1
 
 
-def _widths(view: JobView) -> dict[str, int]:
+def _widths(view: JobView) -> tuple[tuple[str, int], ...]:
     """Cells of what a row has in each column; of figures only whether there are any."""
-    return {
-        "state": 2 + len(view.state.value),
-        "context": len(view.key.context),
-        "namespace": len(view.key.namespace),
-        "name": len(view.key.name),
-        "done": len(view.done_text()),
-        "since": 5,
-        "owner": len(view.owner),
-        "queue": len(view.queue),
-        "accelerators": 4 if view.accelerators else 0,
-        "memory": 15 if view.used is not None else 6 if view.memory else 0,
-        "cpu": 9 if view.used is not None else 5 if view.cpu else 0,
-        "commit": min(8, len(view.commit)),
-        "run": min(8, len(view.run_id)),
-        "why": len(view.why),
-    }
+    key, used = view.key, view.used is not None
+    return (
+        ("state", 2 + len(view.state)),
+        ("context", len(key.context)),
+        ("namespace", len(key.namespace)),
+        ("name", len(key.name)),
+        ("done", len(view.done_text())),
+        ("since", 5),
+        ("owner", len(view.owner)),
+        ("queue", len(view.queue)),
+        ("accelerators", 4 if view.accelerators else 0),
+        ("memory", 15 if used else 6 if view.memory else 0),
+        ("cpu", 9 if used else 5 if view.cpu else 0),
+        ("commit", min(8, len(view.commit))),
+        ("run", min(8, len(view.run_id))),
+        ("why", len(view.why)),
+    )
 
 
 def _of(used: float | None, requested: float, form: Callable[[float], str]) -> str:
