@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import os
 import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from mcp_tui.cli.settings import asked_namespace, configuration, kubeconfig
 from mcp_tui.config import Config
@@ -18,6 +19,10 @@ from mcp_tui.sources.kubernetes.kubeconfig import Kubeconfig
 
 if TYPE_CHECKING:
     from mcp_tui.tui.live.backend import LiveBackend
+
+
+# Objects between two collections of the youngest, and how many of one age before the next.
+_COLLECT: Final = (25_000, 20, 20)
 
 
 def console(args: argparse.Namespace) -> int:
@@ -56,6 +61,9 @@ def _did_not_end(config: Config) -> str:
 
 def open_console(args: argparse.Namespace, config: Config, *, demo: Demo | None = None) -> int:
     """Open the console on a configuration."""
+    # A tenth of a start went into looking through what imports and lists leave for good, and a
+    # whole such look would hold a key up.
+    gc.set_threshold(*_COLLECT)
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         raise UsageError(
             "the console needs a terminal",
@@ -83,6 +91,9 @@ def open_console(args: argparse.Namespace, config: Config, *, demo: Demo | None 
 
     def backend() -> LiveBackend:
         from mcp_tui.tui.live.backend import LiveBackend
+
+        # What was imported stays: no collection needs to look through it.
+        gc.freeze()
 
         def load() -> Kubeconfig:
             if demo is not None:

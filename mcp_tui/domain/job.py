@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from decimal import Decimal
+from functools import lru_cache
 from typing import Final, NamedTuple
 
 import msgspec
@@ -155,8 +156,7 @@ def view_job(
     since = _since(facts, state)
     meta = whole.metadata
     key = JobKey(context, whole.kind, one_line(meta.namespace), one_line(meta.name), meta.uid)
-    requested = whole.requested
-    devices = {n: v for n, v in requested.items() if v and quantity.is_accelerator(n)}
+    cpu, memory, accelerators, accelerator_kinds = _figures(tuple(whole.requested.items()))
     return JobView(
         key=key,
         state=state,
@@ -170,10 +170,10 @@ def view_job(
         owner=_owner(whole),
         queue=_queue(whole, workload),
         queue_position=queue_position if state is JobState.WAITING else None,
-        cpu=_number(requested.get("cpu")),
-        memory=_number(requested.get("memory")),
-        accelerators=_number(sum(devices.values(), quantity.ZERO)) if devices else 0.0,
-        accelerator_kinds=tuple(sorted(devices)),
+        cpu=cpu,
+        memory=memory,
+        accelerators=accelerators,
+        accelerator_kinds=accelerator_kinds,
         used=used,
         image=one_line(whole.image),
         commit=one_line(meta.labels.get(keys.COMMIT, "")),
@@ -406,6 +406,22 @@ def _urgency(state: JobState, since: float, now: float, name: str) -> tuple[int,
     if state is JobState.RUNNING:
         return 4, -since, name
     return (5 if state is JobState.SUSPENDED else 7, -since, name)
+
+
+# The same few requests stand in thousands of jobs.
+@lru_cache(maxsize=1024)
+def _figures(
+    requested: tuple[tuple[str, Decimal], ...],
+) -> tuple[float, float, float, tuple[str, ...]]:
+    """Cores, bytes, devices and the names of these."""
+    held = dict(requested)
+    devices = {n: v for n, v in requested if v and quantity.is_accelerator(n)}
+    return (
+        _number(held.get("cpu")),
+        _number(held.get("memory")),
+        _number(sum(devices.values(), quantity.ZERO)),
+        tuple(sorted(devices)),
+    )
 
 
 def _number(value: Decimal | None) -> float:

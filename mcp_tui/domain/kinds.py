@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
-from functools import singledispatch
+from functools import lru_cache, singledispatch
+from types import MappingProxyType
 
 import msgspec
 
@@ -20,6 +21,8 @@ from mcp_tui.domain.kube import (
     epoch,
 )
 from mcp_tui.domain.kube_custom import JobSet, PyTorchJob, RayJob, ReplicaCount, TrainJob
+
+_Items = tuple[tuple[str, str | int | float], ...]
 
 AnyJob = Job | TrainJob | PyTorchJob | JobSet | RayJob
 KINDS: tuple[type[AnyJob], ...] = (Job, TrainJob, PyTorchJob, JobSet, RayJob)
@@ -75,15 +78,16 @@ def outline(job: AnyJob) -> Outline:
 @outline.register
 def _job(job: Job) -> Outline:
     status, spec = job.status, job.spec
-    failed = _true(status.conditions, "Failed")
-    failing = _true(status.conditions, "FailureTarget")
-    complete = _true(status.conditions, "Complete")
-    suspended = _true(status.conditions, "Suspended")
+    # Of 10,000 jobs every look at the conditions counts: once for all of them.
+    holds = {item.type: item for item in reversed(status.conditions) if item.is_true}
+    failed, failing = holds.get("Failed"), holds.get("FailureTarget")
+    complete, suspended = holds.get("Complete"), holds.get("Suspended")
     parallelism = 1 if spec.parallelism is None else spec.parallelism
     uncounted = status.uncounted_terminated_pods
     succeeded = status.succeeded + len(uncounted.succeeded)
     wanted = 1 if spec.completions is None else spec.completions
     enough = succeeded >= wanted > 0 and not status.active
+    pod = spec.template.spec
     return Outline(
         kind="Job",
         metadata=job.metadata,
@@ -92,7 +96,7 @@ def _job(job: Job) -> Outline:
         failure=None if complete else failed or failing,
         failing=failed is None and failing is not None and complete is None,
         done=complete is not None,
-        ending=enough or _true(status.conditions, "SuccessCriteriaMet") is not None,
+        ending=enough or "SuccessCriteriaMet" in holds,
         started=epoch(status.start_time),
         finished=epoch(status.completion_time) or _since(complete or failed),
         active=status.active,
@@ -103,8 +107,8 @@ def _job(job: Job) -> Outline:
         completions=spec.completions,
         indexed=spec.completion_mode == "Indexed",
         failed_indexes=status.failed_indexes,
-        image=_image(spec.template.spec),
-        requested=_times(pod_requests(spec.template.spec), _at_once(parallelism, spec.completions)),
+        image=_image(pod),
+        requested=_requested(pod, _at_once(parallelism, spec.completions)),
     )
 
 
@@ -292,6 +296,21 @@ def _container_requests(resources: Resources) -> dict[str, Decimal]:
     merged = {**resources.limits, **resources.requests}
     parsed = ((name, quantity.parse(value)) for name, value in merged.items())
     return {name: value for name, value in parsed if value is not None}
+
+
+def _requested(spec: PodSpec, count: int) -> Mapping[str, Decimal]:
+    """What ``count`` pods ask for; the same few requests stand in thousands of jobs."""
+    if spec.init_containers or len(spec.containers) != 1:
+        return _times(pod_requests(spec), count)
+    resources = spec.containers[0].resources
+    return _asked(tuple(resources.limits.items()), tuple(resources.requests.items()), count)
+
+
+@lru_cache(maxsize=1024)
+def _asked(limits: _Items, requests: _Items, count: int) -> Mapping[str, Decimal]:
+    """What pods of one container ask for; shared, so that nobody may change it."""
+    asked = _container_requests(Resources(limits=dict(limits), requests=dict(requests)))
+    return MappingProxyType(_times(asked, count))
 
 
 def _times(resources: Mapping[str, Decimal], count: int) -> dict[str, Decimal]:

@@ -71,6 +71,8 @@ def is_accelerator(resource: str) -> bool:
 _NETWORK: Final = re.compile(r"^(?:efa|ib|fuse|kvm)\b|rdma|hca|sriov|netdevice|nic$|vf$")
 
 
+# Cells are written anew with every frame, out of the same few figures.
+@lru_cache(maxsize=4096)
 def format_cpu(cores: Decimal | float) -> str:
     """Cores for a cell: ``8``, ``1.5``, ``250m``."""
     value = Decimal(str(cores))
@@ -79,6 +81,7 @@ def format_cpu(cores: Decimal | float) -> str:
     return _short(value)
 
 
+@lru_cache(maxsize=4096)
 def format_bytes(size: Decimal | float) -> str:
     """Bytes for a cell in powers of 1024, three digits: ``64Gi``, ``1.5Gi``, ``512Ki``, ``12``."""
     value = Decimal(str(size))

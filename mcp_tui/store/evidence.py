@@ -8,7 +8,6 @@ where something newer contradicts them, they do not count.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from functools import partial
 from typing import Any
 
 from mcp_tui.domain.cause import UNPLACED, UNSTARTED
@@ -45,11 +44,10 @@ def row_for(job: AnyJob, *, pods: Sequence[Pod], events: Sequence[Event], **know
         events: As they were fetched last.
         **known: The rest of what :func:`mcp_tui.domain.job.view_job` takes.
     """
-    join = partial(view_job, job, **known)
-    view = join(pods=pods, events=standing(events, pods) if events else ())
+    view = view_job(job, pods=pods, events=standing(events, pods) if events else (), **known)
     if view.cause is not None and view.cause.waiting and _all_run(view):
         # Nobody lists its pods any more: what says that one waits is older than its status.
-        view = join(pods=[p for p in pods if p.status.phase != "Pending"])
+        view = view_job(job, pods=[p for p in pods if p.status.phase != "Pending"], **known)
     return view
 
 

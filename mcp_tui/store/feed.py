@@ -369,7 +369,8 @@ class JobsFeed:
                     await self._wake.wait()
             except TimeoutError:
                 self.store.tick(time.time())
-                self._changed()
+                if self.store.dirty:
+                    self._changed()
 
     async def look(self) -> None:
         """Fetch what the rows on screen need now: of what is due longest, and little."""

@@ -222,6 +222,8 @@ class JobStore:
 
     def workload(self, uid: str) -> Workload | None:
         """Kueue's view of a root job."""
+        if not self._workloads_of:  # as in a cluster without Kueue
+            return None
         owners = (uid, *(child.metadata.uid for child in self.children(uid)))
         held = [w for owner in owners for w in self._workloads_of.get(owner, ())]
         return newest_workload(self._workloads[w] for w in held) if held else None
@@ -254,7 +256,7 @@ class JobStore:
     def pods(self, uid: str) -> tuple[Pod, ...]:
         """The pods known of a root job, each once, the oldest first."""
         job = self._jobs.get(uid)
-        if job is None:
+        if job is None or not len(self._pods):
             return ()
         found: dict[str, Pod] = {}
         for owner in (job, *self.children(uid)):
