@@ -169,7 +169,7 @@ class ApiServer(httpx.AsyncBaseTransport):
         objects: What there is, by name.
         version: The newest.
         floor: Watches and pages from before it are gone.
-        behind: Until the counter may pass it, the highest version that any client may have seen.
+        starts: How often it was started again; who it was answering then gets no answer.
         says_by_event: That a watch's version is gone is said by an event, not by a status.
         lists: How many lists were begun.
         calls: When each call came.
@@ -184,7 +184,7 @@ class ApiServer(httpx.AsyncBaseTransport):
         self.objects: dict[str, Doc] = {}
         self.version = 100
         self.floor = 100
-        self.behind = 0
+        self.starts = 0
         self.era = 0
         self._uids = 0
         self._turns = 0
@@ -224,10 +224,6 @@ class ApiServer(httpx.AsyncBaseTransport):
         else:
             stream.line({"type": type_, "object": doc})
 
-    def may_write(self, events: int = 2) -> bool:
-        """Whether the counter stays behind what was seen before the server was restored."""
-        return self.version + 3 * events < self.behind or not self.behind
-
     def put(self, name: str, turn: int, at: int = 0) -> None:
         """Create or change; ``at`` is the version that it gets."""
         old = self.objects.get(name)
@@ -250,13 +246,13 @@ class ApiServer(httpx.AsyncBaseTransport):
 
     def restart(self) -> None:
         """Every connection breaks; what is remembered begins now."""
+        self.starts += 1
         self.cut_all()
         self.floor = self.version
         self._pages.clear()
 
     def restore(self, back: int) -> None:
         """Come back with an older state, and a counter that stands where it stood then."""
-        self.behind = max(self.behind, self.version)
         version, objects = self.past[max(0, len(self.past) - 1 - back)]
         self.version, self.objects = version, dict(objects)
         self.past = [each for each in self.past if each[0] <= version]
@@ -285,6 +281,13 @@ class ApiServer(httpx.AsyncBaseTransport):
     # -- calls --------------------------------------------------------------------------------
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        starts = self.starts
+        response = await self._handle(request)
+        if starts != self.starts:
+            raise httpx.ReadError("reset")
+        return response
+
+    async def _handle(self, request: httpx.Request) -> httpx.Response:
         params = dict(request.url.params)
         await asyncio.sleep(0.01)
         watches = params.get("watch") == "true"

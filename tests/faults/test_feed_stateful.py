@@ -32,6 +32,8 @@ from tests.soak import times
 FOLLOWED = tuple(source for source in SOURCES if source.into)
 NAMES = ("a", "b", "c", "d")
 QUIET = 2_500.0
+# Nobody puts a server back in less.
+AWAY = 20.0
 
 
 class Plane(httpx.AsyncBaseTransport):
@@ -106,9 +108,9 @@ def step(plane: Plane, rng: random.Random) -> None:
     plural = server.source.resource.plural
     kind = rng.randrange(14)
     status = rng.choice((403, 404, 410, 429, 500, 503))
-    if kind < 5 and server.source.into != "pods" and server.may_write() and plural in plane.served:
+    if kind < 5 and server.source.into != "pods" and plural in plane.served:
         server.put(rng.choice(NAMES), rng.randrange(4))
-    elif kind == 5 and server.may_write():
+    elif kind == 5:
         server.drop(rng.choice(NAMES))
     elif kind == 6:
         server.on_list.append(Spoilt(status, encoded(refusal(status))))
@@ -120,7 +122,7 @@ def step(plane: Plane, rng: random.Random) -> None:
         server.compact()
         server.cut_all()
     elif kind == 10 and plural in plane.served:
-        server.restore(rng.randint(1, 4))
+        restore(plane, server, rng)
     elif kind == 11:
         plane.down = rng.random() < 0.4
         if plane.down:
@@ -134,8 +136,25 @@ def step(plane: Plane, rng: random.Random) -> None:
             stream.tear = "cut"
 
 
+def restore(plane: Plane, server: ApiServer, rng: random.Random) -> None:
+    """It goes away, and comes back with an older state, or with one that has come further."""
+    back, names = rng.randint(1, 4), rng.choices(NAMES, k=rng.randrange(8))
+    server.down = True
+    server.restart()
+
+    def done() -> None:
+        if server.source.resource.plural in plane.served:
+            server.restore(back)
+            for name in names if server.source.into != "pods" else ():
+                server.put(name, rng.randrange(4))
+        server.down = False
+
+    asyncio.get_running_loop().call_later(AWAY, done)
+
+
 async def quiet(plane: Plane, feed: JobsFeed) -> None:
     """No more faults, and time."""
+    await asyncio.sleep(AWAY)
     plane.down = False
     for server in plane.servers.values():
         server.calm()
@@ -190,8 +209,6 @@ async def schedule(loop: VirtualLoop, seed: int) -> None:
                 step(plane, rng)
                 await asyncio.sleep(rng.choice((0.0, 0.05, 1.0, 8.0, 60.0)))
             await quiet(plane, feed)
-            for server in plane.servers.values():
-                server.behind = 0
 
 
 async def upgraded(loop: VirtualLoop) -> None:

@@ -118,6 +118,19 @@ class Scene:
         last = self.loop.time() - WINDOW
         self.server.calls = [each for each in self.server.calls if each[0] > last]
 
+    def may_write(self, events: int = 2) -> bool:
+        """Whether a server that was restored stays behind until our versions were compared.
+
+        From there on nothing tells its new ones from those of before, unless it was away.
+        """
+        ours = int(self.reflector._version or "0")
+        return ours <= self.server.version or self.server.version + 3 * events < ours
+
+    def may_restore(self, back: int) -> bool:
+        """Whether the server would be behind us then, or nobody asks for its changes."""
+        version, _ = self.server.past[max(0, len(self.server.past) - 1 - back)]
+        return version < int(self.reflector._version or "0")
+
     def equal(self) -> None:
         """What was told equals the server, here and in the store."""
         there = {

@@ -17,6 +17,8 @@ class Timing:
         slack: How much longer than that silence may last before a connection counts as dead.
         heartbeat: The longest silence once a bookmark has come; servers send one a minute.
         tick: How often a quiet watch is looked after.
+        away: After so long without a word of the server, between watches, all is listed again: in
+            that time it may have been put back to an older state, and have counted past ours.
         jump: How much later than asked a tick may come before we count as having been suspended.
         first: The first wait after a failure; it doubles.
         most: The longest wait.
@@ -37,6 +39,7 @@ class Timing:
     slack: float = 15.0
     heartbeat: float = 150.0
     tick: float = 5.0
+    away: float = 15.0
     jump: float = 15.0
     first: float = 0.8
     most: float = 30.0
@@ -50,6 +53,10 @@ class Timing:
     page_deadline: float = 30.0
     full_deadline: float = 120.0
     connect_deadline: float = 15.0
+
+    def interval(self, took: float) -> float:
+        """Seconds until a list that took so many is repeated."""
+        return min(self.poll_most, max(self.poll, took * self.poll_factor))
 
 
 class Backoff:

@@ -107,6 +107,31 @@ class Batch(Generic[T]):
                 self._drop(replaced)
         self._upserts[uid] = item
 
+    def page(self, items: list[T], seen: set[str], *, most: int | None, trust: bool) -> int:
+        """A page of a list.
+
+        Args:
+            items: Its objects.
+            seen: The uids of the list so far; filled.
+            most: How many objects are taken at most; None for all.
+            trust: Whether a version that is known stands for what it stood for.
+
+        Returns:
+            How many objects were left out because they have neither uid nor name.
+        """
+        nameless = 0
+        for item in items:
+            uid = uid_of(item)
+            if not uid:
+                nameless += 1
+                continue
+            if most is not None and len(seen) >= most:
+                break
+            seen.add(uid)
+            if not (trust and self._known.holds(uid, version_of(item))):
+                self.upsert(uid, item)
+        return nameless
+
     def remove(self, uid: str) -> None:
         """An object is gone; nothing is said of one that was never told."""
         if uid in self._known:

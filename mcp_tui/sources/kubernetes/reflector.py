@@ -9,12 +9,11 @@ was told stays through every error: an error is a matter of :attr:`Reflector.hea
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 import time
 from collections.abc import Awaitable, Callable
 from typing import Any, Final, Generic, TypeVar, get_args
-
-import msgspec
 
 from mcp_tui.domain.decode import Lines
 from mcp_tui.domain.kube import (
@@ -25,16 +24,17 @@ from mcp_tui.domain.kube import (
     decode_watch,
     decode_watch_block,
 )
-from mcp_tui.domain.text import clean_line
 from mcp_tui.errors import ApiError, McpTuiError, UnreachableError
 from mcp_tui.sources.base import HealthState, SourceHealth
 from mcp_tui.sources.kubernetes.backoff import Backoff, Timing
 from mcp_tui.sources.kubernetes.blocks import iter_blocks
-from mcp_tui.sources.kubernetes.doubt import is_behind, is_gone
+from mcp_tui.sources.kubernetes.doubt import Trust, is_gone
 from mcp_tui.sources.kubernetes.known import Batch, Delta, Known, older, uid_of, version_of
+from mcp_tui.sources.kubernetes.pages import pages_of
 from mcp_tui.sources.kubernetes.resources import Resource
 from mcp_tui.sources.kubernetes.transport import KubeClient
-from mcp_tui.sources.kubernetes.watch import RelistError, RewatchError, consume
+from mcp_tui.sources.kubernetes.voice import Voice
+from mcp_tui.sources.kubernetes.watch import RelistError, RewatchError, consume, error_of, query
 
 __all__ = ["PAGE", "Delta", "Reflector"]
 
@@ -84,7 +84,6 @@ class Reflector(Generic[T]):
     ) -> None:
         self.client = client
         self._most = most
-        self._beyond = False
         self.resource = resource
         self.namespace = namespace
         self._path = resource.path(namespace)
@@ -95,17 +94,16 @@ class Reflector(Generic[T]):
         )
         self._page_type: Any = ObjectList[resource.type_]  # type: ignore[name-defined] # at run time
         self._sink = sink
-        self._on_health = on_health
         self._clock, self._wall, self._sleep = clock, wall, sleep
         self._rng = rng or random.Random()  # noqa: S311 - jitter, not secrets
         self._timing = timing or Timing()
         self._backoff = Backoff(self._timing, clock, self._rng)
         self._known = Known()
         self._version = ""
-        self._listed = ""  # The version of the newest page, of a list that may not have ended.
+        self._trust = Trust(clock, wall, self._timing)
         self._listed_at = float("-inf")
         self._must_list = True
-        self._broken = False  # Whether the last watch ended before its time.
+        self._broken = False  # Whether the last watch ended before its time, or said nothing.
         self._watching = False
         self._marked = False  # Whether a bookmark came: then they are to be expected.
         self._expiries = 0
@@ -113,10 +111,13 @@ class Reflector(Generic[T]):
         self._torn_at: str | None = None
         self._watch_denied_until: float | None = None
         self._list_took = 0.0
-        scope = f" in {namespace}" if namespace else ""
-        self.health = SourceHealth(
-            name=f"{client.context.name}: {resource.plural}{scope}", since=clock()
-        )
+        what = resource.plural + (f" in {namespace}" if namespace else "")
+        self._voice = Voice(f"{client.context.name}: {what}", clock, on_health, most)
+
+    @property
+    def health(self) -> SourceHealth:
+        """How it stands."""
+        return self._voice.health
 
     @property
     def synced(self) -> bool:
@@ -145,7 +146,7 @@ class Reflector(Generic[T]):
                 except McpTuiError as error:  # the gate, an exec plugin, a bad certificate
                     await self._wait(HealthState.DENIED, error.line(), self._timing.denied)
         finally:
-            self._set(state=HealthState.DOWN, retry_at=None)
+            self._voice.set(state=HealthState.DOWN, retry_at=None)
 
     async def _round(self) -> None:
         """One list if it is needed, then one watch, or one wait where watching is not allowed."""
@@ -153,19 +154,15 @@ class Reflector(Generic[T]):
             await self._list()
             self._must_list = self._broken = False
         elif self._broken:
-            deadline = self._timing.page_deadline
-            if self._version and await is_behind(
-                self.client, self._path, self._selectors, self._version, deadline=deadline
-            ):
-                raise RelistError("the server has an older state than before")
+            if self._version:
+                await self._trust.check(self.client, self._path, self._selectors, self._version)
             self._broken = False
         denied_until = self._watch_denied_until
         if denied_until is None or self._clock() >= denied_until:
             self._watching = True
             await self._watch()
             return
-        took = self._list_took * self._timing.poll_factor
-        interval = min(self._timing.poll_most, max(self._timing.poll, took))
+        interval = self._timing.interval(self._list_took)
         self._must_list = True
         await self._wait(
             HealthState.POLLING,
@@ -188,106 +185,84 @@ class Reflector(Generic[T]):
 
     async def _list_once(self, *, paged: bool) -> None:
         """One try: pages are delivered as they come, deletions at the end."""
-        seen: set[str] = set()
-        token = version = ""
+        version, seen = "", set[str]()
         alone = not self.synced and not len(self._known)
-        again = False
-        done = False
-        while not done:
-            page = await self._page(token, paged=paged)
-            self._spoke()
-            version = page.metadata.resource_version or version
-            # A server that came back with an older state counts through the same versions again:
-            # what they stand for is another matter.
-            again = again or older(version, self._version) or older(version, self._listed)
-            self._listed = version
-            if token and page.metadata.continue_ == token:
-                # A server that gives the same page again would be asked for ever.
-                raise UnreachableError("the list repeats its continue token", where=self._path)
-            token = page.metadata.continue_
-            batch = self._take_page(page.items, seen, trust=not again)
-            full = self._most is not None and len(seen) >= self._most
-            self._beyond = full and (bool(token) or len(seen) < len(page.items))
-            done = full or not token
-            if done:
-                for uid in self._known.unseen(seen):
-                    batch.remove(uid)
-            first = done and not self.synced
-            self._tell(batch.delta(replace=first and alone, synced=first))
-            alone = False
-        self._version = version
-        self._set(synced=True)
-
-    async def _page(self, token: str, *, paged: bool) -> ObjectList[T]:
-        params = list(self._selectors)
-        if paged:
-            params.append(("limit", str(PAGE)))
-        if token:
-            params.append(("continue", token))
+        # What a list tells that does not come to its end is of no known moment.
+        sure, self._trust.sure = self._trust.sure, False
+        limit = PAGE if paged else 0
         deadline = self._timing.page_deadline if paged else self._timing.full_deadline
-        page: ObjectList[T] = await self.client.get(
-            self._path, self._page_type, params=params, deadline=deadline
+        pages = pages_of(
+            self.client,
+            self._path,
+            self._page_type,
+            self._selectors,
+            limit=limit,
+            deadline=deadline,
         )
-        if not page.kind.endswith("List"):
-            raise UnreachableError(
-                f'the answer is no list but "{clean_line(page.kind, limit=60)}"',
-                where=self.client.where("GET", self._path),
-                hint="is a proxy in between?",
-            )
-        return page
-
-    def _take_page(self, items: list[T], seen: set[str], *, trust: bool) -> Batch[T]:
-        batch: Batch[T] = Batch(self._known)
-        for item in items:
-            uid = uid_of(item)
-            if not uid:
-                self._drop()
-                continue
-            if self._most is not None and len(seen) >= self._most:
-                break
-            seen.add(uid)
-            if not (trust and self._known.holds(uid, version_of(item))):
-                batch.upsert(uid, item)
-        return batch
+        async with contextlib.aclosing(pages):
+            async for page in pages:
+                sure = sure and not self._trust.lapsed()
+                self._trust.connected()
+                self._voice.spoke()
+                version = page.metadata.resource_version or version
+                sure = sure and not older(version, self._version)
+                batch: Batch[T] = Batch(self._known)
+                self._voice.drop(batch.page(page.items, seen, most=self._most, trust=sure))
+                more = bool(page.metadata.continue_)
+                full = self._most is not None and len(seen) >= self._most
+                self._voice.beyond = full and (more or len(seen) < len(page.items))
+                done = full or not more
+                if done:
+                    for uid in self._known.unseen(seen):
+                        batch.remove(uid)
+                first = done and not self.synced
+                self._tell(batch.delta(replace=first and alone, synced=first))
+                alone = False
+                if done:
+                    break
+        self._version = version
+        self._trust.sure = True
+        self._voice.set(synced=True)
 
     async def _watch(self) -> None:
         """One watch; says by its exceptions how to go on, and returns to watch again."""
         timeout = self._rng.randint(self._timing.watch_least, self._timing.watch_most)
-        params = [
-            *self._selectors,
-            ("watch", "true"),
-            ("allowWatchBookmarks", "true"),
-            ("timeoutSeconds", str(timeout)),
-        ]
-        if self._version:
-            params.append(("resourceVersion", self._version))
         started = self._clock()
         self._broken = True
         silence = timeout + self._timing.slack
         self._marked = False
         async with self.client.stream(
             self._path,
-            params=params,
-            read_timeout=silence,
+            params=query(self._selectors, timeout, self._version),
+            # Silence is looked after below, where its beginning is known; this is the last resort.
+            read_timeout=silence + 3 * self._timing.tick,
             connect_deadline=self._timing.connect_deadline,
         ) as chunks:
             self._watch_denied_until = None
-            self._spoke()
+            self._voice.spoke()
+            self._trust.answered()
             if not self._fast_ends:
-                self._live()
-            events = await consume(
-                iter_blocks(chunks),
-                self._take_block,
-                alive=self._live,
-                silence=lambda: min(silence, self._timing.heartbeat) if self._marked else silence,
-                timing=self._timing,
-                clock=self._clock,
-                wall=self._wall,
-            )
-        if self.resource.relist or (self._beyond and len(self._known) < (self._most or 0)):
+                self._voice.live()
+            try:
+                events = await consume(
+                    iter_blocks(chunks),
+                    self._take_block,
+                    alive=self._voice.live,
+                    silence=silence,
+                    marked=lambda: self._marked,
+                    timing=self._timing,
+                    clock=self._clock,
+                    wall=self._wall,
+                )
+            except (ApiError, UnreachableError):
+                self._trust.connected()
+                raise
+        self._trust.connected()
+        if self.resource.relist or (self._voice.beyond and len(self._known) < (self._most or 0)):
             self._must_list = True
         lasted = self._clock() - started
-        self._broken = lasted < timeout - 1
+        # A watch from a version that is yet to come is answered with silence.
+        self._broken = lasted < timeout - 1 or not events
         if lasted < self._timing.fast_end:
             if not events:
                 self._fast_ends += 1
@@ -315,7 +290,8 @@ class Reflector(Generic[T]):
             problem = error
         if events:
             self._fast_ends = 0
-        self._spoke()
+        self._trust.connected()
+        self._voice.spoke()
         self._tell(batch.delta())
         if problem is not None:
             raise problem
@@ -330,7 +306,7 @@ class Reflector(Generic[T]):
             self._torn()
             return 0
         if isinstance(item, Status):
-            raise self._watch_error(item)
+            raise error_of(item, self.client.where("WATCH", self._path))
         if kind not in _CHANGES:
             self._torn()
             return 0
@@ -350,7 +326,7 @@ class Reflector(Generic[T]):
         if kind == "BOOKMARK":
             self._marked = True
         elif not (uid := uid_of(item)):
-            self._drop()
+            self._voice.drop()
         elif kind == "DELETED":
             batch.remove(uid)
         elif not self._known.holds(uid, version) and (self._most is None or self._has_room(uid)):
@@ -360,7 +336,7 @@ class Reflector(Generic[T]):
         """Whether an object may be kept; one that is passed over is listed when there is room."""
         if uid in self._known or len(self._known) < (self._most or 0):
             return True
-        self._beyond = True
+        self._voice.beyond = True
         return False
 
     def _torn(self) -> None:
@@ -368,22 +344,9 @@ class Reflector(Generic[T]):
         if self._torn_at != self._version:
             self._torn_at = self._version
             raise RewatchError("a line of the watch is broken")
-        self._drop()
+        self._voice.drop()
         # What it said is unknown, so the end of this watch is followed by a list.
         self._must_list = True
-
-    def _watch_error(self, status: Status) -> Exception:
-        words = clean_line(status.message or status.reason or "no reason given", limit=300)
-        if status.code == 410 or status.reason in ("Expired", "Gone"):
-            return RelistError(f"the watch is too old: {words}")
-        retry = status.details.retry_after_seconds
-        return ApiError(
-            words,
-            status=status.code or 500,
-            reason=status.reason,
-            retry_after=float(retry) if retry else None,
-            where=self.client.where("WATCH", self._path),
-        )
 
     async def _expired(self, message: str) -> None:
         """List again: at once the first time, later with backoff."""
@@ -422,42 +385,14 @@ class Reflector(Generic[T]):
 
     async def _retry(self, message: str, asked: float | None) -> None:
         delay = self._backoff.after_failure(asked)
-        self._set(state=HealthState.RETRYING, message=message, retry_at=self._clock() + delay)
+        self._voice.set(state=HealthState.RETRYING, message=message, retry_at=self._clock() + delay)
         await self._sleep(delay)
 
     async def _wait(self, state: HealthState, message: str, seconds: float) -> None:
         delay = self._backoff.spread(seconds)
-        self._set(state=state, message=message, retry_at=self._clock() + delay)
+        self._voice.set(state=state, message=message, retry_at=self._clock() + delay)
         await self._sleep(delay)
 
     def _tell(self, delta: Delta[T] | None) -> None:
         if delta is not None:
             self._sink(delta)
-
-    def _live(self) -> None:
-        count = self.health.dropped
-        words = f"{count} object{'s' if count > 1 else ''} could not be read" if count else ""
-        if self._beyond:
-            words = f"only {self._most:,} of them are read" + (f"; {words}" if words else "")
-        if self.health.state is not HealthState.LIVE or self.health.message != words:
-            self._set(state=HealthState.LIVE, message=words, retry_at=None)
-
-    def _drop(self) -> None:
-        self._set(dropped=self.health.dropped + 1)
-        if self.health.state is HealthState.LIVE:
-            self._live()
-
-    def _spoke(self) -> None:
-        self.health = msgspec.structs.replace(self.health, spoke_at=self._clock())
-
-    def _set(self, **changes: Any) -> None:
-        old = self.health
-        if changes.get("state", old.state) is not old.state:
-            changes["since"] = self._clock()
-        self.health = msgspec.structs.replace(old, **changes)
-        if self._on_health is not None and _visible(old) != _visible(self.health):
-            self._on_health(self.health)
-
-
-def _visible(health: SourceHealth) -> tuple[object, ...]:
-    return (health.state, health.message, health.synced, health.dropped)

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Sequence
 
 from mcp_tui.domain.decode import Lines
+from mcp_tui.domain.kube import Status
+from mcp_tui.domain.text import clean_line
+from mcp_tui.errors import ApiError
 from mcp_tui.sources.kubernetes.backoff import Timing
+
+Query = list[tuple[str, str]]
 
 
 class RelistError(Exception):
@@ -18,12 +23,28 @@ class RewatchError(Exception):
     """The watch broke: go on from the last version."""
 
 
+def query(selectors: Sequence[tuple[str, str]], timeout: int, version: str) -> Query:
+    """How a watch is asked for.
+
+    Args:
+        selectors: What is wanted, as the query says it.
+        timeout: Seconds after which the server ends it.
+        version: Where to begin; empty for what there is now.
+    """
+    found = [*selectors, ("watch", "true"), ("allowWatchBookmarks", "true")]
+    found.append(("timeoutSeconds", str(timeout)))
+    if version:
+        found.append(("resourceVersion", version))
+    return found
+
+
 async def consume(
     blocks: AsyncGenerator[Lines, None],
     take: Callable[[Lines], int],
     *,
     alive: Callable[[], None],
-    silence: Callable[[], float],
+    silence: float,
+    marked: Callable[[], bool],
     timing: Timing,
     clock: Callable[[], float],
     wall: Callable[[], float],
@@ -38,7 +59,8 @@ async def consume(
         blocks: Whole lines as they come.
         take: Applies a block; returns how many events were in it.
         alive: Called when the watch has proved to last.
-        silence: The longest silence in seconds, as things stand.
+        silence: The longest silence in seconds, where no bookmarks are to be expected.
+        marked: Whether they are; then it is the times' ``heartbeat``.
         timing: The times.
         clock: Monotonic seconds.
         wall: Wall-clock seconds.
@@ -70,7 +92,7 @@ async def consume(
                     return events
                 heard = now
                 events += take(block)
-            elif now - heard > silence():
+            elif now - heard > (min(silence, timing.heartbeat) if marked() else silence):
                 raise RewatchError(f"nothing came for {now - heard:.0f} s")
             if events or now - started >= timing.fast_end:
                 alive()
@@ -87,3 +109,18 @@ async def _next(blocks: AsyncGenerator[Lines, None]) -> Lines:
     async for block in blocks:
         return block
     return ()
+
+
+def error_of(status: Status, where: str) -> Exception:
+    """What an ERROR event means: a version that is too old, or an error like any other."""
+    words = clean_line(status.message or status.reason or "no reason given", limit=300)
+    if status.code == 410 or status.reason in ("Expired", "Gone"):
+        return RelistError(f"the watch is too old: {words}")
+    retry = status.details.retry_after_seconds
+    return ApiError(
+        words,
+        status=status.code or 500,
+        reason=status.reason,
+        retry_after=float(retry) if retry else None,
+        where=where,
+    )
