@@ -6,7 +6,6 @@ by the object itself, and how to ask it is what is said.
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Final
@@ -14,7 +13,7 @@ from typing import Final
 from mcp_tui.actions.journal import Action, Journal, is_running
 from mcp_tui.domain import keys
 from mcp_tui.domain.plan import Target, Verb
-from mcp_tui.domain.text import clean_line
+from mcp_tui.domain.text import clean_line, word
 from mcp_tui.errors import UsageError
 
 _SAID_FOR: Final = 86_400.0
@@ -38,7 +37,7 @@ def advice(action: Action) -> str:
     if started.verb in _MAKING:
         return f"whether its job was made says: {look_for(target, started.plan)}"
     name = target.name if target.kind == "Job" else f"{target.kind}/{target.name}"
-    return f"what became of it says: {_mcp_tui(target)} job show {shlex.quote(clean_line(name))}"
+    return f"what became of it says: {_mcp_tui(target)} job show {word(name)}"
 
 
 def unfinished(journal: Journal, *, now: float, contexts: Sequence[str] = ()) -> list[Action]:
@@ -93,7 +92,4 @@ def _goes_on(action: Action, now: float) -> bool:
 
 
 def _mcp_tui(target: Target) -> str:
-    context, namespace = (
-        shlex.quote(clean_line(text)) for text in (target.context, target.namespace)
-    )
-    return f"mcp-tui --context {context} -n {namespace}"
+    return f"mcp-tui --context {word(target.context)} -n {word(target.namespace)}"

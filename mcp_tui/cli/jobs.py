@@ -18,6 +18,7 @@ from mcp_tui.cli.settings import Chosen, chosen, configuration
 from mcp_tui.cli.views import columns, described, document, print_views, reference
 from mcp_tui.domain.job import JobState, JobView
 from mcp_tui.domain.kube import Job, ObjectList
+from mcp_tui.domain.text import word
 from mcp_tui.errors import ApiError, ExitCode, McpTuiError, RefusedError, UnreachableError
 from mcp_tui.sources.base import HealthState
 from mcp_tui.sources.connect import Connection
@@ -140,7 +141,7 @@ class _Feed:
             what = health.message or self.feed.discovery_error
             return UnreachableError(
                 what or f"{self.context.name}: no answer within {timeout:g} s",
-                hint=f"mcp-tui doctor --context {self.context.name} says more",
+                hint=f"mcp-tui doctor --context {word(self.context.name)} says more",
             )
         self.feed.visible(
             [v.key.uid for v in sorted(self.views(), key=lambda v: v.urgency)[:_MOST_LOOKED_AT]]

@@ -11,7 +11,7 @@ from mcp_tui.cli.session import Session, open_session
 from mcp_tui.domain.job import JobState, JobView
 from mcp_tui.domain.keys import COMPLETION_INDEX
 from mcp_tui.domain.podlabels import pod_selector
-from mcp_tui.domain.text import clean_line
+from mcp_tui.domain.text import clean_line, word
 from mcp_tui.errors import ExitCode, GoneError, UsageError
 from mcp_tui.sources.kubernetes.podlog import LogRecord
 from mcp_tui.store.joblogs import JobLogs, LogQuery
@@ -154,7 +154,7 @@ def _explain(
     elif view is not None and view.state.over:
         raise GoneError(
             f"the pods of {name} are gone, and their logs with them",
-            hint=f"mcp-tui job show {name} says what is kept",
+            hint=f"mcp-tui job show {word(name)} says what is kept",
         )
     else:
         session.printer.note("no log lines: it has no pods")

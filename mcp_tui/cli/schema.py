@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from mcp_tui.cli.output import Printer
-from mcp_tui.domain.text import clean_line
+from mcp_tui.domain.text import clean_line, word
 from mcp_tui.domain.trainconfig import EXAMPLE, json_schema
 from mcp_tui.errors import ExitCode, UsageError
 
@@ -27,7 +27,8 @@ def init(args: argparse.Namespace) -> int:
         ) from None
     except OSError as error:
         raise UsageError(f"cannot write: {error.strerror}", where=clean_line(str(path))) from None
-    printer.note(f"wrote {path}; edit it, then: mcp-tui job submit --config {path} --dry-run")
+    shown = word(str(path))
+    printer.note(f"wrote {shown}; edit it, then: mcp-tui job submit --config {shown} --dry-run")
     return ExitCode.OK
 
 

@@ -75,6 +75,13 @@ def one_line(text: str) -> str:
     return ""
 
 
+def word(text: str) -> str:
+    """One word of a command that is shown: whoever pastes it into a shell runs nothing else."""
+    import shlex
+
+    return shlex.quote(clean_line(text))
+
+
 def escaped(json: str) -> str:
     """Safe JSON of any: what must not reach a terminal is written as JSON's own escapes."""
 

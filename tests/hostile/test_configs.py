@@ -59,7 +59,7 @@ FINE = ("current-context",)
 
 
 # How many texts each field gets, and how many of them are used and not only read.
-READ, USED = times(5, 1_000), times(5, 100) / 100
+READ, USED = times(3, 1_000), times(2, 100) / 100
 
 
 @pytest.mark.soak

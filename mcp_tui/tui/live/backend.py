@@ -15,6 +15,7 @@ from mcp_tui.config import Config, ContextConfig
 from mcp_tui.domain.jobview import JobState
 from mcp_tui.domain.kube import Namespace, ObjectList
 from mcp_tui.domain.plan import Tier
+from mcp_tui.domain.text import word
 from mcp_tui.errors import McpTuiError, UsageError
 from mcp_tui.sources.base import AILING, HealthState, SourceHealth
 from mcp_tui.sources.connect import Connection
@@ -213,7 +214,7 @@ class LiveBackend:
                 if health.retry_at is not None:
                     left = max(0.0, health.retry_at - time.monotonic())
                     lines.append(f"tried again in {left:.0f} s")
-                lines.append(f"mcp-tui doctor --context {name} says more")
+                lines.append(f"mcp-tui doctor --context {word(name)} says more")
             elif not live.feed.synced:
                 waiting = True
                 seconds = time.monotonic() - health.since
