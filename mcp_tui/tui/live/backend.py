@@ -5,12 +5,11 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final
+from functools import cached_property
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Final
 
-from mcp_tui.actions.engine import Engine
-from mcp_tui.actions.jobs import Scope
 from mcp_tui.actions.journal import Journal
-from mcp_tui.actions.keep import keep_cause
 from mcp_tui.config import Config, ContextConfig
 from mcp_tui.domain.jobview import JobState
 from mcp_tui.domain.kube import Namespace, ObjectList
@@ -23,8 +22,6 @@ from mcp_tui.sources.kubernetes.kubeconfig import Kubeconfig
 from mcp_tui.sources.kubernetes.resources import NAMESPACES
 from mcp_tui.store.feed import JobsFeed
 from mcp_tui.store.jobs import JobStore
-from mcp_tui.tui.live.acts import LiveActions
-from mcp_tui.tui.live.details import LiveDetails
 from mcp_tui.tui.live.jobs_model import JobsModel
 from mcp_tui.tui.model import (
     Actions,
@@ -36,6 +33,10 @@ from mcp_tui.tui.model import (
     SourceWord,
 )
 
+if TYPE_CHECKING:
+    from mcp_tui.actions.engine import Engine
+
+_LATER: Final = tuple(f"mcp_tui.{name}" for name in ("tui.live.details", "tui.live.acts"))
 _FRAME: Final = 0.1
 # Rows made anew before the event loop has its turn, and for how long.
 _ROWS_AT_ONCE: Final = 250
@@ -71,15 +72,19 @@ class Live:
         self.settings: ContextConfig = connection.settings
         self.store = JobStore(name)
         self.feed = JobsFeed(connection, namespace, self.store, changed)
-        self.engine = Engine(
-            connection.kube,
-            connection.mlflow,
-            Scope(context=name, tier=self.settings.tier),
-            journal,
-        )
+        self._journal = journal
         self.user = ""
         self.kept: set[str] = set()
         self.prometheus: SourceHealth | None = None
+
+    @cached_property
+    def engine(self) -> Engine:
+        """What writes there."""
+        from mcp_tui.actions.engine import Engine
+        from mcp_tui.actions.jobs import Scope
+
+        scope = Scope(context=self.name, tier=self.settings.tier)
+        return Engine(self.connection.kube, self.connection.mlflow, scope, self._journal)
 
     async def close(self) -> None:
         """End it."""
@@ -129,20 +134,22 @@ class LiveBackend:
         self._namespaces: set[str] = set()
         self.lives: dict[str, Live] = {}
         self.jobs = JobsModel(self._status, self._is_stale)
-        self._details = LiveDetails(self)
-        self._actions = LiveActions(self)
 
     # -- what the shell asks ----------------------------------------------------------------
 
-    @property
+    @cached_property
     def details(self) -> DetailProvider:
         """Parts of an object."""
-        return self._details
+        from mcp_tui.tui.live.details import LiveDetails
 
-    @property
+        return LiveDetails(self)
+
+    @cached_property
     def actions(self) -> Actions:
         """Plans and writes."""
-        return self._actions
+        from mcp_tui.tui.live.acts import LiveActions
+
+        return LiveActions(self)
 
     def pane(self, name: str) -> PaneModel:
         """The model of a pane."""
@@ -283,6 +290,9 @@ class LiveBackend:
     async def _introduce(self, live: Live) -> None:
         """Who we are there, and which namespaces there are; tried until it answers."""
         await live.feed.listed()
+        # What acts is imported once the rows are there, and in a thread: it takes some frames.
+        for module in _LATER:
+            await asyncio.to_thread(import_module, module)
         while self.lives.get(live.name) is live:
             try:
                 live.user = await live.engine.user()
@@ -412,6 +422,8 @@ class LiveBackend:
         mlflow = live.connection.mlflow
         if mlflow is None or live.settings.read_only:
             return
+        from mcp_tui.actions.keep import keep_cause
+
         for uid in uids:
             view = live.store.table.get(uid)
             if view is None or view.state is not JobState.FAILED or not view.run_id:
