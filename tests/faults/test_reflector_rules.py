@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Iterator
 from typing import Any
@@ -11,7 +12,7 @@ import pytest
 
 from mcp_tui.sources.base import HealthState
 from mcp_tui.sources.kubernetes import reflector as reflector_module
-from mcp_tui.sources.kubernetes.known import older
+from mcp_tui.sources.kubernetes.known import Delta, older
 from tests.faults.apiserver import ApiServer, Spoilt, encoded, refusal
 from tests.faults.virtually import Scene
 from tests.joined.sources import SOURCES
@@ -85,6 +86,180 @@ def test_a_list_that_fails_after_a_restore_is_not_forgotten(
     scene.go(35.0)
     server.on_list.extend([failed] * 4)
     scene.settle()
+
+
+def put_back(scene: Scene, back: int, *, away: float, clash: int = 0) -> None:
+    """The server comes back with an older state, and goes on to versions that we do not know."""
+    server = scene.server
+    server.down = True
+    server.restart()
+    scene.go(away)
+    server.restore(back)
+    if clash:
+        server.put("a", 3, at=clash)
+    for turn in range(40):
+        server.put("c", turn)
+    server.down = False
+
+
+def test_a_restored_server_that_has_counted_past_us(scene: Scene, server: ApiServer) -> None:
+    """Its versions tell nothing: that it was away does."""
+    make(scene, "a", "b", "c", "a", "b")
+    lists = server.lists
+    put_back(scene, 4, away=20.0)
+    scene.go(60.0)
+    scene.equal()
+    assert server.lists == lists + 1
+
+
+def test_who_is_away_for_a_moment_is_not_listed(scene: Scene, server: ApiServer) -> None:
+    """The line is bad for a few seconds now and then: only what happened meanwhile comes."""
+    make(scene, "a", "b")
+    lists = server.lists
+    for turn in range(10):
+        server.down = True
+        server.cut_all()
+        server.put("a", turn)
+        scene.go(6.0)
+        server.down = False
+        scene.go(200.0)
+        scene.equal()
+    assert server.lists == lists
+
+
+def test_a_poll_after_a_restore_takes_no_version_for_known(scene: Scene, server: ApiServer) -> None:
+    """The same version of the same object, written by another history while nobody asked."""
+    make(scene, "a", "b", "c", "b", "a", "c")
+    clash = version_of(server, "a")
+    server.on_watch.append(Spoilt(403, encoded(refusal(403))))
+    server.cut_all()
+    scene.go(2.0)
+    assert scene.reflector.health.state is HealthState.POLLING
+    scene.reflector._timing = dataclasses.replace(scene.reflector._timing, poll=100.0)
+    scene.go(12.0)
+    server.calls.clear()
+    put_back(scene, 4, away=40.0, clash=clash)
+    assert not server.calls
+    scene.go(130.0)
+    scene.equal()
+    assert scene.reflector.health.state is HealthState.POLLING
+
+
+def test_a_list_that_ends_early_leaves_nothing_to_rely_on(scene: Scene, server: ApiServer) -> None:
+    """It told that the versions went back; when the next begins, they have come past ours."""
+    make(scene, "a", "b", "c", "b", "a", "c")
+    clash = version_of(server, "a")
+    server.restore(3)
+    server.on_list.extend([Spoilt(real=True), Spoilt(real=True), Spoilt(500)])
+    scene.go(4.8)
+    assert not server.on_list
+    server.put("a", 3, at=clash)
+    for turn in range(5):
+        server.put("c", turn)
+    scene.go(20.0)
+    scene.equal()
+
+
+def test_a_list_that_follows_another_tells_the_differences(
+    scene: Scene, server: ApiServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make(scene, "a", "b", "c")
+    told: list[str] = []
+
+    def sink(delta: Delta[Any]) -> None:
+        told.extend(item.metadata.name for item in delta.upserts)
+        scene._sink(delta)
+
+    monkeypatch.setattr(scene.reflector, "_sink", sink)
+    for _ in range(3):
+        server.down = True
+        server.cut_all()
+        server.put("b", 1)
+        server.compact()
+        server.down = False
+        scene.go(60.0)
+        scene.equal()
+    assert told == ["b"] * 3
+
+
+def test_a_server_that_says_how_far_behind_it_is(scene: Scene, server: ApiServer) -> None:
+    """Not all wait for a version that is yet to come: some answer with what they have."""
+    make(scene, "a", "b", "c")
+    lists = server.lists
+    page = {"kind": "JobList", "metadata": {"resourceVersion": "7"}, "items": []}
+    server.on_list.append(Spoilt(200, encoded(page)))
+    server.cut_all()
+    scene.go(10.0)
+    assert server.lists == lists + 1
+
+
+def test_a_server_that_was_behind_stays_another(scene: Scene, server: ApiServer) -> None:
+    """It was found out; when the list comes, its versions have come past ours."""
+    make(scene, "a", "b", "c", "b", "a", "c")
+    clash = version_of(server, "a")
+    server.restore(3)
+    while not scene.reflector._must_list:
+        scene.go(0.001)
+    assert server.calls[-1][1] == "check"
+    server.put("a", 3, at=clash)
+    for turn in range(5):
+        server.put("c", turn)
+    scene.go(20.0)
+    scene.equal()
+
+
+def test_a_check_that_takes_long_finds_nothing_out(scene: Scene, server: ApiServer) -> None:
+    """Who stands in between held it until the server was there again, and past us."""
+    make(scene, "a", "b", "c", "a", "b")
+    server.cut_all()
+    server.on_list.append(Spoilt(real=True, after=20.0))
+    while server.on_list:
+        scene.go(0.01)
+    version, objects = server.past[-3]
+    server.history = [each for each in server.history if each[0] <= version]
+    server.objects = dict(objects)
+    server.put("c", 3)
+    scene.go(25.0)
+    scene.equal()
+
+
+@pytest.mark.parametrize("back", [True, False], ids=["restored", "as it was"])
+def test_a_watch_that_says_nothing_is_doubted(scene: Scene, server: ApiServer, back: bool) -> None:
+    """One from a version that is yet to come is answered, and then there is silence."""
+    make(scene, "a", "b", "c", "a", "b")
+    for stream in server.streams:
+        stream.since = 10**9  # nothing is told any more, as after a restore that nobody saw
+    if back:
+        version, objects = server.past[-3]
+        server.version, server.objects = version, dict(objects)
+        server.history = [each for each in server.history if each[0] <= version]
+    lists = server.lists
+    scene.go(1_500.0)
+    scene.equal()
+    assert server.lists == lists + back
+
+
+def test_who_was_silent_for_long_is_listed(scene: Scene, server: ApiServer) -> None:
+    """A connection that died without a word may have been dead for as long as a restore takes."""
+    make(scene, "a", "b", "c", "a", "b")
+    scene.go(70.0)
+    for stream in server.streams:
+        stream.stalled = True
+    put_back(scene, 4, away=20.0)
+    scene.go(200.0)
+    scene.equal()
+
+
+def test_who_slept_while_the_server_was_away_lists(scene: Scene, server: ApiServer) -> None:
+    """Some clocks stand still while a machine sleeps; the one on the wall does not."""
+    make(scene, "a", "b", "c", "a", "b")
+    server.down = True
+    server.restart()
+    scene.go(3.0)
+    scene.offset["wall"] += 500.0
+    put_back(scene, 4, away=1.0)
+    scene.go(20.0)
+    scene.equal()
 
 
 def test_an_answer_that_is_no_list_says_nothing_of_a_restore(

@@ -72,9 +72,6 @@ class Trust:
             RelistError: It does not, or may not.
             ApiError, UnreachableError: As :func:`is_behind`.
         """
-        if self.lapsed():
-            self.sure = False
-            raise RelistError(_AWAY)
         deadline = self._timing.page_deadline
         if await is_behind(client, path, selectors, version, deadline=deadline):
             self.sure = False
