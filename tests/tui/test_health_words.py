@@ -8,7 +8,7 @@ import pytest
 
 from mcp_tui.sources.base import HealthState, SourceHealth
 from mcp_tui.tui.bar import bar_cells, reason, trouble
-from mcp_tui.tui.live.backend import _source
+from mcp_tui.tui.live.context import source_state
 from tests.tui.fake import FakeBackend
 
 SPOKE = 1_000.0
@@ -21,7 +21,7 @@ def health(state: HealthState, message: str = "", retry_at: float | None = None)
 
 
 def words(source: SourceHealth, now: float) -> str:
-    state = replace(FakeBackend().state(), sources=(_source("k8s", source, now),))
+    state = replace(FakeBackend().state(), sources=(source_state("k8s", source, now),))
     return "".join(cell.text for cell in bar_cells(state, 80))
 
 
@@ -40,7 +40,7 @@ def test_a_server_that_was_asked_and_did_not_answer_is_stale_to_the_second() -> 
     hangs = health(HealthState.RETRYING, "no answer in 6 s", SPOKE + 25)
     assert "! k8s STALE 21s" in words(hangs, SPOKE + 21)
     assert "! k8s STALE 22s" in words(hangs, SPOKE + 22)
-    state = replace(FakeBackend().state(), sources=(_source("k8s", hangs, SPOKE + 21),))
+    state = replace(FakeBackend().state(), sources=(source_state("k8s", hangs, SPOKE + 21),))
     assert trouble(state) == "k8s: no answer in 6 s; again in 4 s"
 
 

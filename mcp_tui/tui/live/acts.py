@@ -19,7 +19,8 @@ from mcp_tui.tui.live.again import changed, differences, retry_fields
 from mcp_tui.tui.model import FormField
 
 if TYPE_CHECKING:
-    from mcp_tui.tui.live.backend import Live, LiveBackend
+    from mcp_tui.tui.live.backend import LiveBackend
+    from mcp_tui.tui.live.context import Live
 
 WITHOUT_RUN = "ctrl-r and ctrl-o go on without a run"
 """How the console goes on where MLflow cannot be asked."""

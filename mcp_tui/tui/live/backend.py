@@ -7,10 +7,10 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from mcp_tui.actions.journal import Journal
-from mcp_tui.config import Config, ContextConfig
+from mcp_tui.config import Config
 from mcp_tui.domain.jobview import JobState
 from mcp_tui.domain.kube import Namespace, ObjectList
 from mcp_tui.domain.plan import Tier
@@ -20,8 +20,7 @@ from mcp_tui.sources.base import AILING, HealthState, SourceHealth
 from mcp_tui.sources.connect import Connection
 from mcp_tui.sources.kubernetes.kubeconfig import Kubeconfig
 from mcp_tui.sources.kubernetes.resources import NAMESPACES
-from mcp_tui.store.feed import JobsFeed
-from mcp_tui.store.jobs import JobStore
+from mcp_tui.tui.live.context import Live
 from mcp_tui.tui.live.jobs_model import JobsModel
 from mcp_tui.tui.model import (
     Actions,
@@ -30,66 +29,15 @@ from mcp_tui.tui.model import (
     PaneModel,
     Phase,
     SourceState,
-    SourceWord,
 )
-
-if TYPE_CHECKING:
-    from mcp_tui.actions.engine import Engine
 
 _LATER: Final = tuple(f"mcp_tui.{name}" for name in ("tui.live.details", "tui.live.acts"))
 _FRAME: Final = 0.1
 # Rows made anew before the event loop has its turn, and for how long.
 _ROWS_AT_ONCE: Final = 250
 _BETWEEN_FLUSHES: Final = 0.005
-# A server that says nothing is asked long before; what is silent for so long though it answers has
-# missed a bookmark, which come once a minute.
-_STALE_AFTER: Final = 90.0
 _PROMETHEUS_EVERY: Final = 10.0
 _TIERS: Final = (Tier.PROD, Tier.TEST, Tier.DEV)
-_WORDS: Final[Mapping[HealthState, SourceWord]] = {
-    HealthState.CONNECTING: "connecting",
-    HealthState.LIVE: "live",
-    HealthState.POLLING: "polling",
-    HealthState.RETRYING: "retrying",
-    HealthState.DENIED: "denied",
-    HealthState.DOWN: "down",
-}
-
-
-class Live:
-    """One opened context."""
-
-    def __init__(
-        self,
-        name: str,
-        connection: Connection,
-        namespace: str | None,
-        journal: Journal,
-        changed: Callable[[], None],
-    ) -> None:
-        self.name = name
-        self.connection = connection
-        self.settings: ContextConfig = connection.settings
-        self.store = JobStore(name)
-        self.feed = JobsFeed(connection, namespace, self.store, changed)
-        self._journal = journal
-        self.user = ""
-        self.kept: set[str] = set()
-        self.prometheus: SourceHealth | None = None
-
-    @cached_property
-    def engine(self) -> Engine:
-        """What writes there."""
-        from mcp_tui.actions.engine import Engine
-        from mcp_tui.actions.jobs import Scope
-
-        scope = Scope(context=self.name, tier=self.settings.tier)
-        return Engine(self.connection.kube, self.connection.mlflow, scope, self._journal)
-
-    async def close(self) -> None:
-        """End it."""
-        await self.feed.stop()
-        await self.connection.aclose()
 
 
 class LiveBackend:
@@ -171,7 +119,7 @@ class LiveBackend:
         several = len(lives) > 1
         sources: list[SourceState] = []
         for live in lives:
-            sources += self._sources(live, f"{live.name}:" if several else "")
+            sources += live.sources(f"{live.name}:" if several else "")
         tiers = {live.settings.tier for live in lives}
         tier = next((t for t in _TIERS if t in tiers), Tier.DEV)
         return ConsoleState(
@@ -193,22 +141,9 @@ class LiveBackend:
         names = {live.feed.namespace or "" for live in self.lives.values()}
         return ", ".join(sorted(names)) if names else self._namespace
 
-    def _sources(self, live: Live, prefix: str) -> list[SourceState]:
-        now = time.monotonic()
-        found = [_source(f"{prefix}k8s", live.feed.health(), now)]
-        mlflow = live.feed.mlflow_health
-        if mlflow.state is not HealthState.ABSENT:
-            found.append(_source(f"{prefix}mlflow", mlflow, now))
-        if live.prometheus is not None:
-            found.append(_source(f"{prefix}prometheus", live.prometheus, now))
-        return found
-
     def _is_stale(self, context: str) -> bool:
         live = self.lives.get(context)
-        if live is None:
-            return True
-        source = _source("k8s", live.feed.rows_health(), time.monotonic())
-        return source.state in {"stale", "retrying", "down", "denied"}
+        return live is None or live.is_stale
 
     def _status(self) -> tuple[Phase, tuple[str, ...]]:
         lines: list[str] = []
@@ -440,14 +375,3 @@ class LiveBackend:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task
-
-
-def _source(name: str, health: SourceHealth, now: float) -> SourceState:
-    age = health.age(now)
-    word = _WORDS.get(health.state, "down")
-    if word == "live" and age is not None and age > _STALE_AFTER:
-        word = "stale"
-    if word == "retrying" and health.spoke_at is not None:
-        word = "stale"
-    retry = None if health.retry_at is None else max(0.0, health.retry_at - now)
-    return SourceState(name=name, state=word, age=age, message=health.message, retry_in=retry)

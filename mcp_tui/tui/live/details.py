@@ -24,7 +24,7 @@ from mcp_tui.tui.live.shell import LiveTerminals
 from mcp_tui.tui.model import Cell, Line, LogLine, LogOptions, PodLine, Tone
 
 if TYPE_CHECKING:
-    from mcp_tui.tui.live.backend import Live
+    from mcp_tui.tui.live.context import Live
 
 _PREVIEW_LOG = 8
 # A burst is shown from its newest lines; what waits must not grow without bound.

@@ -21,7 +21,8 @@ from mcp_tui.sources.kubernetes.portforward import watched_forward
 from mcp_tui.sources.kubernetes.transport import KubeClient
 
 if TYPE_CHECKING:
-    from mcp_tui.tui.live.backend import Live, LiveBackend
+    from mcp_tui.tui.live.backend import LiveBackend
+    from mcp_tui.tui.live.context import Live
 
 
 @dataclass(frozen=True, slots=True)
