@@ -13,7 +13,7 @@ from typing import Final
 
 from tests.bench.storm import Storm, Writer
 from tests.bench.terminal import Terminal
-from tests.bench.weather import ARGUMENTS, SETTLE, ask
+from tests.bench.weather import ARGUMENTS, LATEST, SETTLE, ask, listed
 from tests.cluster import Ground
 from tests.soak import times
 
@@ -30,13 +30,13 @@ class Churn:
     Attributes:
         storm: What there was of it.
         samples: Bytes of memory, once a second.
-        held: What the console holds at the end.
+        same: Whether the console holds what the server does, once it is quiet.
         processor: Share of a core.
     """
 
     storm: Storm
     samples: tuple[int, ...]
-    held: str
+    same: bool
     processor: float
 
     @property
@@ -64,6 +64,7 @@ def live_through(ground: Ground, *, env: Mapping[str, str], jobs: int) -> Churn:
             time.sleep(_BEAT)
         storm = writer.end()
         used = (terminal.processor - used) / (time.monotonic() - began)
-        time.sleep(3)
-        held, _ = ask(terminal)
-        return Churn(storm, tuple(samples), held, used)
+        wanted, until = listed(ground), time.monotonic() + LATEST
+        while not (same := ask(terminal)[0] == wanted) and time.monotonic() < until:
+            time.sleep(1)
+        return Churn(storm, tuple(samples), same, used)

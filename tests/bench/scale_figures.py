@@ -5,7 +5,8 @@ from __future__ import annotations
 import functools
 import time
 from collections.abc import Callable, Iterator, Sequence
-from typing import Final
+from pathlib import Path
+from typing import Any, Final
 
 from mcp_tui.tui.run import SLOW_FPS
 from tests.bench import churn, contexts, idle, k9s, replay, scale, weather
@@ -120,38 +121,39 @@ def _ms(at: scale.Stage, name: str, value: float, beside: str, bound: float = FR
 def _written(at: scale.Stage) -> Iterator[Figure]:
     """What the real server can make of writes to it."""
     with Writer(at.ground, jobs=at.size.jobs, rate=1000, seconds=STORM_SECONDS) as writer:
-        told = endure(writer, env=at.env, jobs=at.size.jobs)
-    yield from _stormed(at, told, weather.listed(at.ground), "as the server can")
+        told = endure(
+            writer, env=at.env, jobs=at.size.jobs, expected=lambda: weather.listed(at.ground)
+        )
+    yield from _stormed(at, told, "as the server can")
     Scene(at.ground).put_jobs(at.size.jobs)
 
 
 def _given(at: scale.Stage) -> Iterator[Figure]:
     """The full rate, and what a slow line makes of it."""
-    jobs = at.size.jobs
-    with replay.recording(at.ground, jobs=jobs) as path:
-        with Replay(at.ground, path, seconds=STORM_SECONDS) as source:
-            told = endure(source, env=_through(at, source), jobs=jobs)
-        yield from _stormed(at, told, weather.listed(at.ground, source.last), "a recording")
-        with Replay(at.ground, path, seconds=MINUTE) as source:
-            told = endure(
-                source,
-                env=_through(at, source),
-                jobs=jobs,
-                profile="ssh",
-                size=weather.SMALL_SIZE,
-            )
+    with replay.recording(at.ground, jobs=at.size.jobs) as path:
+        yield from _stormed(at, _replayed(at, path, STORM_SECONDS), "a recording")
+        told = _replayed(at, path, MINUTE, profile="ssh", size=weather.SMALL_SIZE)
         yield from _over_ssh(at, told)
         for line, words in ((SLOW_LINE, f"reads {SLOW_LINE / 1000:g} kB/s"), (0, "has stopped")):
-            with Replay(at.ground, path, seconds=STORM_SECONDS) as source:
-                told = endure(source, env=_through(at, source), jobs=jobs, keys=False, line=line)
+            told = _replayed(at, path, STORM_SECONDS, keys=False, line=line)
             beside = f"{told.storm.rate:.0f} events/s, the terminal {words}"
             yield _ms(at, f"event loop held up, {words}", told.stall, beside)
             yield Figure(f"memory grown, {words}", told.grown / 1e6, GROWN_MB, "MB", beside)
-            same = told.held == weather.listed(at.ground, source.last)
-            yield Figure(f"differs from the recording, {words}", float(not same), 0, "", beside)
+            yield _differs(told, words)
         with Replay(at.ground, path, seconds=FLOOD_SECONDS, lines=LINES) as source:
-            flood = follow(source, env=_through(at, source), jobs=jobs)
+            flood = follow(source, env=_through(at, source), jobs=at.size.jobs)
         yield from _flooded(at, flood)
+
+
+def _replayed(at: scale.Stage, path: Path, seconds: float, **options: Any) -> Weather:
+    with Replay(at.ground, path, seconds=seconds) as source:
+        return endure(
+            source,
+            env=_through(at, source),
+            jobs=at.size.jobs,
+            expected=lambda: weather.listed(at.ground, source.last),
+            **options,
+        )
 
 
 def _flooded(at: scale.Stage, told: Flood) -> Iterator[Figure]:
@@ -174,12 +176,15 @@ def _through(at: scale.Stage, source: Replay) -> dict[str, str]:
     return {**at.env, "KUBECONFIG": str(source.kubeconfig)}
 
 
-def _stormed(at: scale.Stage, told: Weather, expected: str, whence: str) -> Iterator[Figure]:
+def _stormed(at: scale.Stage, told: Weather, whence: str) -> Iterator[Figure]:
     p99 = told.keys.quantile(0.99)
     yield _ms(at, f"key to frame in a storm, P99, {whence}", p99, told.line())
-    beside = f"of {at.size.jobs:,}, {told.storm.events:,} events"
-    differs = float(told.held != expected)
-    yield Figure(f"last state differs, {whence}", differs, 0, "", beside)
+    yield _differs(told, whence)
+
+
+def _differs(told: Weather, whence: str) -> Figure:
+    beside = f"{told.storm.events:,} events, looked at {told.late:.0f} s later"
+    return Figure(f"last state differs, {whence}", float(not told.same), 0, "", beside)
 
 
 def _over_ssh(at: scale.Stage, told: Weather) -> Iterator[Figure]:
@@ -219,7 +224,7 @@ def _churn(at: scale.Stage) -> Iterator[Figure]:
         f"core, {max(told.samples) / 1e6:.0f} MB at most"
     )
     yield Figure("memory grown while jobs come and go", told.grown / 1e6, CHURN_MB, "MB", beside)
-    differs = float(told.held != weather.listed(at.ground))
+    differs = float(not told.same)
     yield Figure("last state differs, churn", differs, 0, "", f"{told.storm.events:,} events")
 
 

@@ -19,6 +19,9 @@ ARGUMENTS: Final = ("--context", "dev", "-A")
 SETTLE: Final = 8.0
 """Seconds until the console has nothing more to do after its start."""
 
+LATEST: Final = 30.0
+"""Seconds after a storm by which the console has to hold what the server does."""
+
 FULL_SIZE: Final = (120, 40)
 SMALL_SIZE: Final = (80, 24)
 
@@ -101,7 +104,8 @@ class Weather:
         seconds: From its begin to its end.
         stall: Milliseconds that the event loop was held up at most.
         grown: Bytes of memory more than before.
-        held: What the console holds at the end, as :func:`tests.bench.probe.digest` has it.
+        same: Whether the console holds what it should, once it is quiet.
+        late: Seconds from the end of the storm until that was seen.
         processor: Share of a core.
     """
 
@@ -111,7 +115,8 @@ class Weather:
     seconds: float
     stall: float
     grown: int
-    held: str
+    same: bool
+    late: float
     processor: float
 
     def line(self) -> str:
@@ -133,6 +138,7 @@ def endure(
     *,
     env: Mapping[str, str],
     jobs: int,
+    expected: Callable[[], str],
     profile: str = "local",
     size: tuple[int, int] = FULL_SIZE,
     keys: bool = True,
@@ -144,6 +150,7 @@ def endure(
         source: Of the storm; ready to begin.
         env: For the console.
         jobs: Rows that it has when all are there.
+        expected: Makes what the console should hold at the end, as :func:`ask` gives it.
         profile: Of the console.
         size: Of the terminal.
         keys: Whether keys are pressed.
@@ -169,9 +176,16 @@ def endure(
         written, used = terminal.size - before, terminal.processor - used
         grown = terminal.resident - resident
         terminal.rate = None
-        time.sleep(3)
+        ended = time.monotonic()
+        time.sleep(3)  # What it could not draw meanwhile, the terminal is given now.
         held, stall = ask(terminal)
-        return Weather(done, pressed, written, took, stall, grown, held, used / took)
+        wanted = expected()
+        while held != wanted and time.monotonic() - ended < LATEST:
+            time.sleep(1)
+            held, _ = ask(terminal)
+        late = time.monotonic() - ended
+        same = held == wanted
+        return Weather(done, pressed, written, took, stall, grown, same, late, used / took)
 
 
 def ask(terminal: Terminal) -> tuple[str, float]:

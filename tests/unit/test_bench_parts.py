@@ -53,7 +53,7 @@ def test_a_line_that_nobody_tells_of_is_counted(log: Log, unsaid: int) -> None:
 
 def test_memory_that_grows_once_is_not_growth_and_a_leak_is() -> None:
     def grown(samples: list[int]) -> float:
-        return Churn(Storm(1, 1.0), tuple(samples), "", 0.0).grown
+        return Churn(Storm(1, 1.0), tuple(samples), True, 0.0).grown
 
     assert grown([0] * 10 + [50] * 30) == 0
     assert grown(list(range(40))) == 20
