@@ -11,7 +11,7 @@ import re
 import socketserver
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import TracebackType
@@ -82,6 +82,8 @@ class World:
         self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
         self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
         self.over = threading.Event()
+        self.turn = 0
+        self._turned = threading.Condition()
 
     def __enter__(self) -> World:
         self._thread.start()
@@ -94,8 +96,24 @@ class World:
         _trace: TracebackType | None,
     ) -> None:
         self.over.set()
+        with self._turned:
+            self._turned.notify_all()
         self._server.shutdown()
         self._server.server_close()
+
+    def change(self, strings: Sequence[str]) -> str:
+        """Give all objects other texts, and tell those who watch; a job has the name returned."""
+        with self._turned:
+            self.strings = list(strings) or [""]
+            self.poison = Poison(self.strings)
+            self.turn += 1
+            self._turned.notify_all()
+            return f"turn-{self.turn}-x"
+
+    def wait(self, turn: int) -> None:
+        """Wait for the end, or until everything is other than at that turn."""
+        with self._turned:
+            self._turned.wait_for(lambda: self.over.is_set() or self.turn != turn)
 
     # -- what is read from files ------------------------------------------------------------
 
@@ -142,7 +160,7 @@ class World:
             "name": name,
             "namespace": NAMESPACE,
             "uid": uid,
-            "resourceVersion": "7",
+            "resourceVersion": str(7 + self.turn),
             "creationTimestamp": _LONG_AGO,
             "deletionTimestamp": None,
             "ownerReferences": [],
@@ -154,8 +172,11 @@ class World:
         made = []
         bad = self.poison() if self.named else "plain"
         states = STATES if resource.kind == "Job" else STATES[::2]
-        for name, status in (*states, (f"job{bad}", STATES[0][1])):
-            uid = f"uid-{resource.plural}-{name}"
+        more = [(f"job{bad}", STATES[0][1])]
+        if self.turn and resource.kind == "Job":
+            more.append((f"turn-{self.turn}-x", STATES[0][1]))
+        for number, (name, status) in enumerate((*states, *more)):
+            uid = f"uid-{resource.plural}-{name if number < len(states) else number}"
             if resource.kind != "Job":
                 name = f"{resource.kind.lower()}-{name}"
             known: dict[str, Any] = {
@@ -321,7 +342,7 @@ class World:
             return 201, "application/json", _json(made)
         objects = self.objects(resource, query)
         if name is None:
-            return 200, "application/json", _json(_page(resource, objects))
+            return 200, "application/json", _json(_page(resource, objects, 7 + self.turn))
         one = [o for o in objects if o["metadata"]["name"] == name]
         return (200, "application/json", _json(one[0])) if one else (
             404, "application/json", self.failure(404)
@@ -378,11 +399,11 @@ def _utf8(text: str) -> bytes:
     return text.encode("utf-8", "surrogatepass")
 
 
-def _page(resource: Resource[Any], items: list[dict[str, Any]]) -> dict[str, Any]:
+def _page(resource: Resource[Any], items: list[dict[str, Any]], version: int) -> dict[str, Any]:
     return {
         "kind": f"{resource.kind}List",
         "apiVersion": resource.api_version,
-        "metadata": {"resourceVersion": "7"},
+        "metadata": {"resourceVersion": str(version)},
         "items": items,
     }
 
@@ -432,11 +453,11 @@ class _Handler(BaseHTTPRequestHandler):
         following = "follow=true" in self.path
         if watching and not self.of.failing(self.command, self.path):
             self.of.calls.append((self.command, self.path, body))
-            self._stream(self.of.watched(self.path))
+            self._stream(lambda: self.of.watched(self.path))
             return
         status, kind, answer = self.of.answer(self.command, self.path, body)
         if following and status == 200:
-            self._stream(iter((answer,)))
+            self._stream(lambda: iter((answer,)))
             return
         self.send_response(status)
         self.send_header("Content-Type", kind)
@@ -444,14 +465,17 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(answer)
 
-    def _stream(self, pieces: Iterator[bytes]) -> None:
+    def _stream(self, pieces: Callable[[], Iterator[bytes]]) -> None:
+        """Write what there is, and again whenever everything was changed."""
         self.send_response(200)
         self.send_header("Content-Type", "application/json")
         self.send_header("Transfer-Encoding", "chunked")
         self.end_headers()
-        for piece in pieces:
-            self.wfile.write(b"%x\r\n%s\r\n" % (len(piece), piece))
-        self.of.over.wait()
+        while not self.of.over.is_set():
+            turn = self.of.turn
+            for piece in pieces():
+                self.wfile.write(b"%x\r\n%s\r\n" % (len(piece), piece))
+            self.of.wait(turn)
         self.close_connection = True
 
     do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = _do  # noqa: N815 - as the library calls them

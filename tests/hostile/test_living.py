@@ -1,0 +1,54 @@
+"""One console that lives through one hostile world after another, on a real terminal."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import Phase, given, settings
+from hypothesis import strategies as st
+
+from tests.hostile.screen import Console
+from tests.hostile.stream import faults
+from tests.hostile.texts import hostile
+from tests.hostile.world import World
+from tests.joined.panes import PANES
+from tests.soak import times
+
+SIZE = (200, 50)
+VIEWS = [pane for pane in PANES if not (pane.writes or pane.prod or pane.asks)]
+
+
+@pytest.mark.soak
+def test_any_text_in_every_object_while_a_console_looks(tmp_path: Path) -> None:
+    """Each example changes all objects behind the watches, and is looked at in some view."""
+    with World(["fine"]) as world:
+        console = Console(world.files(tmp_path), size=SIZE, folder=tmp_path)
+
+        @settings(max_examples=times(6, 600), phases=[Phase.explicit, Phase.generate])
+        @given(
+            strings=st.lists(hostile, min_size=1, max_size=20),
+            view=st.sampled_from(VIEWS),
+            key=st.sampled_from(["c", "f", "d", "G", ">", "w", "T"]),
+        )
+        def example(strings: list[str], view: object, key: str) -> None:
+            before = len(console.raw)
+            name = world.change(strings)
+            console.until(lambda: f" {name}" in console.text)
+            console.press("j")
+            console.go(VIEWS[VIEWS.index(view)])  # type: ignore[arg-type]  # one of them
+            console.quiet(0.1)
+            console.press(key)
+            console.quiet(0.1)
+            console.home()
+            found = faults(console.raw[before:], SIZE, copied="*")
+            assert not found, found[:5]
+
+        try:
+            console.until(lambda: "by urgency" in console.text and "? all keys" in console.text)
+            console.quiet()
+            example()
+            assert console.leave() == 0
+        finally:
+            console.close()
+        assert not faults(console.raw, SIZE, copied="*")
