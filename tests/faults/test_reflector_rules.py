@@ -103,10 +103,10 @@ def put_back(scene: Scene, back: int, *, away: float, clash: int = 0) -> None:
 
 
 def test_a_restored_server_that_has_counted_past_us(scene: Scene, server: ApiServer) -> None:
-    """Its versions tell nothing: that it was away does."""
-    make(scene, "a", "b", "c", "a", "b")
+    """Its versions tell nothing, not even where they are ours: that it was away does."""
+    make(scene, "a", "b", "c", "b", "a", "c")
     lists = server.lists
-    put_back(scene, 4, away=20.0)
+    put_back(scene, 4, away=20.0, clash=version_of(server, "a"))
     scene.go(60.0)
     scene.equal()
     assert server.lists == lists + 1
