@@ -145,6 +145,20 @@ def test_a_poll_after_a_restore_takes_no_version_for_known(scene: Scene, server:
     assert scene.reflector.health.state is HealthState.POLLING
 
 
+def test_a_poll_of_older_versions_takes_none_for_known(scene: Scene, server: ApiServer) -> None:
+    """Put back between two polls, so quickly that nobody misses it."""
+    make(scene, "a", "b", "c", "b", "a", "c")
+    clash = version_of(server, "a")
+    server.on_watch.append(Spoilt(403, encoded(refusal(403))))
+    server.cut_all()
+    scene.go(5.0)
+    assert scene.reflector.health.state is HealthState.POLLING
+    server.restore(3)
+    server.put("a", 3, at=clash)
+    scene.go(15.0)
+    scene.equal()
+
+
 def test_a_list_that_ends_early_leaves_nothing_to_rely_on(scene: Scene, server: ApiServer) -> None:
     """It told that the versions went back; when the next begins, they have come past ours."""
     make(scene, "a", "b", "c", "b", "a", "c")
