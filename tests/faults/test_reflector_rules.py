@@ -466,6 +466,7 @@ def test_a_line_that_is_broken_on_the_way_is_asked_for_again(
     scene: Scene, server: ApiServer
 ) -> None:
     make(scene, "a")
+    scene.go(100.0)
     lists = server.lists
     server.spoil = dict.fromkeys(range(server.version, server.version + 9), 1)
     server.put("b", 1)
