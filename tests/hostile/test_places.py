@@ -6,6 +6,7 @@ import asyncio
 import json
 from pathlib import Path
 
+import pytest
 from textual import events
 
 from mcp_tui.config import Endpoint, load
@@ -15,13 +16,16 @@ from mcp_tui.sources.gate import Gate
 from mcp_tui.sources.kubernetes.kubeconfig import load_kubeconfig
 from mcp_tui.sources.mlflow import MlflowClient
 from mcp_tui.tui.live.backend import LiveBackend
+from mcp_tui.tui.model import Cell, LogLine
+from mcp_tui.tui.screens.frame import FrameScreen
 from mcp_tui.tui.screens.submit import SubmitScreen
+from mcp_tui.tui.widgets.logview import plain
 from tests.faults.follow import until as wait_until
 from tests.hostile.test_decode import assert_safe
 from tests.hostile.texts import ATTACKS, unsafe
 from tests.hostile.world import RUN_ID, STATES, World
 from tests.tui.fake import FakeBackend
-from tests.tui.harness import console, until
+from tests.tui.harness import console, screen_text, until
 
 _NAMED = {name for name, _ in STATES}
 
@@ -91,3 +95,27 @@ async def test_the_yaml_of_every_object_is_clean(tmp_path: Path) -> None:
                 assert len(text) > 200 and not unsafe(text, keep="\n\t"), json.dumps(text)[:300]
         finally:
             await backend.stop()
+
+
+def test_what_is_saved_and_searched_is_clean() -> None:
+    for text in ATTACKS:
+        for item in (LogLine(text), LogLine("x", source=text), (Cell(text), Cell(text))):
+            line = plain(item)
+            assert not unsafe(line), text
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["~nobody-of-that-name/x", "a/" * 3000, "n" * 300, "/dev/null"],
+    ids=["no home", "too deep", "too long", "there"],
+)
+async def test_a_name_that_no_file_can_have_is_said(name: str, tmp_path: Path) -> None:
+    async with console(FakeBackend()) as (app, pilot):
+        await pilot.press("y")
+        await until(pilot, lambda: "[YAML]" in screen_text(app))
+        await pilot.press("W")
+        await until(pilot, lambda: "save as " in screen_text(app))
+        screen = app.screen
+        assert isinstance(screen, FrameScreen)
+        screen.answer(screen.prompt.ask, name)
+        await until(pilot, lambda: "not saved" in screen_text(app))

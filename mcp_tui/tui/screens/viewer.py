@@ -46,13 +46,16 @@ class ViewKeys(FrameScreen, inherit_bindings=False):
             super().answer(ask, text)
 
     def _write(self, view: LogView, name: str) -> None:
-        path = Path(self.console.options.save_dir or ".", name.strip()).expanduser()
+        path = Path(self.console.options.save_dir or ".", name.strip())
         try:
+            path = path.expanduser()
             # "x": a file that is there is never overwritten.
             with path.open("x", encoding="utf-8") as file:
                 file.write(view.text + "\n")
-        except OSError as error:
-            self.say(f"not saved: {error.strerror or error}: {path}", "error")
+        except (OSError, RuntimeError, ValueError) as error:
+            # Nobody has the home that was meant, or no file can have such a name.
+            why = (error.strerror if isinstance(error, OSError) else "") or str(error)
+            self.say(f"not saved: {why}: {path}", "error")
             return
         self.say(f"saved {view.count:,} lines to {path}")
 
