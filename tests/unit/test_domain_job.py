@@ -106,6 +106,26 @@ def test_a_job_from_birth_to_done() -> None:
     assert done.progress is not None and done.progress.text() == "100%"
 
 
+def test_a_condition_that_does_not_hold_says_nothing() -> None:
+    held = [dict(true(name, 5), status="False") for name in ("Complete", "Failed", "FailureTarget")]
+    held.append(dict(true("SuccessCriteriaMet", 5), status="Unknown"))
+    assert state_of(view(job(status={**RUNNING, "conditions": held}))) == ("running", 10)
+
+
+def test_what_all_containers_of_all_pods_ask_for_is_counted() -> None:
+    def asks(**requests: str) -> dict[str, Any]:
+        return {"name": "c", "resources": {"requests": requests, "limits": {"nvidia.com/gpu": 2}}}
+
+    for extra, cpu, memory, devices in (
+        ([], 6.0, 3 * 2**30, 6.0),
+        ([asks(cpu="500m")], 7.5, 3 * 2**30, 12.0),
+    ):
+        pod_spec = {"containers": [asks(cpu="2", memory="1Gi"), *extra]}
+        found = view(job({"parallelism": 3, "template": {"spec": pod_spec}}))
+        assert (found.cpu, found.memory, found.accelerators) == (cpu, memory, devices)
+        assert found.accelerator_kinds == ("nvidia.com/gpu",)
+
+
 def test_running_with_a_run() -> None:
     found = view(job(status=RUNNING), run=RUN)
     assert found.why == "loss 0.412 falling; 8 min left"

@@ -62,3 +62,20 @@ def test_it_is_always_as_sorted_and_filtered_anew(many: int, steps: list[tuple])
                 assert ranked.index(key) == place
     finally:
         ranking._MANY = before
+
+
+def test_a_row_that_went_after_a_sort_is_not_sorted_again() -> None:
+    ranked: Ranking[Row] = Ranking(SORTS[0])
+    ranked.change({"a": Row(1, "x"), "b": Row(2, "y")})
+    ranked.sort_by(SORTS[1])
+    ranked.change({}, ["a"])
+    ranked.sort_by(SORTS[0])
+    assert [ranked.at(n) for n in range(len(ranked))] == ["b"]
+
+
+def test_a_row_that_passes_no_more_goes_though_its_place_is_the_same() -> None:
+    ranked: Ranking[Row] = Ranking(SORTS[1])
+    ranked.filter_by(FILTERS[1])
+    ranked.change({"a": Row(2, "x"), "b": Row(4, "x")})
+    ranked.change({"a": Row(3, "x")})
+    assert [ranked.at(n) for n in range(len(ranked))] == ["b"]
