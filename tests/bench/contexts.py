@@ -85,7 +85,7 @@ def _hanging(ground: Ground) -> Iterator[str]:
 
 
 def open_on(
-    names: Sequence[str], path: Path, *, env: Mapping[str, str], rows: int, rounds: int = 3
+    names: Sequence[str], path: Path, *, env: Mapping[str, str], rows: int, rounds: int = 2
 ) -> Cost:
     """Open the console on some contexts: the best of some rounds."""
     found = []

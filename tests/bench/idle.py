@@ -30,7 +30,7 @@ from tests.bench.weather import ARGUMENTS
 from tests.cluster import Ground
 
 JOBS = 100
-SECONDS = 75.0
+SECONDS = 65.0
 REST = 15.0
 """Seconds until what is read beside the rows has been read."""
 
@@ -174,7 +174,7 @@ class Rest:
     resident: int
 
 
-def of_console(ground: Ground, *, env: Mapping[str, str], rows: int, seconds: float = 75) -> Rest:
+def of_console(ground: Ground, *, env: Mapping[str, str], rows: int, seconds: float = 65) -> Rest:
     """Open the console behind the relay, and leave it alone."""
     relay = Relay(ground.dev.server)
     with aside() as do, tempfile.TemporaryDirectory() as directory:

@@ -27,6 +27,7 @@ BESIDE = 1.25
 """Starts differ by so much from one to the next."""
 
 STORM_SECONDS = 30.0
+SLOW_SECONDS = 20.0
 FLOOD_SECONDS = 15.0
 LINES = 20_000.0
 MINUTE = 60.0
@@ -135,7 +136,7 @@ def _given(at: scale.Stage) -> Iterator[Figure]:
         told = _replayed(at, path, MINUTE, profile="ssh", size=weather.SMALL_SIZE)
         yield from _over_ssh(at, told)
         for line, words in ((SLOW_LINE, f"reads {SLOW_LINE / 1000:g} kB/s"), (0, "has stopped")):
-            told = _replayed(at, path, STORM_SECONDS, keys=False, line=line)
+            told = _replayed(at, path, SLOW_SECONDS, keys=False, line=line)
             beside = f"{told.storm.rate:.0f} events/s, the terminal {words}"
             yield _ms(at, f"event loop held up, {words}", told.stall, beside)
             yield Figure(f"memory grown, {words}", told.grown / 1e6, GROWN_MB, "MB", beside)
