@@ -96,6 +96,8 @@ def changes_at(view: JobView, run: RunFacts | None, now: float) -> float | None:
     What depends on time alone is the order of old rows, a wait that becomes a stall, and silence.
     """
     moments: list[float] = []
+    if view.state is JobState.DONE:
+        return None
     if view.state is JobState.FAILED:
         moments.append(view.since + NEW_FAILURE)
     elif view.state is JobState.WAITING:
@@ -200,6 +202,8 @@ def view_job(
 
 def _with_children(whole: Outline, parts: Sequence[Outline]) -> Outline:
     """Pods counted from the child Jobs, where the root's status counts only Jobs."""
+    if not parts:
+        return whole
     jobs = [part for part in parts if part.kind == "Job"]
     inner = next((part for part in parts if part.kind == "JobSet"), None)
     changes: dict[str, object] = {}
@@ -269,6 +273,8 @@ def _state(facts: _Facts) -> JobState:
 
 def _since(facts: _Facts, state: JobState) -> float:
     whole, cause, run = facts.whole, facts.cause, facts.run
+    if state is JobState.DONE and whole.finished is not None:  # as most rows are
+        return whole.finished
     created = epoch(whole.metadata.creation_timestamp)
     moments: tuple[float | None, ...]
     if state is JobState.FAILED:
@@ -332,9 +338,11 @@ def _why(facts: _Facts, state: JobState) -> str:
 
 
 def _result(whole: Outline, run: RunFacts | None) -> str:
-    parts = [f"{m.name} {_value(m)}" for m in run.metrics[:2]] if run is not None else []
-    if run is not None and run.run_id:
-        parts.append(f"run {one_line(run.run_id)[:8]}")
+    parts: list[str] = []
+    if run is not None:
+        parts = [f"{m.name} {_value(m)}" for m in run.metrics[:2]]
+        if run.run_id:
+            parts.append(f"run {one_line(run.run_id)[:8]}")
     if not parts and whole.started is not None and whole.finished is not None:
         parts.append(f"took {duration(whole.finished - whole.started)}")
     return "  ".join(parts)

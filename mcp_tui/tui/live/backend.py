@@ -36,6 +36,8 @@ _FRAME: Final = 0.1
 # Rows made anew before the event loop has its turn, and for how long.
 _ROWS_AT_ONCE: Final = 250
 _BETWEEN_FLUSHES: Final = 0.005
+# Seconds until what a filter will want is made ready: rows that still come are more urgent.
+_BEFORE_PREPARING: Final = 0.3
 _PROMETHEUS_EVERY: Final = 10.0
 _TIERS: Final = (Tier.PROD, Tier.TEST, Tier.DEV)
 
@@ -340,16 +342,19 @@ class LiveBackend:
             # Keys that came meanwhile have their turn first.
             self._flush_at = loop.call_later(_BETWEEN_FLUSHES, self._flush)
         elif self._preparing is None:
-            self._prepare()
+            self._preparing = loop.call_later(_BEFORE_PREPARING, self._prepare)
         if not more or self._flushed - self._told >= _FRAME:
             self._told = self._flushed
             self._tell()
 
     def _prepare(self) -> None:
         """Make ready, little by little, what the first letter of a filter looks at."""
+        loop = asyncio.get_running_loop()
         self._preparing = None
-        if self.jobs.prepare(_ROWS_AT_ONCE):
-            loop = asyncio.get_running_loop()
+        rests = loop.time() - self._flushed >= _BEFORE_PREPARING
+        if not rests and self.jobs.phase == "loading":
+            self._preparing = loop.call_later(_BEFORE_PREPARING, self._prepare)
+        elif self.jobs.prepare(_ROWS_AT_ONCE):
             self._preparing = loop.call_later(_BETWEEN_FLUSHES, self._prepare)
 
     def _keep_causes(self, live: Live, uids: frozenset[str]) -> None:
