@@ -18,7 +18,7 @@ _HEAD: Final = re.compile(
     rb'\{"kind":"[A-Za-z]{1,80}","apiVersion":"[^"]{1,200}","metadata":\{[^{}"]*'
     rb'(?:"[^"{}\\]*"[^{}"]*)*?"continue":"([^"\\{}]{1,8192})"'
 )
-LATER: Final = 2
+LATER: Final = 3
 """How many times larger the pages after the first are, for which somebody waits."""
 
 # Seconds for a call to leave before something else keeps the event loop.
@@ -107,6 +107,7 @@ async def pages_of(
             if token and page.metadata.continue_ == token:
                 # A server that gives the same page again would be asked for ever.
                 raise UnreachableError("the list repeats its continue token", where=path)
+            await asyncio.sleep(0)  # Keys have their turn between reading a page and taking it.
             yield page
             token = page.metadata.continue_
             if not token:

@@ -35,7 +35,7 @@ _LATER: Final = tuple(f"mcp_tui.{name}" for name in ("tui.live.details", "tui.li
 _FRAME: Final = 0.1
 # Rows made anew before the event loop has its turn, and for how long.
 _ROWS_AT_ONCE: Final = 250
-_BETWEEN_FLUSHES: Final = 0.005
+_BETWEEN_FLUSHES: Final = 0.002
 # Seconds until what a filter will want is made ready: rows that still come are more urgent.
 _BEFORE_PREPARING: Final = 0.3
 _PROMETHEUS_EVERY: Final = 10.0
