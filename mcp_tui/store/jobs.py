@@ -175,11 +175,18 @@ class JobStore:
         for uid in delta.removes:
             self._touch_pods(self._pods.drop(source, uid))
 
-    def set_pods(self, uid: str, pods: Iterable[Pod]) -> None:
-        """Take a whole list of the pods of a root job, as its label selects them."""
-        if uid in self._jobs:
-            self._look_at(uid)
-            self._touch_pods(self._pods.set_list(uid, pods))
+    def set_pods(self, uid: str, pods: Iterable[Pod]) -> bool:
+        """Take a whole list of the pods of a root job, as its label selects them.
+
+        Returns:
+            Whether it says anything new.
+        """
+        if uid not in self._jobs:
+            return False
+        self._look_at(uid)
+        changed = self._pods.set_list(uid, pods)
+        self._touch_pods(changed)
+        return bool(changed)
 
     def set_events(self, uid: str, events: tuple[Event, ...]) -> None:
         """Take the events of a root job and its pods."""

@@ -24,6 +24,10 @@ from mcp_tui.store.queues import pending
 from mcp_tui.store.usage import measure, places
 
 PODS_EVERY: Final = 5.0
+# Of a row whose pods stay as they are, they are listed ever less often: what is news shows in the
+# job's own status, too, and in the watches of pods that wait or fail.
+PODS_SELDOM: Final = 300.0
+_FOCUS_SELDOM: Final = 20.0
 AT_ONCE: Final = 8
 # Calls that one look may make for pods and events; what is left waits for the next.
 CALLS_A_LOOK: Final = 16
@@ -71,6 +75,8 @@ class Looking:
         # Of what was seen of a job then, and when.
         self._looked: dict[str, tuple[str, float]] = {}
         self._events_for: dict[str, str] = {}
+        # Seconds until the pods of a job that says nothing new are listed again.
+        self._rests: dict[str, float] = {}
         # Until when something is not asked again, by what and where.
         self._not_before: dict[tuple[str, str], float] = {}
         self._calls = 0
@@ -86,6 +92,7 @@ class Looking:
         """Everything is due."""
         self._looked.clear()
         self._events_for.clear()
+        self._rests.clear()
         self._not_before.clear()
 
     async def look(self) -> None:
@@ -108,6 +115,7 @@ class Looking:
             seen = set(self.visible)
             self._looked = {k: v for k, v in self._looked.items() if k in seen}
             self._events_for = {k: v for k, v in self._events_for.items() if k in seen}
+            self._rests = {k: v for k, v in self._rests.items() if k in seen}
 
     def _due(self, now: float) -> list[JobView]:
         """The rows whose pods are to be listed, those listed longest ago first."""
@@ -118,7 +126,10 @@ class Looking:
                 continue
             version, at = self._looked.get(uid, ("", _NEVER))
             news = version != _version(view)
-            again = view.state is not JobState.FAILED and now - at >= PODS_EVERY
+            rest = PODS_EVERY if news else self._rests.get(uid, PODS_EVERY)
+            if uid == self.focus:
+                rest = min(rest, _FOCUS_SELDOM)
+            again = view.state is not JobState.FAILED and now - at >= rest
             if again or (news and (uid == self.focus or now - at >= PODS_EVERY)):
                 wanted.append((at if uid != self.focus else 2 * _NEVER, view))
         wanted.sort(key=lambda pair: pair[0])
@@ -133,7 +144,10 @@ class Looking:
         what, uid, namespace = "pods", view.key.uid, view.key.namespace
         try:
             pods = await self._list_pods(view)
-            self._store.set_pods(uid, pods)
+            if self._store.set_pods(uid, pods):
+                self._rests.pop(uid, None)
+            else:
+                self._rests[uid] = min(PODS_SELDOM, 2 * self._rests.get(uid, PODS_EVERY))
             self._said.pop(what, None)
             self._changed()
             what = "events"

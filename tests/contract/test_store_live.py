@@ -272,6 +272,44 @@ async def test_many_rows_that_wait_are_asked_for_a_few_at_a_time(
         assert len(feed._looking._looked) == 30, "every row has its turn"
 
 
+async def test_pods_that_stay_as_they_are_are_listed_ever_less_often(
+    ground: Ground,
+    namespace: str,
+    proxy: FaultProxy,
+    connection: Connection,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(feed_module, "_TICK", 1e6)  # only the looks of this test count
+    await waiting_jobs(ground, namespace, 3)
+    async with fed(connection, namespace) as feed:
+        assert await feed.settle(60)
+        feed.store.flush(time.time())
+        look = feed._looking
+        look.visible = tuple(feed.store.table)
+
+        async def asked(later: float) -> int:
+            """Lists of pods by a look so many seconds after the last one."""
+            look._looked = {uid: (seen, at - later) for uid, (seen, at) in look._looked.items()}
+            before = proxy.count(POD_LISTS)
+            await feed.look()
+            return proxy.count(POD_LISTS) - before
+
+        await asked(0)
+        while await asked(6):  # until the scheduler and the watches have said all they have
+            feed.store.flush(time.time())
+        assert await asked(4) == 3, "ten seconds after the last"
+        assert [await asked(10), await asked(6), await asked(6)] == [0, 0, 3], "twenty after it"
+        look._rests = dict.fromkeys(look.visible, looking.PODS_SELDOM)
+        assert await asked(looking.PODS_SELDOM - 10) == 0
+        assert await asked(11) == 3
+        look.focus = look.visible[0]
+        assert await asked(looking.PODS_SELDOM / 10) == 1, "what one looks at is looked after"
+        look._looked = {uid: ("another", at) for uid, (_, at) in look._looked.items()}
+        assert await asked(6) == 3, "a job that changed is looked at again"
+        look.refresh()
+        assert await asked(0) == 3
+
+
 async def test_pods_that_may_not_be_read_are_said_and_not_asked_again(
     ground: Ground, namespace: str, proxy: FaultProxy, connection: Connection
 ) -> None:
