@@ -15,6 +15,7 @@ from mcp_tui.sources.base import HealthState
 from mcp_tui.sources.gate import Gate
 from mcp_tui.sources.kubernetes import reflector as reflector_module
 from mcp_tui.sources.kubernetes.kubeconfig import load_kubeconfig
+from mcp_tui.sources.kubernetes.pages import LATER
 from mcp_tui.sources.kubernetes.reflector import Reflector
 from mcp_tui.sources.kubernetes.resources import JOBS
 from mcp_tui.sources.kubernetes.transport import KubeClient
@@ -90,11 +91,11 @@ async def test_it_goes_on_after_the_end_of_a_watch(kube: Plane, kube_namespace: 
 
 async def test_pages(kube: Plane, kube_namespace: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reflector_module, "PAGE", 4)
-    for number in range(10):
+    for number in range(4 + 4 * LATER + 1):
         await post(kube, kube_namespace, job(f"j{number}"))
     async with followed(kube, kube_namespace) as (_, mirror, calls):
         await until(lambda: mirror.synced)
-        assert len(mirror.rows) == 10
+        assert len(mirror.rows) == 4 + 4 * LATER + 1
         assert len([delta for delta in mirror.deltas if delta.upserts]) >= 3
         await until(lambda: len(calls) == 4)
 

@@ -22,6 +22,7 @@ from mcp_tui.domain import kube
 from mcp_tui.sources.base import HealthState
 from mcp_tui.sources.kubernetes import reflector as reflector_module
 from mcp_tui.sources.kubernetes.backoff import Timing
+from mcp_tui.sources.kubernetes.pages import LATER
 from mcp_tui.sources.kubernetes.resources import EVENTS, JOBS, Resource
 from tests.cluster import Ground
 from tests.faults.follow import QUICK, ConfigMap, Maps, following, until
@@ -54,7 +55,7 @@ async def test_pages_are_told_as_they_come(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(reflector_module, "PAGE", 3)
-    await maps.make(*(f"m{i}" for i in range(10)))
+    await maps.make(*(f"m{i}" for i in range(3 + 3 * LATER + 1)))
     second = proxy.add(Fault(Hold(), path="continue=", nth=1))
     async with following(ground, proxy, namespace, tmp_path) as it:
         assert isinstance(second.act, Hold)
@@ -65,7 +66,7 @@ async def test_pages_are_told_as_they_come(
         second.act.release.set()
         await it.settled()
         assert [delta.replace for delta in it.mirror.deltas] == [False] * len(it.mirror.deltas)
-        assert proxy.count(LIST) == 4
+        assert proxy.count(LIST) == 3
 
 
 async def test_one_page_is_the_whole(

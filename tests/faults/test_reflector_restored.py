@@ -106,4 +106,5 @@ async def test_a_server_that_was_restored_shows_what_it_has(
         assert {"stays", "goes", "changes"} <= names
         assert "lost" not in names
         assert (int(it.reflector._version) > seen) == passed
-        assert (proxy.count("resourceVersionMatch=NotOlderThan") == 0) == passed
+        # One that has passed us may have been asked too, before it was away for long enough.
+        assert passed or proxy.count("resourceVersionMatch=NotOlderThan")
