@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from mcp_tui.sources.kubernetes.transport import KubeClient
 
 MAX_MESSAGE: Final = 16 * 1024 * 1024
+# Of an API server that got from the kubelet what is no HTTP.
+_DROPPED: Final = b"malformed HTTP"
 
 
 @contextlib.asynccontextmanager
@@ -107,20 +109,29 @@ async def _connect(
     except InvalidStatus as error:
         answer = error.response
         found = {key.lower(): value for key, value in answer.headers.raw_items()}
+        if _DROPPED in (answer.body or b""):
+            raise _dropped(where) from None
         raise failures.api_error(
             answer.status_code, found, bytes(answer.body or b""), where=where
         ) from None
     except InvalidMessage:
-        # What the API server sends when the kubelet drops the container under the call: the
-        # closing of a WebSocket that was not open yet.
-        raise UnreachableError(
-            "the connection was closed before it was open",
-            where=where,
-            hint="the container may have ended just now; try again to see its state",
-        ) from None
+        raise _dropped(where) from None
     except (OSError, WebSocketException) as error:
         what, hint = failures.explain(error, server=context.server)
         raise UnreachableError(what, where=where, hint=hint) from None
+
+
+def _dropped(where: str) -> UnreachableError:
+    """The kubelet dropped the container under the call.
+
+    It sends the closing of a WebSocket that was not open yet, and the API server hands that on, or
+    says in its own words that this is no HTTP.
+    """
+    return UnreachableError(
+        "the connection was closed before it was open",
+        where=where,
+        hint="the container may have ended just now; try again to see its state",
+    )
 
 
 @functools.cache
