@@ -245,9 +245,12 @@ def test_a_reader_that_stops_holds_nothing_up_and_costs_no_memory(restless: Open
     restless.type("?")
     restless.until(lambda: "Everywhere" in restless.text)
     restless.type("\x1b")
-    restless.until(lambda: "by urgency" in restless.text)
-    lines = restless.screen.display
-    assert lines[0].startswith(" DEV dev") and lines[3].startswith(" STATE")
+
+    def whole() -> bool:
+        lines = restless.screen.display
+        return lines[0].startswith(" DEV dev") and lines[3].startswith(" STATE")
+
+    restless.until(lambda: "by urgency" in restless.text and whole())
     restless.leave()
 
 
