@@ -1,8 +1,9 @@
-"""The whole body of an answer, put together and decompressed once."""
+"""The body of an answer: the whole of it, decompressed once, or the beginning of an error's."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import zlib
 from typing import Any, Final
 
@@ -47,6 +48,23 @@ async def read_whole(response: Any, most: int) -> bytes | None:
         return _unpack(body, most)
     except (zlib.error, EOFError) as error:
         raise httpx.DecodingError(str(error), request=response.request) from error
+
+
+async def read_head(response: Any, most: int) -> bytes:
+    """The first part of an error's body; an error without its whole body is still that error.
+
+    Args:
+        response: Opened with ``stream=True``.
+        most: Bytes after which no more is read.
+    """
+    httpx = load_httpx()
+    body = bytearray()
+    with contextlib.suppress(httpx.HTTPError, OSError):
+        async for chunk in response.aiter_bytes():
+            body += chunk
+            if len(body) >= most:
+                break
+    return bytes(body)
 
 
 def _unpack(body: bytes, most: int) -> bytes | None:

@@ -23,6 +23,7 @@ from mcp_tui.errors import (
     UnreachableError,
     UsageError,
 )
+from mcp_tui.sources.body import read_head, read_whole
 from mcp_tui.sources.endpoint_auth import (
     HOST_HINT,
     HOST_REFUSED,
@@ -183,20 +184,12 @@ class DirectCaller:
 
     async def _read(self, response: Any, call: _Call) -> bytes:
         """The body; an error's only in part, and as far as it came."""
-        httpx = load_httpx()
-        limit = MAX_BYTES if response.is_success else MAX_ERROR_BYTES
-        body = bytearray()
-        try:
-            async for chunk in response.aiter_bytes():
-                body += chunk
-                if len(body) > limit:
-                    break
-        except httpx.HTTPError:
-            if response.is_success:
-                raise
-        if response.is_success and len(body) > limit:
-            call.fail(f"the answer is larger than {limit // 1024 // 1024} MiB", "")
-        return bytes(body)
+        if not response.is_success:
+            return await read_head(response, MAX_ERROR_BYTES)
+        body = await read_whole(response, MAX_BYTES)
+        if body is None:
+            call.fail(f"the answer is larger than {MAX_BYTES // 1024 // 1024} MiB", "")
+        return body
 
     async def _opened(self) -> Any:
         """The client; calls that come together share the first one that is made."""

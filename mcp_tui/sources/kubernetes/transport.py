@@ -26,7 +26,7 @@ from mcp_tui.errors import (
     UnknownOutcomeError,
     UnreachableError,
 )
-from mcp_tui.sources.body import read_whole
+from mcp_tui.sources.body import read_head, read_whole
 from mcp_tui.sources.gate import Gate
 from mcp_tui.sources.http import load_httpx
 from mcp_tui.sources.kubernetes import access, failures
@@ -366,7 +366,7 @@ class KubeClient:
         if response.is_success:
             return response
         try:
-            body = await _head(response)
+            body = await read_head(response, MAX_ERROR_BYTES)
         finally:
             await response.aclose()
         if response.status_code == 401:
@@ -423,15 +423,3 @@ class KubeClient:
 
 def _headers(response: Any) -> dict[str, str]:
     return {key.lower(): value for key, value in response.headers.items()}
-
-
-async def _head(response: Any) -> bytes:
-    """The first part of an error's body; an error without its whole body is still that error."""
-    httpx = load_httpx()
-    body = bytearray()
-    with contextlib.suppress(httpx.HTTPError, OSError):
-        async for chunk in response.aiter_bytes():
-            body += chunk
-            if len(body) >= MAX_ERROR_BYTES:
-                break
-    return bytes(body)
