@@ -29,7 +29,7 @@ from urllib.parse import parse_qs, urlsplit
 import httpx
 
 from tests.bench.scene import Scene
-from tests.bench.storm import READY, Storm, Writer
+from tests.bench.storm import READY, Beside, Storm, Writer
 from tests.cluster import Ground
 from tests.faults.proxy import Act, FaultProxy
 from tests.faults.wire import Head, encode_head
@@ -216,7 +216,7 @@ class _Proxy(FaultProxy):
             await asyncio.sleep(_BEAT)
 
 
-class Replay:
+class Replay(Beside):
     """The process that gives a recording; made ready at once, begun by :meth:`begin`.
 
     Args:
@@ -245,15 +245,7 @@ class Replay:
         self._seconds = seconds
         self._end: Storm | None = None
         words = [ground.directory, recording, self.kubeconfig, rate, seconds, lines]
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", __spec__.name, *map(str, words)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-        )
-        assert self._process.stdout is not None
-        line = self._process.stdout.readline()
-        if line != READY:
-            raise RuntimeError(f"the replay did not start: {line!r}")
+        super().__init__(__spec__.name, words)
         self._answer = threading.Thread(target=self._listen, daemon=True)
         self._answer.start()
 
@@ -263,12 +255,6 @@ class Replay:
             told: dict[str, Any] = json.loads(self._process.stdout.readline())
             self.last = told["last"]
             self._end = Storm(told["events"], told["seconds"])
-
-    def begin(self) -> None:
-        """Let it storm."""
-        assert self._process.stdin is not None
-        self._process.stdin.write(b"go\n")
-        self._process.stdin.flush()
 
     @property
     def running(self) -> bool:

@@ -49,7 +49,33 @@ class Storm:
         return self.events / self.seconds
 
 
-class Writer:
+class Beside:
+    """A process of the bench: ready before it is begun, so that its start costs nobody anything.
+
+    Args:
+        module: What it runs; it says :data:`READY`, then waits for a line.
+        words: Its arguments.
+    """
+
+    def __init__(self, module: str, words: Iterable[object]) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", module, *map(str, words)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+        )
+        assert self._process.stdout is not None
+        line = self._process.stdout.readline()
+        if line != READY:
+            raise RuntimeError(f"{module} did not start: {line!r}")
+
+    def begin(self) -> None:
+        """Let it go."""
+        assert self._process.stdin is not None
+        self._process.stdin.write(b"go\n")
+        self._process.stdin.flush()
+
+
+class Writer(Beside):
     """The process that writes; made ready at once, begun by :meth:`begin`.
 
     Args:
@@ -72,22 +98,7 @@ class Writer:
     ) -> None:
         kind = "churn" if churn else "storm"
         self._seconds = seconds
-        arguments = [str(ground.directory), context, str(jobs), str(rate), str(seconds), kind]
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", __spec__.name, *arguments],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-        )
-        assert self._process.stdout is not None
-        line = self._process.stdout.readline()
-        if line != READY:
-            raise RuntimeError(f"the writer did not start: {line!r}")
-
-    def begin(self) -> None:
-        """Let it write."""
-        assert self._process.stdin is not None
-        self._process.stdin.write(b"go\n")
-        self._process.stdin.flush()
+        super().__init__(__spec__.name, [ground.directory, context, jobs, rate, seconds, kind])
 
     @property
     def running(self) -> bool:
