@@ -247,21 +247,24 @@ async def test_nothing_is_asked_beside_the_first_page_of_jobs(
         assert await feed.settle(60)
 
 
+@contextlib.asynccontextmanager
+async def looked_at(connection: Connection, namespace: str, count: int) -> AsyncIterator[JobsFeed]:
+    """Rows that wait, all on screen; nobody looks at them but the test."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(feed_module, "_TICK", 1e6)
+        async with fed(connection, namespace) as feed:
+            assert await feed.settle(60)
+            feed.store.flush(time.time())
+            assert len(feed.store.table) == count
+            feed._looking.visible = tuple(feed.store.table)
+            yield feed
+
+
 async def test_many_rows_that_wait_are_asked_for_a_few_at_a_time(
-    ground: Ground,
-    namespace: str,
-    proxy: FaultProxy,
-    connection: Connection,
-    monkeypatch: pytest.MonkeyPatch,
+    ground: Ground, namespace: str, proxy: FaultProxy, connection: Connection
 ) -> None:
-    monkeypatch.setattr(feed_module, "_TICK", 1e6)  # only the looks of this test count
     await waiting_jobs(ground, namespace, 30)
-    async with fed(connection, namespace) as feed:
-        assert await feed.settle(60)
-        feed.store.flush(time.time())
-        uids = list(feed.store.table)
-        assert len(uids) == 30
-        feed._looking.visible = tuple(uids)
+    async with looked_at(connection, namespace, 30) as feed:
         before = proxy.count(r"/(pods|events)\?.*limit=")
         await feed.look()
         asked = proxy.count(r"/(pods|events)\?.*limit=") - before
@@ -273,19 +276,11 @@ async def test_many_rows_that_wait_are_asked_for_a_few_at_a_time(
 
 
 async def test_pods_that_stay_as_they_are_are_listed_ever_less_often(
-    ground: Ground,
-    namespace: str,
-    proxy: FaultProxy,
-    connection: Connection,
-    monkeypatch: pytest.MonkeyPatch,
+    ground: Ground, namespace: str, proxy: FaultProxy, connection: Connection
 ) -> None:
-    monkeypatch.setattr(feed_module, "_TICK", 1e6)  # only the looks of this test count
     await waiting_jobs(ground, namespace, 3)
-    async with fed(connection, namespace) as feed:
-        assert await feed.settle(60)
-        feed.store.flush(time.time())
+    async with looked_at(connection, namespace, 3) as feed:
         look = feed._looking
-        look.visible = tuple(feed.store.table)
 
         async def asked(later: float) -> int:
             """Lists of pods by a look so many seconds after the last one."""
