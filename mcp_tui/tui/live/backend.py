@@ -31,7 +31,7 @@ from mcp_tui.tui.model import (
     SourceState,
 )
 
-_LATER: Final = tuple(f"mcp_tui.{name}" for name in ("tui.live.details", "tui.live.acts"))
+_LATER: Final = ("mcp_tui.tui.live.details", "mcp_tui.tui.live.acts")
 _FRAME: Final = 0.1
 # Rows made anew before the event loop has its turn, and for how long.
 _ROWS_AT_ONCE: Final = 250
