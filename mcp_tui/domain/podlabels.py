@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 from mcp_tui.domain.keys import JOB_NAME
@@ -24,3 +24,15 @@ def pod_selector(kind: str, name: str) -> str:
         KeyError: Not a job kind.
     """
     return f"{POD_LABEL[kind]}={name}"
+
+
+def pods_selector(kind: str, names: Iterable[str]) -> str:
+    """The label selector that finds the pods of several jobs of a kind.
+
+    Raises:
+        KeyError: Not a job kind.
+    """
+    wanted = sorted(names)
+    if len(wanted) == 1:
+        return pod_selector(kind, wanted[0])
+    return f"{POD_LABEL[kind]} in ({','.join(wanted)})"

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import chain
 from typing import Final
 
 from mcp_tui.domain.jobview import JobState, JobView
 from mcp_tui.domain.kube import ObjectList, Pod
-from mcp_tui.domain.podlabels import pod_selector
+from mcp_tui.domain.podlabels import POD_LABEL, pods_selector
 from mcp_tui.errors import ApiError, McpTuiError, UnreachableError
 from mcp_tui.sources.kubernetes.resources import POD_METRICS, PODS, VISIBILITY, Served
 from mcp_tui.sources.kubernetes.transport import KubeClient
@@ -28,9 +29,12 @@ PODS_EVERY: Final = 5.0
 # job's own status, too, and in the watches of pods that wait or fail.
 PODS_SELDOM: Final = 300.0
 _FOCUS_SELDOM: Final = 20.0
-AT_ONCE: Final = 8
+AT_ONCE: Final = 4
 # Calls that one look may make for pods and events; what is left waits for the next.
 CALLS_A_LOOK: Final = 16
+PODS_A_LIST: Final = 200
+# Names of jobs in a list's selector: a URL of some 4 kB at most.
+_NAMES_A_LIST: Final = 50
 _DENIED_FOR: Final = 60.0
 _BUSY_FOR: Final = 10.0
 _USED_EVERY: Final = 15.0
@@ -98,15 +102,8 @@ class Looking:
     async def look(self) -> None:
         """Fetch what is due."""
         now = time.monotonic()
-        wanted = self._due(now)
         self._calls = 0
-        for start in range(0, len(wanted), AT_ONCE):
-            if self._calls >= CALLS_A_LOOK:
-                break
-            batch = wanted[start : start + AT_ONCE]
-            for view in batch:
-                self._looked[view.key.uid] = (_version(view), now)
-            await asyncio.gather(*(self._fetch(view) for view in batch))
+        await self._look_at_pods(now)
         if now - self._measured_at >= _USED_EVERY:
             self._measured_at = now
             await self._look_at_used()
@@ -116,6 +113,28 @@ class Looking:
             self._looked = {k: v for k, v in self._looked.items() if k in seen}
             self._events_for = {k: v for k, v in self._events_for.items() if k in seen}
             self._rests = {k: v for k, v in self._rests.items() if k in seen}
+
+    async def _look_at_pods(self, now: float) -> None:
+        """The pods of the rows that are due, then the events of those that still lack a cause."""
+        listed: list[JobView] = []
+        groups = list(_together(self._due(now)))
+        for start in range(0, len(groups), AT_ONCE):
+            if self._calls >= CALLS_A_LOOK:
+                break
+            batch = groups[start : start + AT_ONCE]
+            for view in chain.from_iterable(batch):
+                self._looked[view.key.uid] = (_version(view), now)
+            done = await asyncio.gather(*(self._fetch_pods(group) for group in batch))
+            listed += chain.from_iterable(done)
+        wanting = [view for view in listed if self._needs_events(view)]
+        for start in range(0, len(wanting), AT_ONCE):
+            batch_of = wanting[start : start + AT_ONCE]
+            if self._calls >= CALLS_A_LOOK:
+                for view in batch_of:
+                    # Its turn is the next look's, before others'.
+                    self._looked.pop(view.key.uid, None)
+                continue
+            await asyncio.gather(*(self._fetch_events(view) for view in batch_of))
 
     def _due(self, now: float) -> list[JobView]:
         """The rows whose pods are to be listed, those listed longest ago first."""
@@ -140,32 +159,41 @@ class Looking:
         where = ((what, view.key.namespace), _EVERYWHERE)
         return all(now >= self._not_before.get(place, _NEVER) for place in where)
 
-    async def _fetch(self, view: JobView) -> None:
-        what, uid, namespace = "pods", view.key.uid, view.key.namespace
+    async def _fetch_pods(self, group: Sequence[JobView]) -> Sequence[JobView]:
+        """List the pods of jobs that are asked for together.
+
+        Returns:
+            The jobs whose pods are known now.
+        """
         try:
-            pods = await self._list_pods(view)
-            if self._store.set_pods(uid, pods):
+            pods = await self._list_pods(group)
+        except McpTuiError as error:
+            self._failed("pods", group, error)
+            return ()
+        for view in group:
+            uid = view.key.uid
+            if self._store.set_pods(uid, pods.get(view.key.name, ())):
                 self._rests.pop(uid, None)
             else:
                 self._rests[uid] = min(PODS_SELDOM, 2 * self._rests.get(uid, PODS_EVERY))
-            self._said.pop(what, None)
-            self._changed()
-            what = "events"
-            if self._needs_events(view):
-                self._events_for[uid] = _version(view)
-                await self._fetch_events(uid, namespace)
-                self._said.pop(what, None)
-        except ApiError as error:
+        self._said.pop("pods", None)
+        self._changed()
+        return group
+
+    def _failed(self, what: str, views: Iterable[JobView], error: McpTuiError) -> None:
+        """Say it, and ask again when there is hope; all views are of one namespace."""
+        for view in views:
+            namespace = view.key.namespace
+            self._forget(view)
+        if isinstance(error, ApiError):
             refused = error.status in (401, 403)
             place = (what, namespace) if refused or error.status == 404 else _EVERYWHERE
             wait = _DENIED_FOR if refused else error.retry_after or _BUSY_FOR
             self._not_before[place] = time.monotonic() + wait
             self._said[what] = f"{what}: {error.line()}"
-            self._forget(view)
-        except McpTuiError as error:
+        else:
             # The health of the jobs tells how the server is; a cause is a thing more.
             self._not_before[_EVERYWHERE] = time.monotonic() + _BUSY_FOR
-            self._forget(view)
             if isinstance(error, UnreachableError):
                 self._on_silence()
         self._changed()
@@ -176,12 +204,26 @@ class Looking:
         self._looked[uid] = ("", self._looked.get(uid, ("", _NEVER))[1])
         self._events_for.pop(uid, None)
 
-    async def _list_pods(self, view: JobView) -> list[Pod]:
+    async def _list_pods(self, group: Sequence[JobView]) -> Mapping[str, Sequence[Pod]]:
+        """Pods by the name of the job; those of a job of very many are the first of them."""
+        key = group[0].key
+        names = {view.key.name for view in group}
+        page = await self._list(key.namespace, pods_selector(key.kind, names))
+        if len(group) == 1:
+            return {key.name: page.items}
+        if page.metadata.continue_:
+            # More than their statuses say: which of them are whole is not known.
+            pages = [await self._list_pods((view,)) for view in group]
+            return {name: pods for page in pages for name, pods in page.items()}
+        found: dict[str, list[Pod]] = {name: [] for name in names}
+        for pod in page.items:
+            found.setdefault(pod.metadata.labels.get(POD_LABEL[key.kind], ""), []).append(pod)
+        return found
+
+    async def _list(self, namespace: str, selector: str) -> ObjectList[Pod]:
         self._calls += 1
-        selector = pod_selector(view.key.kind, view.key.name)
-        params = {"labelSelector": selector, "limit": "200"}
-        page = await self._kube.get(PODS.path(view.key.namespace), ObjectList[Pod], params=params)
-        return page.items
+        params = {"labelSelector": selector, "limit": str(PODS_A_LIST)}
+        return await self._kube.get(PODS.path(namespace), ObjectList[Pod], params=params)
 
     def _needs_events(self, view: JobView) -> bool:
         known = view.cause is not None and view.cause.evidence and view.key.uid != self.focus
@@ -190,13 +232,22 @@ class Looking:
         asked = self._events_for.get(view.key.uid) == _version(view)
         return not known and not asked and self._may("events", view, time.monotonic())
 
-    async def _fetch_events(self, uid: str, namespace: str) -> None:
+    async def _fetch_events(self, view: JobView) -> None:
+        uid, namespace = view.key.uid, view.key.namespace
+        self._events_for[uid] = _version(view)
         job = self._store.job(uid)
         if job is None:
             return
         children, pods = self._store.children(uid), self._store.pods(uid)
         ask = asker(self._kube, namespace, self._count)
-        self._store.set_events(uid, await events_of(ask, job, children, pods))
+        try:
+            events = await events_of(ask, job, children, pods)
+        except McpTuiError as error:
+            self._failed("events", (view,), error)
+            return
+        self._store.set_events(uid, events)
+        self._said.pop("events", None)
+        self._changed()
 
     def _count(self) -> None:
         self._calls += 1
@@ -231,6 +282,24 @@ class Looking:
             found = await places(self._kube, version, namespace, queue)
             if found is not None:
                 self._store.queues.tell(namespace, queue, found)
+
+
+def _together(views: Iterable[JobView]) -> Iterator[list[JobView]]:
+    """Jobs whose pods one list tells: of one kind and namespace, and not more than it holds.
+
+    One call for each row cost a fifth of a core while a screenful of rows changed.
+    """
+    open_groups: dict[tuple[str, str], tuple[list[JobView], int]] = {}
+    for view in views:
+        place = (view.key.kind, view.key.namespace)
+        group, held = open_groups.get(place, ([], 0))
+        expected = max(1, view.active + view.failed)
+        if group and (held + expected > PODS_A_LIST or len(group) == _NAMES_A_LIST):
+            yield group
+            group, held = [], 0
+        group.append(view)
+        open_groups[place] = (group, held + expected)
+    yield from (group for group, _ in open_groups.values())
 
 
 def _needs_pods(view: JobView) -> bool:

@@ -7,7 +7,7 @@ import contextlib
 import json
 import re
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,8 @@ import pytest_asyncio
 
 from mcp_tui.config import ContextConfig
 from mcp_tui.domain.job import JobState
+from mcp_tui.domain.jobview import JobView
+from mcp_tui.domain.kube import Pod
 from mcp_tui.domain.plan import Tier
 from mcp_tui.errors import McpTuiError
 from mcp_tui.sources.base import HealthState
@@ -71,8 +73,10 @@ def job_of(name: str, script: str = "true", **spec: Any) -> dict[str, Any]:
     return {"metadata": {"name": name}, "spec": {"template": {"spec": pod}, **spec}}
 
 
-async def create(ground: Ground, namespace: str, body: dict[str, Any]) -> str:
-    path = f"/apis/batch/v1/namespaces/{namespace}/jobs"
+async def create(
+    ground: Ground, namespace: str, body: dict[str, Any], kind: str = "/apis/batch/v1/{}/jobs"
+) -> str:
+    path = kind.format(f"namespaces/{namespace}")
     made = (await asyncio.to_thread(ground.api, "POST", path, body)).ok()
     uid: str = made["metadata"]["uid"]
     return uid
@@ -263,16 +267,43 @@ async def looked_at(connection: Connection, namespace: str, count: int) -> Async
 async def test_many_rows_that_wait_are_asked_for_a_few_at_a_time(
     ground: Ground, namespace: str, proxy: FaultProxy, connection: Connection
 ) -> None:
+    none = {"metadata": {"name": "none"}, "spec": {"hard": {"pods": "0"}}}
+    await create(ground, namespace, none, "/api/v1/{}/resourcequotas")
     await waiting_jobs(ground, namespace, 30)
     async with looked_at(connection, namespace, 30) as feed:
-        before = proxy.count(r"/(pods|events)\?.*limit=")
+        look, calls = feed._looking, r"/(pods|events)\?.*limit="
+        before, lists = proxy.count(calls), proxy.count(POD_LISTS)
         await feed.look()
-        asked = proxy.count(r"/(pods|events)\?.*limit=") - before
-        # The last rows that are begun ask for their pods and then for their events; 60 in all.
-        assert 0 < asked < looking.CALLS_A_LOOK + 2 * looking.AT_ONCE < 60
+        assert proxy.count(POD_LISTS) - lists == 1, "the pods of all of them"
+        # The last rows that are begun ask for what their events are about; 60 calls in all.
+        asked = proxy.count(calls) - before
+        assert looking.AT_ONCE < asked < looking.CALLS_A_LOOK + 2 * looking.AT_ONCE
+        assert len(look._events_for) < 30
         for _ in range(10):
             await feed.look()
-        assert len(feed._looking._looked) == 30, "every row has its turn"
+        assert set(look._events_for) == set(feed.store.table), "every row has its turn"
+
+
+async def test_pods_that_are_more_than_their_jobs_say_are_all_found(
+    ground: Ground,
+    namespace: str,
+    proxy: FaultProxy,
+    connection: Connection,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    await waiting_jobs(ground, namespace, 3)
+    monkeypatch.setattr(looking, "PODS_A_LIST", 4)
+    for number in range(3):
+        await create(ground, namespace, stray_pod(f"a-{number}", of="w00"), "/api/v1/{}/pods")
+    async with looked_at(connection, namespace, 3) as feed:
+        before = proxy.count(r"/pods\?.*limit=4")
+        await feed.look()
+        assert proxy.count(r"/pods\?.*limit=4") - before == 4, "together, then each"
+        pods = {
+            feed.store.table.get(uid).key.name: len(feed.store._pods.listed(uid))
+            for uid in feed.store.table
+        }
+        assert pods == {"w00": 4, "w01": 1, "w02": 1}
 
 
 async def test_pods_that_stay_as_they_are_are_listed_ever_less_often(
@@ -281,13 +312,14 @@ async def test_pods_that_stay_as_they_are_are_listed_ever_less_often(
     await waiting_jobs(ground, namespace, 3)
     async with looked_at(connection, namespace, 3) as feed:
         look = feed._looking
+        lists = pod_names(look)
 
         async def asked(later: float) -> int:
-            """Lists of pods by a look so many seconds after the last one."""
+            """Jobs whose pods are listed by a look so many seconds after the last one."""
             look._looked = {uid: (seen, at - later) for uid, (seen, at) in look._looked.items()}
-            before = proxy.count(POD_LISTS)
+            lists.clear()
             await feed.look()
-            return proxy.count(POD_LISTS) - before
+            return len(lists)
 
         await asked(0)
         while await asked(6):  # until the scheduler and the watches have said all they have
@@ -303,6 +335,32 @@ async def test_pods_that_stay_as_they_are_are_listed_ever_less_often(
         assert await asked(6) == 3, "a job that changed is looked at again"
         look.refresh()
         assert await asked(0) == 3
+
+
+def pod_names(look: looking.Looking) -> list[str]:
+    """Names of the jobs whose pods are listed from now on."""
+    found: list[str] = []
+    real = look._list_pods
+
+    async def noted(group: Sequence[JobView]) -> Mapping[str, Sequence[Pod]]:
+        found.extend(view.key.name for view in group)
+        return await real(group)
+
+    look._list_pods = noted  # type: ignore[method-assign]  # to see what is asked for
+    return found
+
+
+def stray_pod(name: str, *, of: str) -> dict[str, Any]:
+    """A pod with a job's label that the job did not make."""
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": name, "labels": {"batch.kubernetes.io/job-name": of}},
+        "spec": {
+            "nodeSelector": {"there": "is-none"},
+            "containers": [{"name": "main", "image": "none"}],
+        },
+    }
 
 
 async def test_pods_that_may_not_be_read_are_said_and_not_asked_again(

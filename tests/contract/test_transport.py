@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import secrets
 from collections.abc import AsyncIterator
@@ -146,11 +147,19 @@ async def test_a_silent_watch_counts_as_dead(client: KubeClient, kube_namespace:
                 pass
 
 
-async def test_calls_share_few_connections(client: KubeClient, kube_namespace: str) -> None:
-    path = JOBS.path(kube_namespace)
-    await asyncio.gather(*(client.get(path, ObjectList[Job]) for _ in range(12)))
-    pool = (await client._pool.client())._transport._pool
-    assert len(pool.connections) <= 4
+async def test_calls_share_one_connection_beside_watches(
+    client: KubeClient, kube_namespace: str
+) -> None:
+    path, watch = JOBS.path(kube_namespace), {"watch": "true", "timeoutSeconds": "60"}
+    async with contextlib.AsyncExitStack() as watches:
+        for _ in range(12):
+            await watches.enter_async_context(client.stream(path, params=watch, read_timeout=60))
+        pool = (await client._pool.client())._transport._pool
+        used = set()
+        for _ in range(5):
+            assert not (await client.get(path, ObjectList[Job])).items
+            used |= {id(one) for one in pool.connections}
+        assert len(used) == 13
 
 
 async def test_read_only_lets_nothing_out(kube: Plane, kube_namespace: str) -> None:

@@ -82,9 +82,11 @@ class Pool:
                 http2=False,
                 trust_env=False,
                 proxy=proxy or None,
+                # httpcore counts those in use as idle, too (1.0.9): with a bound of a few, watches
+                # alone would have every other connection closed after its first answer.
                 limits=httpx.Limits(
                     max_connections=None,
-                    max_keepalive_connections=4,
+                    max_keepalive_connections=None,
                     keepalive_expiry=KEEP_ALIVE,
                 ),
                 socket_options=SOCKET_OPTIONS,
