@@ -36,6 +36,8 @@ TAG_REPO: Final = "mlflow.source.git.repoURL"
 TAG_PARAM: Final = "mcp-tui.param."
 TAG_USER: Final = "mlflow.user"
 TAG_RUN_NAME: Final = "mlflow.runName"
+TAG_PARENT_RUN: Final = "mlflow.parentRunId"
+DATA_CONTEXT: Final = "mlflow.data.context"
 
 # The parameter of a run that says how many steps there will be.
 TOTAL_STEPS: Final = "total_steps"

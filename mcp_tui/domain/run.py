@@ -85,9 +85,26 @@ class DatasetInput(_Wire, frozen=True, kw_only=True):
     dataset: Dataset = Dataset()
     tags: tuple[Pair, ...] = ()
 
+    @property
+    def context(self) -> str:
+        """What it was used for: ``training``, ``evaluation``; empty when nobody said."""
+        return next((tag.value for tag in self.tags if tag.key == keys.DATA_CONTEXT), "")
+
+
+class ModelLink(_Wire, frozen=True, kw_only=True):
+    """A logged model that a run read (an input) or made (an output); MLflow 3."""
+
+    model_id: str = ""
+    step: int = 0
+
 
 class RunInputs(_Wire, frozen=True, kw_only=True):
     dataset_inputs: tuple[DatasetInput, ...] = ()
+    model_inputs: tuple[ModelLink, ...] = ()
+
+
+class RunOutputs(_Wire, frozen=True, kw_only=True):
+    model_outputs: tuple[ModelLink, ...] = ()
 
 
 class Run(_Wire, frozen=True, kw_only=True):
@@ -96,6 +113,7 @@ class Run(_Wire, frozen=True, kw_only=True):
     info: RunInfo = RunInfo()
     data: RunData = RunData()
     inputs: RunInputs = RunInputs()
+    outputs: RunOutputs = RunOutputs()
 
     @property
     def run_id(self) -> str:
@@ -123,6 +141,37 @@ class Run(_Wire, frozen=True, kw_only=True):
         return self.info.status in {RunStatus.FINISHED, RunStatus.FAILED, RunStatus.KILLED}
 
     @property
+    def is_deleted(self) -> bool:
+        """Whether it is in the bin: read-only until it is restored."""
+        return self.info.lifecycle_stage == "deleted"
+
+    @property
+    def name(self) -> str:
+        """Its name: servers before 1.30 keep it in a tag only."""
+        return self.info.run_name or self.tags.get(keys.TAG_RUN_NAME, "")
+
+    @property
+    def user(self) -> str:
+        """Who started it, as the client said."""
+        return self.info.user_id or self.tags.get(keys.TAG_USER, "")
+
+    @property
+    def parent_run_id(self) -> str:
+        """The run that it is nested in; empty when it is in none."""
+        return self.tags.get(keys.TAG_PARENT_RUN, "")
+
+    @property
+    def datasets(self) -> tuple[DatasetInput, ...]:
+        """The data sets that it read."""
+        return self.inputs.dataset_inputs
+
+    @property
+    def touched(self) -> int:
+        """The newest moment that it tells of, in ms: a metric, its end, or its start."""
+        logged = max((m.timestamp for m in self.data.metrics), default=0)
+        return max(logged, self.info.end_time, self.info.start_time)
+
+    @property
     def newest_step(self) -> int | None:
         """The largest step at which anything but system metrics was logged; None before any."""
         steps = [m.step for m in self.data.metrics if not m.key.startswith("system/")]
@@ -137,6 +186,8 @@ class Run(_Wire, frozen=True, kw_only=True):
 
 
 class Experiment(_Wire, frozen=True, kw_only=True):
+    """A named set of runs. ``last_update_time`` is of the experiment, not of its runs."""
+
     experiment_id: str = ""
     name: str = ""
     artifact_location: str = ""
@@ -144,3 +195,8 @@ class Experiment(_Wire, frozen=True, kw_only=True):
     creation_time: int = 0
     last_update_time: int = 0
     tags: tuple[Pair, ...] = ()
+
+    @property
+    def is_deleted(self) -> bool:
+        """Whether it is in the bin."""
+        return self.lifecycle_stage == "deleted"

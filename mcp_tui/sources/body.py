@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import zlib
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
 from typing import Any, Final
 
 from mcp_tui.sources.http import load_httpx
@@ -12,6 +14,15 @@ from mcp_tui.sources.http import load_httpx
 # Above this, decompressing goes to a thread: it leaves the interpreter to the others meanwhile.
 _LARGE: Final = 32 * 1024
 _GZIP: Final = zlib.MAX_WBITS | 16
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A successful answer whose body is read as it comes."""
+
+    status: int
+    headers: Mapping[str, str]
+    chunks: AsyncIterator[bytes]
 
 
 async def read_whole(response: Any, most: int) -> bytes | None:

@@ -13,6 +13,7 @@ from mcp_tui.config import ContextConfig, Endpoint
 from mcp_tui.domain.kube import Kube, ObjectList, ObjectMeta
 from mcp_tui.errors import ApiError, McpTuiError
 from mcp_tui.sources import endpoint as endpoints
+from mcp_tui.sources.caller import Caller
 from mcp_tui.sources.gate import Gate, Source
 from mcp_tui.sources.kubernetes.kubeconfig import ContextInfo
 from mcp_tui.sources.kubernetes.transport import KubeClient
@@ -84,7 +85,7 @@ class Connection:
         if settings.prometheus is not None and self.prometheus is None:
             self.prometheus = PrometheusClient(self._caller("prometheus", settings.prometheus))
 
-    def _caller(self, source: Source, endpoint: Endpoint) -> endpoints.Caller:
+    def _caller(self, source: Source, endpoint: Endpoint) -> Caller:
         return endpoints.connect(source, endpoint, gate=self.gate, env=self._env, kube=self.kube)
 
     @property

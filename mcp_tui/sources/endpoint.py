@@ -7,71 +7,39 @@ repeat a write. Credentials come from the environment or from files and appear i
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import ssl
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from pathlib import Path
-from typing import Any, Final, NoReturn, Protocol
+from typing import Any, Final, NoReturn, TypeVar
 from urllib.parse import urlsplit
 
 import mcp_tui
 from mcp_tui.config import Endpoint
 from mcp_tui.domain.text import clean_line, one_line
 from mcp_tui.errors import (
-    ApiError,
     McpTuiError,
     UnknownOutcomeError,
     UnreachableError,
     UsageError,
 )
-from mcp_tui.sources.body import read_head, read_whole
+from mcp_tui.sources.body import Opened, read_head, read_whole
+from mcp_tui.sources.caller import MAX_BYTES, Caller, Params
 from mcp_tui.sources.endpoint_auth import (
-    HOST_HINT,
-    HOST_REFUSED,
     TITLES,
     api_error,
     authorization,
 )
+from mcp_tui.sources.endpoint_service import ServiceCaller
 from mcp_tui.sources.gate import Gate, Source
 from mcp_tui.sources.http import load_httpx
 from mcp_tui.sources.kubernetes import failures
 from mcp_tui.sources.kubernetes.proxyenv import proxy_for
 from mcp_tui.sources.kubernetes.transport import KubeClient, Reply
 
-Params = Sequence[tuple[str, str]]
+T = TypeVar("T")
 
-MAX_BYTES: Final = 64 * 1024 * 1024
 MAX_ERROR_BYTES: Final = 64 * 1024
-
-
-class Caller(Protocol):
-    """One endpoint; paths are relative to its base."""
-
-    where: str
-    """How the endpoint is called in messages: ``MLflow at http://...``."""
-
-    async def call(
-        self,
-        method: str,
-        path: str,
-        *,
-        params: Params = (),
-        body: bytes | None = None,
-        content_type: str = "application/json",
-        deadline: float = 10.0,
-    ) -> Reply:
-        """Send one call.
-
-        Raises:
-            RefusedError: The gate lets it not pass.
-            ApiError: The server answered, but not with success.
-            UnknownOutcomeError: A write that may have left got no answer.
-            UnreachableError: Anything else that kept an answer from coming.
-        """
-        ...
-
-    async def aclose(self) -> None:
-        """Close its connections; a shared Kubernetes client stays open."""
-        ...
 
 
 def connect(
@@ -141,15 +109,60 @@ class DirectCaller:
         call = _Call(self, method, path, params, body, content_type, writes)
         try:
             async with asyncio.timeout(deadline):
-                return await self._exchange(call)
+                return await self._exchange(call, self._whole)
         except TimeoutError:
             call.fail(f"no answer within {deadline:g} s", "check the network, or give it longer")
 
-    async def _exchange(self, call: _Call) -> Reply:
+    @contextlib.asynccontextmanager
+    async def stream(
+        self,
+        path: str,
+        *,
+        params: Params = (),
+        headers: Mapping[str, str] | None = None,
+        deadline: float = 10.0,
+        silence: float = 30.0,
+    ) -> AsyncIterator[Opened]:
+        """As :meth:`Caller.stream`."""
+        self._gate.check(self._source, "GET", path, params)
+        call = _Call(self, "GET", path, params, None, "", False, headers)
+        limit = asyncio.timeout(deadline)
+        try:
+            async with limit:
+                response = await self._exchange(call, self._begun)
+                try:
+                    chunks = self._chunks(call, response, silence)
+                    yield Opened(response.status_code, _lower(response.headers), chunks)
+                finally:
+                    await response.aclose()
+        except TimeoutError:
+            if not limit.expired():
+                raise
+            call.fail(f"not all came within {deadline:g} s", "give it longer")
+
+    async def _chunks(self, call: _Call, response: Any, silence: float) -> AsyncIterator[bytes]:
+        httpx = load_httpx()
+        chunks = response.aiter_bytes()
+        while True:
+            limit = asyncio.timeout(silence)
+            try:
+                async with limit:
+                    chunk = await anext(chunks, None)
+            except TimeoutError:
+                if not limit.expired():
+                    raise
+                call.fail(f"nothing came for {silence:g} s; the connection counts as dead", "")
+            except (httpx.HTTPError, httpx.StreamError, OSError) as error:
+                self._raise(call, error)
+            if chunk is None:
+                return
+            yield chunk
+
+    async def _exchange(self, call: _Call, once: Callable[[_Call], Awaitable[T]]) -> T:
         httpx = load_httpx()
         for last in (False, True):
             try:
-                return await self._once(call)
+                return await once(call)
             except (httpx.RemoteProtocolError, httpx.ReadError, httpx.WriteError) as error:
                 if last or call.writes or not call.reused:
                     self._raise(call, error)
@@ -157,9 +170,21 @@ class DirectCaller:
                 self._raise(call, error)
         raise AssertionError("unreachable")
 
-    async def _once(self, call: _Call) -> Reply:
+    async def _whole(self, call: _Call) -> Reply:
+        response = await self._begun(call)
+        try:
+            body = await read_whole(response, MAX_BYTES)
+        finally:
+            await response.aclose()
+        if body is None:
+            call.fail(f"the answer is larger than {MAX_BYTES // 1024 // 1024} MiB", "")
+        return Reply(response.status_code, _lower(response.headers), body)
+
+    async def _begun(self, call: _Call) -> Any:
+        """The answer as far as its headers; raises for an error."""
         client = await self._opened()
         headers = {"Accept": "application/json", "User-Agent": f"mcp-tui/{mcp_tui.__version__}"}
+        headers |= call.headers
         headers |= await asyncio.to_thread(authorization, self._endpoint, self._env)
         if call.body is not None:
             headers["Content-Type"] = call.content_type
@@ -172,24 +197,14 @@ class DirectCaller:
             extensions={"trace": call.trace},
         )
         response = await client.send(request, stream=True)
-        head = {key.lower(): value for key, value in response.headers.items()}
+        if response.is_success:
+            return response
         try:
-            body = await self._read(response, call)
+            # An error's body only in part, and as far as it came.
+            body = await read_head(response, MAX_ERROR_BYTES)
         finally:
             await response.aclose()
-        reply = Reply(response.status_code, head, body)
-        if not response.is_success:
-            raise self._error(call, reply)
-        return reply
-
-    async def _read(self, response: Any, call: _Call) -> bytes:
-        """The body; an error's only in part, and as far as it came."""
-        if not response.is_success:
-            return await read_head(response, MAX_ERROR_BYTES)
-        body = await read_whole(response, MAX_BYTES)
-        if body is None:
-            call.fail(f"the answer is larger than {MAX_BYTES // 1024 // 1024} MiB", "")
-        return body
+        raise self._error(call, Reply(response.status_code, _lower(response.headers), body))
 
     async def _opened(self) -> Any:
         """The client; calls that come together share the first one that is made."""
@@ -261,7 +276,9 @@ class _Call:
         body: bytes | None,
         content_type: str,
         writes: bool,
+        headers: Mapping[str, str] | None = None,
     ) -> None:
+        self.headers = headers or {}
         self.method, self.path, self.params = method, path, params
         self.body, self.content_type, self.writes = body, content_type, writes
         self.where = f"{caller.where} {method} {path}"
@@ -286,81 +303,5 @@ class _Call:
         raise UnreachableError(what, where=self.where, hint=hint) from None
 
 
-class ServiceCaller:
-    """An endpoint behind the API server's service proxy: a kubeconfig alone is enough.
-
-    The API server uses the Authorization header for itself, so such an endpoint gets none.
-    """
-
-    def __init__(self, source: Source, service: str, *, kube: KubeClient) -> None:
-        namespace, _, rest = service.partition("/")
-        name, _, port = rest.partition(":")
-        self._source = source
-        self._kube = kube
-        self._prefix = kube.gate.allow_service(source, namespace, name, port)
-        self.where = f"{TITLES[source]} at service {clean_line(service, limit=200)}"
-
-    def __repr__(self) -> str:
-        return f"ServiceCaller({self.where!r})"
-
-    async def call(
-        self,
-        method: str,
-        path: str,
-        *,
-        params: Params = (),
-        body: bytes | None = None,
-        content_type: str = "application/json",
-        deadline: float = 10.0,
-    ) -> Reply:
-        """As :meth:`Caller.call`."""
-        where = f"{self.where} {method} {path}"
-        try:
-            return await self._kube.request(
-                method,
-                self._prefix + path,
-                params=params,
-                body=body,
-                content_type=content_type,
-                deadline=deadline,
-                max_bytes=MAX_BYTES,
-            )
-        except ApiError as error:
-            hint = error.hint
-            if self._lost(method, path, error):
-                raise UnknownOutcomeError(
-                    f"{error.what}; it may or may not have been done", where=where
-                ) from None
-            if error.status == 503:
-                hint = "does the Service have a ready pod?"
-            elif error.status == 401 and error.reason != "Unauthorized":
-                # The API server's own refusal has that reason.
-                hint = (
-                    f"{TITLES[self._source]} wants credentials of its own, and the API server's "
-                    "proxy passes none on: give its url"
-                )
-            elif HOST_REFUSED.search(error.what):
-                hint = HOST_HINT
-            raise ApiError(
-                error.what,
-                status=error.status,
-                reason=error.reason,
-                retry_after=error.retry_after,
-                where=where,
-                hint=hint,
-            ) from None
-
-    def _lost(self, method: str, path: str, error: ApiError) -> bool:
-        """Whether the API server lost the answer to a write that it had passed on.
-
-        It says 503 both when it could not connect, and when the answer never came.
-        """
-        writes = method != "GET" and not self._kube.gate.reads(
-            "kubernetes", method, self._prefix + path
-        )
-        said = error.what.lower()
-        never = ("refused", "no endpoints", "no such host", "no route")
-        return writes and "trying to reach service" in said and not any(w in said for w in never)
-
-    async def aclose(self) -> None:
-        """Nothing: the connections are the Kubernetes client's."""
+def _lower(headers: Any) -> dict[str, str]:
+    return {key.lower(): value for key, value in headers.items()}

@@ -26,7 +26,7 @@ from mcp_tui.errors import (
     UnknownOutcomeError,
     UnreachableError,
 )
-from mcp_tui.sources.body import read_head, read_whole
+from mcp_tui.sources.body import Opened, read_head, read_whole
 from mcp_tui.sources.gate import Gate
 from mcp_tui.sources.http import load_httpx
 from mcp_tui.sources.kubernetes import access, failures
@@ -61,7 +61,7 @@ class _Call:
     path: str
     params: Sequence[tuple[str, str]]
     body: bytes | None
-    headers: Mapping[str, str]
+    headers: dict[str, str]
     writes: bool
     deadline: float
     sent: bool = False
@@ -211,20 +211,43 @@ class KubeClient:
         read_timeout: float,
         accept: str = "application/json",
     ) -> AsyncIterator[AsyncIterator[bytes]]:
-        """A GET whose answer is read as it comes: a watch or a log that is followed.
+        """The chunks of :meth:`opened`."""
+        async with self.opened(
+            path,
+            params=params,
+            connect_deadline=connect_deadline,
+            read_timeout=read_timeout,
+            accept=accept,
+        ) as answer:
+            yield answer.chunks
+
+    @contextlib.asynccontextmanager
+    async def opened(
+        self,
+        path: str,
+        *,
+        params: Params = (),
+        connect_deadline: float = 10.0,
+        read_timeout: float,
+        accept: str = "application/json",
+        headers: Mapping[str, str] | None = None,
+    ) -> AsyncIterator[Opened]:
+        """A GET whose answer is read as it comes: a watch, a log that is followed, a large file.
 
         Args:
             connect_deadline: Seconds until the answer's headers are there.
             read_timeout: The longest silence, in seconds; the connection counts as dead after it.
+            headers: More headers, such as a Range.
 
         Yields:
-            The chunks of the body; :func:`blocks.iter_blocks` finds the lines in them.
+            The answer; :func:`blocks.iter_blocks` finds the lines in its chunks.
 
         Raises:
             As :meth:`request`; while reading, UnreachableError when the connection breaks or is
             silent for too long.
         """
         call = self._call("GET", path, params, None, "", accept, connect_deadline)
+        call.headers |= headers or {}
         try:
             async with asyncio.timeout(connect_deadline):
                 try:
@@ -237,7 +260,7 @@ class KubeClient:
             self._fail(call, f"no answer within {connect_deadline:g} s", "check the network")
         chunks = self._chunks(call, response, read_timeout)
         try:
-            yield chunks
+            yield Opened(response.status_code, _headers(response), chunks)
         finally:
             with contextlib.suppress(RuntimeError):  # a reader elsewhere still holds it
                 await chunks.aclose()

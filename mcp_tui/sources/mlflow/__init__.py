@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from mcp_tui.sources.mlflow.client import MlflowClient
 from mcp_tui.sources.mlflow.experiments import ExperimentPage
-from mcp_tui.sources.mlflow.runs import IDS_PER_SEARCH, RunPage
+from mcp_tui.sources.mlflow.loggedmodels import LoggedModelPage
+from mcp_tui.sources.mlflow.runs import IDS_PER_SEARCH, RunPage, RunSearch, View
 from mcp_tui.sources.mlflow.wire import AJAX, API, PAGE, Wire, given, pairs
 
 __all__ = [
@@ -18,8 +19,11 @@ __all__ = [
     "IDS_PER_SEARCH",
     "PAGE",
     "ExperimentPage",
+    "LoggedModelPage",
     "MlflowClient",
     "RunPage",
+    "RunSearch",
+    "View",
     "Wire",
     "given",
     "pairs",

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import msgspec
 
 from mcp_tui.domain.run import Experiment
 from mcp_tui.domain.text import clean_line
 from mcp_tui.errors import ApiError, UnknownOutcomeError, UnreachableError, UsageError
+from mcp_tui.sources.mlflow.runs import View
 from mcp_tui.sources.mlflow.wire import API, PAGE, Wire, given
 
 
@@ -37,11 +40,36 @@ class Experiments(Wire):
         return found.experiment if found.experiment.experiment_id else None
 
     async def search_experiments(
-        self, *, max_results: int = PAGE, page_token: str = "", filter_: str = ""
+        self,
+        *,
+        max_results: int = PAGE,
+        page_token: str = "",
+        filter_: str = "",
+        order_by: Sequence[str] = (),
+        view: View = "ACTIVE_ONLY",
     ) -> ExperimentPage:
-        """A page of active experiments."""
-        body = {"max_results": max_results, "page_token": page_token, "filter": filter_}
+        """A page of experiments, the newest made first unless ``order_by`` says otherwise.
+
+        Args:
+            max_results: The most of one page.
+            page_token: Of the page before.
+            filter_: MLflow's filter, such as ``name LIKE 'ranker%'``.
+            order_by: Such as ``last_update_time DESC``.
+            view: Deleted experiments or not.
+        """
+        body = {
+            "max_results": max_results,
+            "page_token": page_token,
+            "filter": filter_,
+            "order_by": list(order_by),
+            "view_type": view,
+        }
         return await self.post(f"{API}/experiments/search", given(body), ExperimentPage)
+
+    async def get_experiment(self, experiment_id: str) -> Experiment:
+        """An experiment by its id, a deleted one too; ApiError 404 when there is none."""
+        params = [("experiment_id", experiment_id)]
+        return (await self.get(f"{API}/experiments/get", _OneExperiment, params)).experiment
 
     async def create_experiment(self, name: str) -> str:
         """Make an experiment; its id. Names are unique, so a second one is refused (400)."""

@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Iterable, Sequence
-from typing import Final
+from typing import Final, Literal
 
 import msgspec
 
 from mcp_tui.domain import keys
 from mcp_tui.domain.run import Run
+from mcp_tui.domain.runorder import NEWEST_FIRST, Part, merged
 from mcp_tui.domain.text import clean_line
 from mcp_tui.errors import UsageError
 from mcp_tui.sources.mlflow.wire import API, PAGE, Wire, given
 
 IDS_PER_SEARCH: Final = 50
 """One search for 50 run ids costs the server 52 ms of CPU."""
+
+OVERLAP_MS: Final = 60_000
+"""How far back polling for new runs looks: a run's start is its client's clock."""
+
+View = Literal["ACTIVE_ONLY", "DELETED_ONLY", "ALL"]
 
 _RUN_ID: Final = re.compile(r"[0-9a-f]{32}")
 _PLAN_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
@@ -34,6 +41,11 @@ class OneRun(msgspec.Struct, frozen=True, kw_only=True):
     run: Run = Run()
 
 
+def is_run_id(text: str) -> bool:
+    """Whether a text can be a run's id: only such go into a filter."""
+    return _RUN_ID.fullmatch(text) is not None
+
+
 class Runs(Wire):
     """What a server says of runs."""
 
@@ -49,7 +61,7 @@ class Runs(Wire):
         max_results: int = PAGE,
         order_by: Sequence[str] = (),
         page_token: str = "",
-        view: str = "ACTIVE_ONLY",
+        view: View = "ACTIVE_ONLY",
         deadline: float | None = None,
     ) -> RunPage:
         """A page of runs. MLflow's filters know AND only, and IN only for run ids."""
@@ -62,6 +74,60 @@ class Runs(Wire):
             "run_view_type": view,
         }
         return await self.post(f"{API}/runs/search", given(body), RunPage, deadline=deadline)
+
+    def runs_in_order(
+        self,
+        experiment_ids: Sequence[str],
+        filters: Sequence[str] = ("",),
+        *,
+        order_by: Sequence[str] = NEWEST_FIRST,
+        view: View = "ACTIVE_ONLY",
+        page: int = PAGE,
+    ) -> RunSearch:
+        """A search that is read page by page; several filters (an OR) are merged in order.
+
+        Args:
+            experiment_ids: Which experiments.
+            filters: MLflow's filters, any of which a run has to fit
+                (:func:`mcp_tui.domain.runfilter.parse` makes them).
+            order_by: MLflow's clauses. By a metric costs the server ten times what the start does.
+            view: Deleted runs or not.
+            page: The most runs asked for at once; more than :data:`PAGE` make the screen lag.
+        """
+        return RunSearch(self, experiment_ids, filters, order_by=order_by, view=view, page=page)
+
+    async def started_since(
+        self, experiment_ids: Sequence[str], since_ms: int, filter_: str = "", *, most: int = PAGE
+    ) -> RunPage:
+        """Runs that started after a moment, newest first: a cheap question to ask again and again.
+
+        It looks :data:`OVERLAP_MS` further back, so that runs come again that are known. A run
+        that was written later with an older start is found by a whole search only.
+        """
+        recent = f"attributes.start_time > {max(0, since_ms - OVERLAP_MS)}"
+        return await self.search_runs(
+            experiment_ids,
+            f"{filter_} AND {recent}" if filter_.strip() else recent,
+            max_results=most,
+            order_by=NEWEST_FIRST,
+        )
+
+    async def children(
+        self, run_id: str, experiment_ids: Sequence[str], *, page_token: str = ""
+    ) -> RunPage:
+        """A page of the runs nested directly in one, newest first.
+
+        Raises:
+            UsageError: It is no run id.
+        """
+        if not is_run_id(run_id):
+            raise UsageError(f"{clean_line(run_id, limit=80)!r} is not a run's id")
+        return await self.search_runs(
+            experiment_ids,
+            f"tags.`{keys.TAG_PARENT_RUN}` = '{run_id}'",
+            order_by=NEWEST_FIRST,
+            page_token=page_token,
+        )
 
     async def runs_by_plan(self, plan_id: str, experiment_ids: Sequence[str]) -> tuple[Run, ...]:
         """Every run with that plan id, deleted ones too, the oldest first.
@@ -88,7 +154,7 @@ class Runs(Wire):
 
         Fifty ids go in one search; what is no run id is not asked for.
         """
-        wanted = sorted({each for each in run_ids if _RUN_ID.fullmatch(each)})
+        wanted = sorted({each for each in run_ids if is_run_id(each)})
         found: dict[str, Run] = {}
         experiments = sorted({each for each in experiment_ids if each})
         if not experiments:
@@ -103,3 +169,74 @@ class Runs(Wire):
             )
             found |= {run.run_id: run for run in page.runs}
         return found
+
+
+class RunSearch:
+    """A search that is under way.
+
+    Attributes:
+        read: How many runs were given.
+        done: Whether there are no further ones.
+    """
+
+    def __init__(
+        self,
+        runs: Runs,
+        experiment_ids: Sequence[str],
+        filters: Sequence[str],
+        *,
+        order_by: Sequence[str],
+        view: View,
+        page: int,
+    ) -> None:
+        self._runs = runs
+        self._experiments = [each for each in experiment_ids if each]
+        self._filters = tuple(dict.fromkeys(filters)) or ("",)
+        self._order_by = tuple(order_by)
+        self._view: View = view
+        self._page = page
+        self._parts = tuple(Part(more=bool(self._experiments)) for _ in self._filters)
+        self._tokens = [""] * len(self._filters)
+        self._given: set[str] = set()
+        self._one = asyncio.Lock()
+
+    @property
+    def read(self) -> int:
+        """How many runs were given."""
+        return len(self._given)
+
+    @property
+    def done(self) -> bool:
+        """Whether there are no further ones."""
+        return not any(part.more or part.runs for part in self._parts)
+
+    async def next_page(self) -> tuple[Run, ...]:
+        """The next runs in order; empty at the end only.
+
+        An error loses nothing: the next call asks again for the same page.
+        """
+        async with self._one:
+            while True:
+                step = merged(self._parts, self._order_by, self._given)
+                if step.ready or not step.wants:
+                    self._parts = step.parts
+                    self._given |= {run.run_id for run in step.ready}
+                    return step.ready
+                pages = await asyncio.gather(*(self._asked(n) for n in step.wants))
+                parts = list(step.parts)
+                for n, page in zip(step.wants, pages, strict=True):
+                    # A server that gives the same token again would be asked for ever.
+                    more = page.next_page_token not in ("", self._tokens[n])
+                    parts[n] = Part(runs=page.runs, more=more)
+                    self._tokens[n] = page.next_page_token
+                self._parts = tuple(parts)
+
+    async def _asked(self, n: int) -> RunPage:
+        return await self._runs.search_runs(
+            self._experiments,
+            self._filters[n],
+            max_results=self._page,
+            order_by=self._order_by,
+            page_token=self._tokens[n],
+            view=self._view,
+        )

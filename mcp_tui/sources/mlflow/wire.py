@@ -11,7 +11,7 @@ import msgspec
 from mcp_tui.domain.decode import DecodeError, decode
 from mcp_tui.domain.text import one_line
 from mcp_tui.errors import ApiError, UnknownOutcomeError, UnreachableError
-from mcp_tui.sources.endpoint import Caller
+from mcp_tui.sources.caller import Caller
 from mcp_tui.sources.gate import split_query
 from mcp_tui.sources.kubernetes import failures
 from mcp_tui.sources.kubernetes.transport import Reply

@@ -8,6 +8,8 @@ from typing import Final
 import msgspec
 
 from mcp_tui.domain.run import Metric, Run, RunInfo
+from mcp_tui.domain.runedit import EditKind, RunEdit
+from mcp_tui.errors import ApiError, UnknownOutcomeError
 from mcp_tui.sources.mlflow.runs import OneRun
 from mcp_tui.sources.mlflow.wire import API, Wire, given, pairs
 
@@ -89,3 +91,57 @@ class RunWrites(Wire):
         ]
         body = {"run_id": run_id, "datasets": inputs}
         await self.call("POST", f"{API}/runs/log-inputs", body)
+
+    # Changes to the record
+
+    async def edit_run(self, edit: RunEdit) -> None:
+        """Send one change to a run's record, once.
+
+        A tag that is not there is deleted already, which is success; deleting and restoring twice
+        are the same as once.
+
+        Raises:
+            UsageError: MLflow cannot take it; nothing was sent.
+            UnknownOutcomeError: Its answer was lost: :meth:`is_done` says whether it was done.
+        """
+        edit = edit.checked()
+        path, body = _edit_call(edit)
+        try:
+            await self.call("POST", path, body)
+        except UnknownOutcomeError as error:
+            raise UnknownOutcomeError(
+                error.what, where=error.where, hint=f"look at the run: {_LOOK[edit.kind]}"
+            ) from None
+        except ApiError as error:
+            gone = error.reason == "RESOURCE_DOES_NOT_EXIST" and error.what.startswith("No tag")
+            if edit.kind is not EditKind.DELETE_TAG or not gone:
+                raise
+
+    async def is_done(self, edit: RunEdit) -> bool:
+        """Whether a change whose answer was lost shows on the run; ApiError 404 without a run."""
+        params = [("run_id", edit.run_id)]
+        return edit.is_done((await self.get(f"{API}/runs/get", OneRun, params)).run)
+
+
+_LOOK: Final = {
+    EditKind.SET_TAG: "has it the tag with the new value?",
+    EditKind.DELETE_TAG: "has it the tag still?",
+    EditKind.RENAME: "has it the new name?",
+    EditKind.DELETE: "is it among the deleted ones?",
+    EditKind.RESTORE: "is it among the deleted ones still?",
+}
+
+
+def _edit_call(edit: RunEdit) -> tuple[str, dict[str, str]]:
+    run = {"run_id": edit.run_id}
+    match edit.kind:
+        case EditKind.SET_TAG:
+            return f"{API}/runs/set-tag", {**run, "key": edit.key, "value": edit.value}
+        case EditKind.DELETE_TAG:
+            return f"{API}/runs/delete-tag", {**run, "key": edit.key}
+        case EditKind.RENAME:
+            return f"{API}/runs/update", {**run, "run_name": edit.value}
+        case EditKind.DELETE:
+            return f"{API}/runs/delete", run
+        case EditKind.RESTORE:
+            return f"{API}/runs/restore", run
