@@ -212,7 +212,7 @@ def datasets(inputs: Iterable[DatasetInput]) -> dict[str, str]:
     """Data sets by context: ``training name``, ``training digest`` and ``training source``."""
     found: dict[str, dict[str, list[str]]] = {}
     for each in sorted(inputs, key=lambda i: (i.dataset.name, i.dataset.digest)):
-        context = next((t.value for t in each.tags if t.key == _CONTEXT_TAG and t.value), "data")
+        context = context_of(each) or "data"
         parts = found.setdefault(context, {})
         for name, text in (
             ("name", each.dataset.name),
@@ -226,6 +226,11 @@ def datasets(inputs: Iterable[DatasetInput]) -> dict[str, str]:
         for name, texts in parts.items()
         if any(texts)
     }
+
+
+def context_of(used: DatasetInput) -> str:
+    """What a data set was used for: ``training``, ``evaluation``; empty when nobody said."""
+    return next((tag.value for tag in used.tags if tag.key == _CONTEXT_TAG), "")
 
 
 def source_text(source: str) -> str:
