@@ -151,6 +151,9 @@ def test_missing_values_are_missing_and_no_zeros() -> None:
     document = as_document(found)
     assert document["rows"][0]["values"] == [0.9, "NaN", None]
     assert json.loads(msgspec.json.encode(document)) == document
+    # Missing in the first differs as missing in another does.
+    [row] = compare([run(1), run(2, {"f1": 0.5})]).rows
+    assert row.differs and row.texts == (None, "0.500")
     # NaN in both is no difference, infinity is never the best.
     [row] = compare([run(1, {"f1": "NaN"}), run(2, {"f1": "NaN"})]).rows
     assert not row.differs
@@ -243,7 +246,7 @@ def _cpu(runs: list[Run]) -> float:
 
 
 def test_csv_has_all_digits_and_runs_no_formula() -> None:
-    evil = ["=1+1", "+1", "-2+3", "@SUM(A1)", "\t=1", " =1", "\uff1d1", 'a";=1', "x\n=1"]
+    evil = ["=1+1", "+1", "-2+3", "@SUM(A1)", "\t=1", " =1", "\uff1d1", 'a";=1', "x\n=1", "a;=1"]
     found = compare(
         [
             run(1, {"f1": 1 / 3, "m": -0.25}, {f"p{n}": text for n, text in enumerate(evil)}),
@@ -262,7 +265,7 @@ def test_csv_has_all_digits_and_runs_no_formula() -> None:
             except ValueError:
                 assert not cell.lstrip().startswith(("=", "+", "-", "@", "\uff1d")), cell
     # Every text stands in quotes, so no other separator makes two cells of one.
-    assert '"a"";=1"' in text
+    assert '"a"";=1"' in text and '"a;=1"' in text
     assert len(text.splitlines()) == len(rows)
 
 
@@ -313,6 +316,13 @@ def test_markup_stays_text(text: str) -> None:
     rows = cells_of(to_markdown(["a", "b"], [[text, "end"]]))
     assert rows[1][1] == "end"
     assert "<" not in markdown(text) or markdown(text).startswith("`")
+
+
+def test_a_bar_never_ends_a_cell() -> None:
+    # cmark-gfm takes a backslash before a backslash for an escape, and the bar after it as an end.
+    assert markdown("a\\|b") == "`a\\ \\|b`"
+    assert markdown("a|b") == "`a\\|b`"
+    assert markdown("a\\") == "`a\\ `"
 
 
 def test_markdown_of_a_comparison_says_which_is_best() -> None:

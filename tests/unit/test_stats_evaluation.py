@@ -220,6 +220,23 @@ def test_intervals_agree_with_scipy(method: str, theirs: str, name: str) -> None
     assert ours.high == pytest.approx(expected.high, abs=room)
 
 
+def test_the_correction_for_skew_is_scipys() -> None:
+    """Six of forty wrong and none before: far from symmetric, so that the acceleration shows."""
+    truth, first = ["a"] * 40, ["a"] * 40
+    second = ["b"] * 6 + ["a"] * 34
+    ours = difference_intervals(truth, first, second, ["accuracy"], draws=100_000)["accuracy"]
+    wrong = np.array([-1.0] * 6 + [0.0] * 34)
+    theirs = scipy_stats.bootstrap(
+        (wrong,), np.mean, method="BCa", n_resamples=100_000, rng=np.random.default_rng(1)
+    ).confidence_interval
+    plain = difference_intervals(
+        truth, first, second, ["accuracy"], draws=100_000, method="percentile"
+    )["accuracy"]
+    # A step is one example, 0.025.
+    assert (ours.low, ours.high) == pytest.approx((theirs.low, theirs.high), abs=0.001)
+    assert ours.low < plain.low - 0.02
+
+
 @given(pairs=st.lists(st.tuples(labels, labels, labels), min_size=1, max_size=30))
 def test_differences_are_those_of_the_scores(pairs: list[tuple[str, str, str]]) -> None:
     truth, first, second = (list(side) for side in zip(*pairs, strict=True))
