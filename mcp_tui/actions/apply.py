@@ -121,7 +121,8 @@ async def apply(
         send = functools.partial(apply_writes, plan, wire, ledger, progress=progress)
         await in_order(send, plan, wire, ledger, progress)
         if ledger.live:
-            progress(f"waiting until {plan.until}" if plan.until else "waiting for the effect")
+            until = words(fill(plan.until, ledger.values))
+            progress(f"waiting until {until}" if until else "waiting for the effect")
             ledger.outcomes.update(await prove(plan, ledger.live))
         outcomes = tuple(ledger.outcomes[i] for i in range(len(ledger.targets)))
         ended = True
@@ -184,7 +185,8 @@ async def _record_all(plan: Plan, outcomes: tuple[Outcome, ...], record: Record)
         try:
             await record(plan, outcome.target, outcome)
         except McpTuiError as error:
-            warnings.append(f"not recorded as an Event: {error.line()}")
+            what = "as an Event" if plan.move is None else "how it ended"
+            warnings.append(f"not recorded {what}: {error.line()}")
     return warnings
 
 

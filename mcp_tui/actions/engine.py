@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import parse_qsl
 
 import msgspec
 
-from mcp_tui.actions import checks, parent, seeing
+from mcp_tui.actions import checks, lease, parent, promoting, seeing
+from mcp_tui.actions.aliaslook import SeenModel, see_model, still_as_planned
 from mcp_tui.actions.apply import Progress, apply
+from mcp_tui.actions.evidence import Evidence, Why
 from mcp_tui.actions.jobs import Scope, Seen
-from mcp_tui.actions.journal import Journal
+from mcp_tui.actions.journal import Journal, this_process
 from mcp_tui.actions.ledger import Ledger
+from mcp_tui.actions.models import CHAMPION, Wanted, plan_promote, plan_rollback
 from mcp_tui.actions.prove import prove
 from mcp_tui.actions.record import record
 from mcp_tui.actions.retry import Changes, plan_retry
@@ -24,6 +28,7 @@ from mcp_tui.domain.text import clean_line
 from mcp_tui.domain.trainconfig import TrainConfig
 from mcp_tui.errors import (
     ApiError,
+    GoneError,
     RefusedError,
     UnknownOutcomeError,
     UnreachableError,
@@ -64,6 +69,7 @@ class Engine:
         self.proof_timeout = proof_timeout
         self._deadline = deadline
         self._user: str | None = None
+        self._alias_seen: dict[str, str | None] = {}
         self.interrupted: tuple[Outcome, ...] = ()
         """What the last plan came to that was interrupted while it was applied."""
 
@@ -83,7 +89,63 @@ class Engine:
 
     async def check(self, plan: Plan) -> Plan:
         """Fill in a plan's checks; see :mod:`mcp_tui.actions.checks`. Nothing is written."""
+        if promoting.is_about_models(plan) and not self.kube.gate.read_only:
+            found = await lease.check(self.kube, plan.targets[0].name)
+            plan = msgspec.structs.replace(plan, checks=(*plan.checks, found))
         return await checks.check(plan, self.kube, self.mlflow_client)
+
+    async def see_model(self, name: str) -> SeenModel:
+        """A registered model as it is now, with its versions, aliases and their record."""
+        return await see_model(self, name)
+
+    async def plan_promotion(
+        self,
+        name: str,
+        wanted: Wanted,
+        *,
+        now: float,
+        alias: str = CHAMPION,
+        why: str = "",
+        override: str = "",
+        evidence: Evidence | None = None,
+    ) -> Plan:
+        """Plan a promotion: where the alias is now, and what its record says, looked up.
+
+        Args:
+            wanted: See :func:`mcp_tui.actions.promoting.wanted_of_run` and ``wanted_copy``.
+            override: Why it is done although a gate failed; it is recorded.
+            evidence: Gates, origin and approvals, as whoever evaluated the version says.
+
+        Raises:
+            UsageError: No such version, or an alias that MLflow does not take.
+            RefusedError: The alias is there already.
+        """
+        seen = await self.see_model(name)
+        asks = Why(user=await self.user(), now=now, why=why, override=override)
+        return plan_promote(self.scope, seen, wanted, asks, alias=alias, evidence=evidence)
+
+    async def plan_taking_back(
+        self, name: str, *, now: float, alias: str = CHAMPION, to: str = "", why: str = ""
+    ) -> Plan:
+        """Plan a rollback of an alias: to where it was before, or to a version that is named.
+
+        Raises:
+            RefusedError: The record does not say where; says why.
+        """
+        seen = await self.see_model(name)
+        if not seen.there:
+            raise GoneError(f"there is no model {clean_line(name)}", where=self.scope.context)
+        asks = Why(user=await self.user(), now=now, why=why)
+        return plan_rollback(self.scope, seen, asks, alias=alias, to=to)
+
+    async def still_as_planned(self, plan: Plan) -> None:
+        """Look again whether an alias is where it was when its move was planned.
+
+        Raises:
+            RefusedError: Somebody moved it meanwhile; nothing was done.
+        """
+        if plan.move is not None:
+            still_as_planned(plan, await self.see_model(plan.move.intent.model))
 
     async def plan_retry(
         self,
@@ -204,16 +266,17 @@ class Engine:
         user = await self.user()
         ledger = Ledger(plan)
         try:
-            outcomes, warnings = await apply(
-                plan,
-                self,
-                journal=self.journal,
-                prove=self._prove,
-                record=self._record,
-                user=user,
-                progress=progress,
-                ledger=ledger,
-            )
+            async with self._alone(plan, user, progress):
+                outcomes, warnings = await apply(
+                    plan,
+                    self,
+                    journal=self.journal,
+                    prove=self._prove,
+                    record=self._record,
+                    user=user,
+                    progress=progress,
+                    ledger=ledger,
+                )
         except asyncio.CancelledError:
             self.interrupted = ledger.as_known()
             raise
@@ -221,10 +284,29 @@ class Engine:
             progress(f"warning: {warning}")
         return outcomes
 
+    def _alone(
+        self, plan: Plan, user: str, progress: Progress
+    ) -> contextlib.AbstractAsyncContextManager[None]:
+        """Keep other consoles out meanwhile, where the plan is about something they share."""
+        if not promoting.is_about_models(plan):
+            return contextlib.nullcontext()
+        if plan.blocked:
+            raise RefusedError(plan.blocked[0].message, where=f"{plan.verb} {plan.context}")
+        holder = f"{user} ({this_process()}, plan {plan.id[:8]})"
+        return lease.held(self.kube, plan.targets[0].name, holder, progress)
+
     async def _prove(self, plan: Plan, targets: Mapping[int, Target]) -> Mapping[int, Outcome]:
+        if promoting.is_about_models(plan):
+            timeout = self.proof_timeout
+            found, seen = await promoting.prove_models(self, plan, targets, timeout=timeout)
+            self._alias_seen[plan.id] = seen
+            return found
         return await prove(self.kube, plan, targets, timeout=self.proof_timeout)
 
     async def _record(self, plan: Plan, target: Target, outcome: Outcome) -> None:
+        if promoting.is_about_models(plan):
+            await promoting.record_end(self, plan, target, self._alias_seen.pop(plan.id, None))
+            return
         await record(self.kube, plan, target, outcome, user=await self.user())
 
     # How writes leave (the Wire protocol of look.py).

@@ -7,12 +7,18 @@ from typing import Any, Final
 
 import msgspec
 
+from mcp_tui.actions.aliaslook import ALIAS
 from mcp_tui.actions.template import pick, words
 from mcp_tui.domain.plan import Outcome, OutcomeStatus, Plan, Target, Write
 from mcp_tui.domain.text import clean_line
 from mcp_tui.errors import ExitCode, McpTuiError, UnknownOutcomeError
 
 NOTHING_SENT: Final = "interrupted before anything of it was sent"
+
+
+def changes(write: Write) -> bool:
+    """Whether a write is what its action is for: what comes before can be taken back."""
+    return write.system == "kubernetes" or write.path == ALIAS
 
 
 class Ledger:
@@ -41,8 +47,9 @@ class Ledger:
         self.interrupted = False
 
     def begun(self, index: int) -> bool:
-        """Whether the cluster was changed for a target: it is gone on with, not taken back."""
-        return any(w.target == index and w.system == "kubernetes" for w in self.done)
+        """Whether the cluster was changed for a target, or its alias moved: it is gone on with, not
+        taken back."""
+        return any(w.target == index and changes(w) for w in self.done)
 
     def sent(self, write: Write, answer: Mapping[str, Any]) -> None:
         """A write got through: what it yielded is known from now on."""
@@ -56,6 +63,11 @@ class Ledger:
                 name=pick(answer, "metadata.name") or target.name,
                 uid=pick(answer, "metadata.uid"),
             )
+
+        if "version" in dict(write.yields):
+            target = self.targets[write.target]
+            version = self.values["version"]
+            self.targets[write.target] = msgspec.structs.replace(target, uid=version)
 
     def fail(self, index: int, error: McpTuiError) -> None:
         """A target did not get through."""

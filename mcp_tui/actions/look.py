@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Any, Final, Protocol
 from urllib.parse import quote
 
+from mcp_tui.actions.aliaslook import MODELS, is_registry, look_model, recheck_model
 from mcp_tui.actions.ended import finished
 from mcp_tui.actions.runs import MLFLOW, OPEN
 from mcp_tui.actions.template import at_pointer, pick
@@ -48,7 +49,8 @@ async def recheck(plan: Plan, write: Write, wire: Wire, path: str, body: Any) ->
     """Look once more, just before sending, at what the API cannot make a precondition.
 
     A DELETE knows preconditions on the uid only, so whether the job has finished meanwhile is
-    looked at here; MLflow knows none at all, so whether the run is open is too.
+    looked at here; MLflow knows none at all, so whether the run is open is too, and where an alias
+    points.
 
     Raises:
         GoneError: The object is gone or was replaced.
@@ -60,6 +62,8 @@ async def recheck(plan: Plan, write: Write, wire: Wire, path: str, body: Any) ->
         await _recheck_job(plan, write, wire, path, body)
     elif path == f"{MLFLOW}/runs/update" and body.get("status") == "KILLED":
         await _recheck_run(plan, write, wire, body)
+    elif is_registry(path):
+        await recheck_model(plan, wire, path, body)
 
 
 async def _recheck_job(plan: Plan, write: Write, wire: Wire, path: str, body: Any) -> None:
@@ -105,11 +109,13 @@ async def made_before(
     plan: Plan, write: Write, wire: Wire, path: str, body: Any, error: ApiError
 ) -> dict[str, Any] | None:
     """What a plan made already, where a name that it wants is taken: a gateway may have sent the
-    same call twice, and given the second answer.
+    same call twice, and given the second answer. A registered model may be anybody's.
 
     Raises:
         UnknownOutcomeError: It could not be looked at whose it is.
     """
+    if path == f"{MODELS}/create" and error.reason == "RESOURCE_ALREADY_EXISTS":
+        return {}
     if (write.system, write.method, error.status) != ("kubernetes", "POST", 409):
         return None
     try:
@@ -239,6 +245,8 @@ async def _look_created(plan: Plan, wire: Wire, path: str, body: Any) -> dict[st
 
 
 async def _look_mlflow(plan: Plan, wire: Wire, path: str, body: Any) -> dict[str, Any] | None:
+    if is_registry(path):
+        return await look_model(plan, wire, path, body)
     if path == f"{MLFLOW}/runs/create":
         experiment = str(body.get("experiment_id", ""))
         run_id = await wire.find_run(plan.id, experiment)

@@ -21,6 +21,8 @@ _PAST: Final[Mapping[Verb, str]] = {
     Verb.DELETE: "deleted",
     Verb.SHELL: "shell opened",
     Verb.FORWARD: "port forwarded",
+    Verb.PROMOTE: "promoted",
+    Verb.ROLLBACK: "rolled back",
 }
 # The API server takes 1,024 bytes.
 _LONGEST: Final = 1_000

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any, Final
 
+from mcp_tui.actions.aliaslook import ALIAS, MODEL_VERSION
 from mcp_tui.actions.ledger import NOTHING_SENT, Ledger
 from mcp_tui.actions.look import Wire, look, made_before, recheck, settle, why_refused
 from mcp_tui.actions.template import fill, pick, unfilled, words
+from mcp_tui.domain.alias import intent_key
 from mcp_tui.domain.plan import OutcomeStatus, Plan, Write
 from mcp_tui.domain.text import clean_line
 from mcp_tui.errors import ApiError, McpTuiError, UnknownOutcomeError
@@ -67,6 +69,8 @@ async def clear_away(
         path, body = fill(write.path, ledger.values), fill(write.body, ledger.values)
         if write.target != index or unfilled(path) or unfilled(body):
             continue  # The write that would have yielded it never got through.
+        if plan.move is not None and not _intended(plan, ledger):
+            continue  # There is no intent that an end would belong to.
         try:
             await send_once(plan, write, wire, ledger)
         except McpTuiError as error:
@@ -80,6 +84,13 @@ async def clear_away(
     return done
 
 
+def _intended(plan: Plan, ledger: Ledger) -> bool:
+    """Whether the intent of an alias' move is on record, or may be."""
+    known = ledger.tried if ledger.interrupted else ledger.done
+    key = intent_key(plan.id)
+    return any(isinstance(w.body, Mapping) and w.body.get("key") == key for w in known)
+
+
 async def take_back(plan: Plan, wire: Wire, ledger: Ledger, index: int) -> None:
     """End what was made for a target before the cluster was changed for it: its run is KILLED."""
     if not any(w.target == index for w in ledger.done):
@@ -89,7 +100,9 @@ async def take_back(plan: Plan, wire: Wire, ledger: Ledger, index: int) -> None:
 
 
 async def _ended(plan: Plan, wire: Wire, ledger: Ledger, index: int) -> str:
-    """How the run of a job that was not made ended, in words."""
+    """How the run of a job that was not made ended, in words; or how an alias was left."""
+    if any(t.kind == MODEL_VERSION for t in plan.targets):
+        return await _left(plan, wire, ledger, index)
     said = "interrupted before the job was made"
     if "run_id" not in ledger.values:
         return said
@@ -104,6 +117,23 @@ async def _ended(plan: Plan, wire: Wire, ledger: Ledger, index: int) -> str:
         return f"{said}; run {run} was marked KILLED"
     why = ledger.warnings[before].partition(": ")[2] if len(ledger.warnings) > before else ""
     return f"{said}; run {run} is still open: {why or 'MLflow did not answer'}"
+
+
+async def _left(plan: Plan, wire: Wire, ledger: Ledger, index: int) -> str:
+    """How a promotion is left that was interrupted before the alias was moved."""
+    said = "interrupted before the alias was moved" if plan.move else "interrupted"
+    made = ledger.values.get("version")
+    said += f"; version {clean_line(made)} was made and stays" if made else ""
+    before = len(ledger.warnings)
+    try:
+        async with asyncio.timeout(LAST_LOOK):
+            await clear_away(plan.interrupted, plan, wire, ledger, index)
+    except TimeoutError:
+        ledger.sending = None
+        return f"{said}; its intent stays on record: MLflow did not answer"
+    if len(ledger.warnings) > before:
+        said += f"; its intent stays on record: {ledger.warnings[before].partition(': ')[2]}"
+    return said
 
 
 async def in_order(
@@ -159,6 +189,8 @@ async def _cut_off(plan: Plan, wire: Wire, ledger: Ledger) -> bool:
         ledger.sent(write, found)
         if ledger.begun(index):
             return True
+    if write.path == ALIAS:
+        return False  # It may still arrive: nobody can say that it was not moved.
     if write.system == "mlflow":
         ledger.sending = None
         ledger.take_back(index, await _ended(plan, wire, ledger, index))

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import msgspec
 
+from mcp_tui.actions.aliaslook import MODEL_VERSION, named
 from mcp_tui.actions.template import words
 from mcp_tui.domain.plan import CheckStatus, Confirmation, Plan, Write
 from mcp_tui.domain.text import clean, clean_line
@@ -20,10 +21,15 @@ MARKS: Final = {
 
 
 def title(plan: Plan) -> str:
-    """``PROD prod: cancel ml/a (Job)``, or with a count for several."""
+    """``PROD prod: cancel ml/a (Job)``, or with a count for several; for an alias from and to."""
+    if plan.move is not None:
+        meant = plan.move.intent
+        what = f"{meant.model}: {meant.alias} from {named(meant.came)} to {named(meant.to)}"
+        return f"{plan.tier.value.upper()} {plan.context}: {plan.verb.value} {words(what)}"
     if len(plan.targets) == 1:
         target = plan.targets[0]
-        what = f"{target.namespace}/{target.name} ({target.kind})"
+        where = f"{target.namespace}/" if target.namespace else ""
+        what = f"{where}{target.name} ({target.kind})"
     else:
         what = f"{len(plan.targets)} jobs"
     return f"{plan.tier.value.upper()} {plan.context}: {plan.verb.value} {what}"
@@ -48,7 +54,7 @@ def as_text(plan: Plan, *, diffs: bool = True) -> list[str]:
     lines += [f"check   {MARKS[check.status]}: {check.message}" for check in plan.checks]
     if plan.until:
         lines.append(f"then    waits until {plan.until}")
-    lines.append("record  an Event on the object, and a line in the journal")
+    lines.append(f"record  {_record(plan)}, and a line in the journal")
     if plan.back:
         lines.append(f"back    {plan.back}")
     if plan.confirmation is Confirmation.TYPED:
@@ -56,6 +62,14 @@ def as_text(plan: Plan, *, diffs: bool = True) -> list[str]:
     elif plan.confirmation is Confirmation.YES:
         lines.append("confirm once")
     return [clean_line(words(line), limit=10_000) for line in lines]
+
+
+def _record(plan: Plan) -> str:
+    if plan.move is not None:
+        return "from, to, who, when and why as tags of the version"
+    if any(t.kind == MODEL_VERSION for t in plan.targets):
+        return "the plan's id as a tag of the version"
+    return "an Event on the object"
 
 
 def _write(write: Write, *, diffs: bool) -> list[str]:

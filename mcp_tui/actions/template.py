@@ -16,6 +16,7 @@ _WORDS: Final[Mapping[str, str]] = {
     "run_id": "the new run",
     "experiment_id": "the new experiment",
     "uid": "the new job's uid",
+    "version": "new",
 }
 
 

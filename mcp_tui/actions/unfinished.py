@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Final
 
+from mcp_tui.actions.aliaslook import MODEL_VERSION
 from mcp_tui.actions.journal import Action, Journal, is_running
 from mcp_tui.domain import keys
 from mcp_tui.domain.plan import Target, Verb
@@ -34,6 +35,10 @@ def advice(action: Action) -> str:
     if not started.targets:
         return "look at the objects themselves"
     target = started.targets[0]
+    if target.kind == MODEL_VERSION:
+        # What was done, the record of the alias says: the history tells it.
+        told = f"mcp-tui --context {word(target.context)} model history {word(target.name)}"
+        return f"what became of it says: {told}"
     if started.verb in _MAKING:
         return f"whether its job was made says: {look_for(target, started.plan)}"
     name = target.name if target.kind == "Job" else f"{target.kind}/{target.name}"
@@ -69,7 +74,7 @@ def line(actions: Sequence[Action]) -> str:
     started = actions[-1].started
     when = datetime.fromtimestamp(started.at, UTC).strftime("%H:%M:%SZ")
     target = started.targets[0] if started.targets else None
-    what = f" {target.namespace}/{target.name}" if target is not None else ""
+    what = f" {target.namespace}/{target.name}".replace(" /", " ") if target is not None else ""
     more = f"; {len(actions) - 1} more: mcp-tui journal" if len(actions) > 1 else ""
     words = f"{started.verb.value}{what} of {when} did not end; {advice(actions[-1])}{more}"
     return clean_line(words, limit=1_000)

@@ -85,9 +85,9 @@ def report(outcomes: Sequence[Outcome], args: argparse.Namespace, printer: Print
     if args.output == "table":
         for outcome in outcomes:
             target = outcome.target
+            where = f" in {target.namespace}" if target.namespace else ""
             printer.line(
-                f"{target.kind}/{target.name} in {target.namespace}: "
-                f"{outcome.status.value}: {outcome.message}"
+                f"{target.kind}/{target.name}{where}: {outcome.status.value}: {outcome.message}"
             )
     else:
         printer.data(list(outcomes), args.output)

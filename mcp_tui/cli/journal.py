@@ -21,7 +21,7 @@ def _when(action: Action) -> str:
 
 def _targets(action: Action) -> str:
     targets = (action.ended or action.started).targets
-    first = f"{targets[0].namespace}/{targets[0].name}" if targets else ""
+    first = f"{targets[0].namespace}/{targets[0].name}".lstrip("/") if targets else ""
     return first if len(targets) <= 1 else f"{first} and {len(targets) - 1} more"
 
 

@@ -130,6 +130,7 @@ def build() -> argparse.ArgumentParser:
     console = add(commands, "console", _late("console", "console"), "open the console")
     _console_options(console)
     _job_commands(commands, add, common)
+    _model_commands(commands, add, common)
 
     demo = add(
         commands, "demo", _late("demo", "demo"), "open the console on an embedded control plane"
@@ -276,6 +277,82 @@ def _job_commands(
         "print the JSON Schema of train-config.yaml",
         words="job schema",
     )
+
+
+def _model_commands(
+    commands: Any, add: Callable[..., argparse.ArgumentParser], common: argparse.ArgumentParser
+) -> None:
+    text = "list, show, promote and roll back registered models"
+    model = commands.add_parser(
+        "model", help=text, description=text[0].upper() + text[1:] + ".", parents=[common]
+    )
+    verbs = model.add_subparsers(metavar="VERB", parser_class=_Parser, title="verbs", required=True)
+
+    ls = add(verbs, "ls", _late("models", "ls"), "list registered models", words="model ls")
+    _output(ls)
+    ls.add_argument("--filter", default="", metavar="TEXT", help="only names that have it")
+    show = add(
+        verbs,
+        "show",
+        _late("models", "show"),
+        "show a model's versions, or one of them",
+        words="model show",
+    )
+    show.add_argument("name", metavar="NAME[/VERSION]")
+    _output(show)
+    history = add(
+        verbs,
+        "history",
+        _late("models", "history"),
+        "show how an alias came to where it is",
+        words="model history",
+    )
+    history.add_argument("name", metavar="NAME")
+    _output(history)
+    promote = add(
+        verbs,
+        "promote",
+        _late("promote", "promote"),
+        "move an alias to a version, registered or copied first where asked",
+        words="model promote",
+    )
+    promote.formatter_class = argparse.RawDescriptionHelpFormatter
+    promote.epilog = _PROMOTE_EXAMPLES
+    promote.add_argument("name", metavar="NAME/VERSION", help="or NAME, with --run")
+    promote.add_argument(
+        "--run", dest="of_run", default="", metavar="RUN", help="register this run's model first"
+    )
+    promote.add_argument("--artifact", default="", metavar="PATH", help="where in the run it is")
+    promote.add_argument(
+        "--to", default="", metavar="NAME", help="copy it to another model, once, first"
+    )
+    promote.add_argument("--no-alias", action="store_true", help="register or copy only")
+    promote.add_argument(
+        "--override", default="", metavar="REASON", help="though a gate failed; recorded"
+    )
+    rollback = add(
+        verbs,
+        "rollback",
+        _late("promote", "rollback"),
+        "move an alias back to where it was before, by its record",
+        words="model rollback",
+    )
+    rollback.add_argument("name", metavar="NAME")
+    rollback.add_argument("--to", default="", metavar="VERSION", help="to this one, on purpose")
+    for p in (history, promote, rollback):
+        p.add_argument("--alias", default="champion", help="the default is champion")
+    for p in (promote, rollback):
+        p.add_argument("--why", default="", metavar="TEXT", help="recorded with it")
+        _confirmable(p)
+
+
+_PROMOTE_EXAMPLES = """\
+examples:
+  mcp-tui model promote ranker/5 --dry-run
+  mcp-tui model promote ranker --run 7be2... --alias challenger --why "new features"
+  mcp-tui --context prod model promote ranker/5 --to ranker-prod --confirm prod/ranker-prod
+  mcp-tui --context prod model rollback ranker-prod
+"""
 
 
 _SUBMIT_EXAMPLES = """\

@@ -102,6 +102,17 @@ class End(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     seen: str | None = None
 
 
+class AliasMove(msgspec.Struct, frozen=True, kw_only=True):
+    """The move of an alias as a plan has it.
+
+    Attributes:
+        known: The plans that were on record when it was planned: another one is a move meanwhile.
+    """
+
+    intent: Intent
+    known: tuple[str, ...] = ()
+
+
 class Record(msgspec.Struct, frozen=True, kw_only=True):
     """A move as it is on record: what was meant, and how it ended if that is known."""
 

@@ -7,6 +7,8 @@ from typing import Any
 
 import msgspec
 
+from mcp_tui.domain.alias import AliasMove
+
 
 class Tier(StrEnum):
     """How much a context matters: what may be done freely, with notice, or by hand only."""
@@ -17,7 +19,7 @@ class Tier(StrEnum):
 
 
 class Verb(StrEnum):
-    """Job actions; one word each, the same on keys, in the journal and on the command line."""
+    """Actions; one word each, the same on keys, in the journal and on the command line."""
 
     SUBMIT = "submit"
     CANCEL = "cancel"
@@ -27,6 +29,8 @@ class Verb(StrEnum):
     DELETE = "delete"
     SHELL = "shell"
     FORWARD = "forward"
+    PROMOTE = "promote"
+    ROLLBACK = "rollback"
 
 
 class Confirmation(StrEnum):
@@ -122,6 +126,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
         back: How to take it back, in words; empty when it cannot be.
         notes: What the user should know beside it, a line each (the commit a branch resolved to,
             a warning of the config).
+        move: The move of an alias of the model registry; None where none is moved.
     """
 
     id: str
@@ -137,6 +142,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     until: str = ""
     back: str = ""
     notes: tuple[str, ...] = ()
+    move: AliasMove | None = None
 
     @property
     def typed_word(self) -> str:

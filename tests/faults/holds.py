@@ -12,6 +12,8 @@ from mcp_tui.actions.runs import OPEN
 from mcp_tui.domain import keys
 from mcp_tui.domain.plan import Outcome, OutcomeStatus, Plan, Verb
 from tests.faults.model import Done
+from tests.faults.network import Call
+from tests.faults.registry_holds import registry_broken, registry_lies
 from tests.faults.schedule import Story
 
 MAKING = (Verb.SUBMIT, Verb.RETRY)
@@ -30,6 +32,7 @@ def broken(story: Story) -> list[str]:
         *_made_once(story, plan),
         *_written_down(story, plan),
         *_stopped(story, plan),
+        *registry_broken(story, plan),
     ]
     for index, outcome in enumerate(_outcomes(story)):
         found += [
@@ -61,8 +64,13 @@ def _sent_once(story: Story) -> Iterator[str]:
         words = f"{call.side} {call.method} {call.target.partition('?')[0]}"
         if not any(re.fullmatch(each, words) for each in story.schedule.action.writes):
             yield f"not an action's write: {words}"
-    if story.ended == "raised" and story.writes:
+    if story.ended == "raised" and _acts(story):
         yield f"raised {story.error} after something was sent"
+
+
+def _acts(story: Story) -> list[Call]:
+    """The writes but for the Lease: that is taken before anything is done, and ends by itself."""
+    return [call for call in story.writes if "/leases" not in call.target]
 
 
 def _made(story: Story, plan: Plan) -> list[dict[str, Any]]:
@@ -100,7 +108,7 @@ def _of_what_was_seen(story: Story, plan: Plan) -> Iterator[str]:
     }
     did = _did(story)
     for at, done in enumerate(did):
-        if not done.changed or done.seen is None:
+        if not done.changed or done.seen is None or "/leases" in done.path:
             continue
         if done.side == "mlflow":
             yield from _run_as_seen(did[:at], done, plan)
@@ -142,7 +150,7 @@ def _run_as_seen(before: list[Done], done: Done, plan: Plan) -> Iterator[str]:
 
 def _written_down(story: Story, plan: Plan) -> Iterator[str]:
     entries = [a for a in story.written if a.started.plan == plan.id]
-    if story.writes and not entries:
+    if _acts(story) and not entries:
         yield "something was sent, and the journal does not know"
         return
     if not entries:
@@ -178,6 +186,9 @@ def _stopped(story: Story, plan: Plan) -> Iterator[str]:
 def _lies(story: Story, plan: Plan, index: int, outcome: Outcome) -> Iterator[str]:
     if plan.verb in MAKING:
         yield from _lies_of_making(story, plan, outcome)
+        return
+    if plan.verb in (Verb.PROMOTE, Verb.ROLLBACK):
+        yield from registry_lies(story, plan, outcome)
         return
     uid = plan.targets[index].uid
     name = plan.targets[index].name

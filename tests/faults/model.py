@@ -17,11 +17,18 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from mcp_tui.actions.ended import finished
+from tests.faults.registry import Registry
 
 Object = dict[str, Any]
 MLFLOW = "/api/2.0/mlflow"
 _NAMED = re.compile(r"(/api/v1|/apis/[^/]+/[^/]+)/namespaces/([^/]+)/([a-z]+)(?:/([^/]+))?")
-_KINDS = {"jobs": "Job", "services": "Service", "events": "Event", "workloads": "Workload"}
+_KINDS = {
+    "jobs": "Job",
+    "services": "Service",
+    "events": "Event",
+    "workloads": "Workload",
+    "leases": "Lease",
+}
 _BY_PLAN = re.compile(r"tags\.`([^`]+)` = '([^']*)'")
 
 
@@ -77,6 +84,7 @@ class World:
     history: list[tuple[int, str, str, Object]] = field(default_factory=list)
     experiments: dict[str, str] = field(default_factory=dict)
     runs: dict[str, Object] = field(default_factory=dict)
+    registry: Registry = field(default_factory=Registry)
     done: list[Done] = field(default_factory=list)
     told: list[Callable[[], None]] = field(default_factory=list)
 
@@ -176,7 +184,7 @@ class World:
         parts = urlsplit(target)
         query = {k: v[0] for k, v in parse_qs(parts.query, keep_blank_values=True).items()}
         body = json.loads(raw) if raw else None
-        before = len(self.history), json.dumps([self.runs, self.experiments], sort_keys=True)
+        before = len(self.history), self._kept()
         seen: Any = None
         if side == "kube":
             found = _NAMED.fullmatch(parts.path)
@@ -186,10 +194,17 @@ class World:
         else:
             run_id = (body or {}).get("run_id") or query.get("run_id", "")
             seen = copy.deepcopy(self.runs.get(run_id))
+            if "/registered-models/" in parts.path or "/model-versions/" in parts.path:
+                name = (body or {}).get("name") or query.get("name", "")
+                seen = copy.deepcopy(self.registry.models.get(name))
             reply = self._mlflow(method, parts.path, query, body)
-        after = len(self.history), json.dumps([self.runs, self.experiments], sort_keys=True)
+        after = len(self.history), self._kept()
         self.done.append(Done(side, method, parts.path, body, before != after, seen))
         return reply
+
+    def _kept(self) -> str:
+        kept = [self.runs, self.experiments, self.registry.models]
+        return json.dumps(kept, sort_keys=True)
 
     def _kube(self, method: str, path: str, query: Mapping[str, str], body: Any) -> Reply:
         if path.endswith("/selfsubjectreviews"):
@@ -257,7 +272,18 @@ class World:
             elif not query.get("dryRun"):
                 self.take(plural, namespace, name)
             return Reply(200, {"kind": "Status", "apiVersion": "v1", "status": "Success"})
+        if method == "PUT":
+            return self._put(plural, obj, body)
         return self._patch(plural, obj, query, body)
+
+    def _put(self, plural: str, obj: Object, body: Object) -> Reply:
+        """The whole object anew, only if it is at the version that is named."""
+        if body["metadata"].get("resourceVersion") != obj["metadata"]["resourceVersion"]:
+            return _status(409, "Conflict", "the object has been modified")
+        new = copy.deepcopy(body)
+        new["metadata"]["uid"] = obj["metadata"]["uid"]
+        self.put(plural, new, type_="MODIFIED")
+        return Reply(200, copy.deepcopy(new))
 
     def _patch(self, plural: str, obj: Object, query: Mapping[str, str], body: Any) -> Reply:
         new = copy.deepcopy(obj)
@@ -281,6 +307,8 @@ class World:
         ask: Mapping[str, Any] = {**query, **(body or {})}
         if what.startswith("experiments/"):
             return self._experiments(what, ask)
+        if what.startswith(("registered-models/", "model-versions/")):
+            return Reply(*self.registry.handle(method, what, ask))
         if what == "runs/create":
             tags = {t["key"]: t["value"] for t in ask.get("tags") or ()}
             run = self.make_run(ask["experiment_id"], tags)

@@ -34,7 +34,7 @@ from mcp_tui.actions.jobs import Scope, Seen
 from mcp_tui.actions.journal import Action as Written
 from mcp_tui.actions.journal import Journal
 from mcp_tui.config import Endpoint
-from mcp_tui.domain import keys
+from mcp_tui.domain import alias, keys
 from mcp_tui.domain.plan import Outcome, Plan, Tier
 from mcp_tui.errors import McpTuiError
 from mcp_tui.sources.endpoint import connect
@@ -106,6 +106,9 @@ OTHERS = (
     "ends its run",
     "takes its run",
     "takes the name",
+    "moves the alias",
+    "moves it and back",
+    "deletes the version",
 )
 
 
@@ -322,6 +325,9 @@ async def _scene(story: Story, engine: Engine) -> Sequence[Seen]:
     """What has to be there before, and see it."""
     world, on = story.world, story.schedule.action.on
     world.experiments["e"] = "77"
+    if on in ("model", "promoted", "first"):
+        _models(world, on)
+        return ()
     if not on:
         return ()
     names = [f"job-{n}" for n in range(story.schedule.action.jobs)]
@@ -344,6 +350,21 @@ async def _scene(story: Story, engine: Engine) -> Sequence[Seen]:
             world.finish(name)
     await asyncio.sleep(1)
     return [await engine.see("Job", "ml", name) for name in names]
+
+
+def _models(world: World, on: str) -> None:
+    """A model of three versions, and what is on record of its champion."""
+    world.registry.make("ranker", 3)
+    world.registry.point("ranker", "champion", "2" if on == "promoted" else "1")
+    moves = {"promoted": [("1", "2")], "first": [("", "1")]}.get(on, [])
+    for came, to in moves:
+        plan = "f" * 32
+        meant = alias.Intent(
+            verb="promote", model="ranker", alias="champion", came=came, to=to, seq=1, at=NOW - 900
+        )
+        tags = world.registry.models["ranker"]["versions"][to]["tags"]
+        tags[alias.intent_key(plan)] = alias.intent_value(meant)
+        tags[alias.end_key(plan)] = alias.end_value(alias.End(moved=True, at=NOW - 899, seen=to))
 
 
 def _workload(world: World, job: dict[str, Any]) -> None:
@@ -430,6 +451,9 @@ def _other(story: Story, what: str) -> None:
     """Somebody else acts."""
     world, name = story.world, "job-0"
     job = world.objects.get(("jobs", "ml", name))
+    if "ranker" in world.registry.models:
+        _other_of_models(story, what)
+        return
     if what == "takes the name" and story.plan is not None:
         target = story.plan.targets[0]
         if ("jobs", "ml", target.name) not in world.objects:
@@ -452,6 +476,22 @@ def _other(story: Story, what: str) -> None:
         world.runs[run_id]["info"]["status"] = "FINISHED"
     elif what == "takes its run" and run_id:
         world.runs[run_id]["data"]["tags"] = [{"key": keys.TAG_UID, "value": "another"}]
+
+
+def _other_of_models(story: Story, what: str) -> None:
+    """Somebody else acts on the registry."""
+    registry = story.world.registry
+    move = story.plan.move.intent if story.plan is not None and story.plan.move else None
+    if move is None or move.model not in registry.models:
+        return
+    versions = registry.models[move.model]["versions"]
+    before = registry.models[move.model]["aliases"].get(move.alias, "")
+    if what in ("moves the alias", "moves it and back"):
+        registry.point(move.model, move.alias, registry.add(move.model, "s3://another"))
+        if what == "moves it and back":
+            registry.point(move.model, move.alias, before)
+    elif what == "deletes the version" and move.to in versions and move.to != before:
+        del versions[move.to]
 
 
 def tell(story: Story) -> str:

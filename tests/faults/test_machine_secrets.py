@@ -290,6 +290,7 @@ def argv(command: Command, place: Place, user: str) -> list[str]:
         "failed": "b",
         "held": "c",
         "context": user,
+        "model": "ranker",
         "config": str(place.folder / "train.yaml"),
     }
     return ["--context", user, *command.argv(names)]

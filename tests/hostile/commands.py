@@ -15,7 +15,13 @@ from unittest import mock
 from mcp_tui.cli import main
 from tests.hostile.world import World
 
-NAMES = {"job": "running", "failed": "failed", "held": "held", "context": "dev"}
+NAMES = {
+    "job": "running",
+    "failed": "failed",
+    "held": "held",
+    "context": "dev",
+    "model": "ranker",
+}
 
 
 @dataclass(frozen=True)

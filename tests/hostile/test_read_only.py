@@ -181,6 +181,7 @@ async def test_no_command_sends_a_write(watched: Watched, namespace: str) -> Non
         "failed": "failed",
         "held": "held",
         "context": "dev",
+        "model": "ranker",
         "config": str(train_config(watched.folder)),
     }
     tried = 0

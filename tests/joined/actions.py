@@ -13,6 +13,8 @@ from typing import Any, Final
 from mcp_tui.actions import keep
 from mcp_tui.actions.engine import Engine
 from mcp_tui.actions.jobs import Seen, plan_cancel, plan_delete, plan_hold
+from mcp_tui.actions.models import Wanted, plan_promote, plan_rollback
+from mcp_tui.actions.promoting import wanted_copy
 from mcp_tui.actions.retry import Changes
 from mcp_tui.actions.shell import Place, plan_forward, plan_shell
 from mcp_tui.actions.submit import Code, plan_submit
@@ -57,12 +59,15 @@ class Action:
         verb: As in the journal; None for what the console does by itself, without a plan.
         through: The product's functions that make its plan or do it.
         on: What has to be there: ``""`` nothing, else ``running``, ``suspended``, ``finished``,
-            ``queued`` (through Kueue), or ``nodes`` (several nodes and their Service).
+            ``queued`` (through Kueue), ``nodes`` (several nodes and their Service), ``model`` (a
+            model ``ranker`` of three versions, the first its champion), ``promoted`` (whose second
+            is, by the record) or ``first`` (whose first is, by the record, and none was before).
         plan: How to plan it on what was seen; None for what is not applied by the engine.
         writes: What it may write.
         jobs: How many jobs it is about.
         command: The words after ``mcp-tui job``; ``NAME`` and ``FILE`` stand for a job's name and
             a train config. Empty for what no command does.
+        group: Another word than ``job``.
     """
 
     name: str
@@ -73,6 +78,7 @@ class Action:
     writes: tuple[str, ...]
     jobs: int = 1
     command: tuple[str, ...] = ()
+    group: str = "job"
 
 
 async def _submit(engine: Engine, now: float, *, nodes: int = 1, experiment: str = "e") -> Plan:
@@ -131,7 +137,28 @@ async def _forward(engine: Engine, seen: Sequence[Seen], now: float) -> Plan:
     return plan_forward(engine.scope, seen[0], _PLACE, 0, 80)
 
 
+async def _promote(engine: Engine, seen: Sequence[Seen], now: float) -> Plan:
+    return await engine.plan_promotion("ranker", Wanted(version="2"), now=now, why="better")
+
+
+async def _copy(engine: Engine, seen: Sequence[Seen], now: float) -> Plan:
+    wanted = await wanted_copy(engine, "ranker", "2")
+    return await engine.plan_promotion("ranker-prod", wanted, now=now)
+
+
+async def _roll_back(engine: Engine, seen: Sequence[Seen], now: float) -> Plan:
+    return await engine.plan_taking_back("ranker", now=now)
+
+
 _SUBMITTING: Final = (plan_submit, Engine.plan_submission)
+_PROMOTING: Final = (plan_promote, Engine.plan_promotion)
+_TAKING_BACK: Final = (plan_rollback, Engine.plan_taking_back)
+_LEASES: Final = "/apis/coordination.k8s.io/v1/namespaces/default/leases"
+_LEASE: Final = (f"kube POST {_LEASES}", f"kube PUT {_LEASES}/mcp-tui-model-[0-9a-f]+")
+_ALIAS: Final = (
+    "mlflow POST /api/2.0/mlflow/model-versions/set-tag",
+    "mlflow POST /api/2.0/mlflow/registered-models/alias",
+)
 _RETRYING: Final = (Engine.plan_retry,)
 _KILLED: Final = "mlflow POST /api/2.0/mlflow/runs/update"
 _CREATED: Final = "mlflow POST /api/2.0/mlflow/experiments/create"
@@ -245,6 +272,51 @@ ACTIONS: Final[tuple[Action, ...]] = (
         None,
         (_EVENT,),
         command=("forward", "NAME", "80"),
+    ),
+    Action(
+        "promote",
+        Verb.PROMOTE,
+        _PROMOTING,
+        "model",
+        _promote,
+        (*_LEASE, *_ALIAS),
+        command=("promote", "NAME/2"),
+        group="model",
+    ),
+    Action(
+        "promote a copy, to a new model",
+        Verb.PROMOTE,
+        _PROMOTING,
+        "model",
+        _copy,
+        (
+            *_LEASE,
+            "mlflow POST /api/2.0/mlflow/registered-models/create",
+            "mlflow POST /api/2.0/mlflow/model-versions/create",
+            *_ALIAS,
+        ),
+    ),
+    Action(
+        "roll an alias back",
+        Verb.ROLLBACK,
+        _TAKING_BACK,
+        "promoted",
+        _roll_back,
+        (*_LEASE, *_ALIAS),
+        command=("rollback", "NAME", "--confirm", "NAME"),
+        group="model",
+    ),
+    Action(
+        "roll an alias back to nothing",
+        Verb.ROLLBACK,
+        _TAKING_BACK,
+        "first",
+        _roll_back,
+        (
+            *_LEASE,
+            _ALIAS[0],
+            "mlflow DELETE /api/2.0/mlflow/registered-models/alias",
+        ),
     ),
     Action(
         "keep a cause",

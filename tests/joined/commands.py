@@ -16,8 +16,8 @@ class Command:
     Attributes:
         words: As typed, without the program's name.
         arguments: What it is tried with. In braces: ``job`` is a job that runs, ``failed`` one that
-            has failed, ``held`` one that is suspended, ``config`` a train config's file and
-            ``context`` the context's name.
+            has failed, ``held`` one that is suspended, ``config`` a train config's file, ``model``
+            a registered model of two versions and ``context`` the context's name.
         formats: What ``-o`` takes; empty where there is no such option.
         writes: It changes something once it is confirmed.
         terminal: It takes the terminal.
@@ -75,6 +75,21 @@ COMMANDS: tuple[Command, ...] = (
     Command("job shell", ("{job}", "--confirm", "{context}/{job}", "--", "true"), writes=True),
     Command(
         "job forward", ("{job}", "0:80", "--confirm", "{context}/{job}"), writes=True, serves=True
+    ),
+    Command("model ls", (), ALL),
+    Command("model show", ("{model}",), ALL),
+    Command("model history", ("{model}",), ALL),
+    Command(
+        "model promote",
+        ("{model}/2", "--why", "better", "--confirm", "{context}/{model}"),
+        SOME,
+        writes=True,
+    ),
+    Command(
+        "model rollback",
+        ("{model}", "--to", "1", "--confirm", "{context}/{model}"),
+        SOME,
+        writes=True,
     ),
     Command("job init"),
     Command("job schema"),

@@ -300,3 +300,37 @@ def test_the_number_of_the_next_has_an_end() -> None:
     server = Server(versions={"1": {}, "2": {}})
     server.tag("2", a.intent_key(PLAN), a.intent_value(intent("1", "2", a.MAX_SEQ)))
     assert server.records().next_seq == a.MAX_SEQ
+
+
+def raw(server: Server, plan: int, meant: a.Intent, end: a.End | None) -> None:
+    server.tag(meant.on, a.intent_key(f"{plan:032x}"), a.intent_value(meant))
+    if end is not None:
+        server.tag(meant.on, a.end_key(f"{plan:032x}"), a.end_value(end))
+
+
+def test_who_moved_while_another_was_under_way_knows_no_way_back() -> None:
+    server = Server(versions={v: {} for v in "123"}, alias="3")
+    raw(server, 1, intent("1", "2", 1), None)
+    raw(server, 2, intent("1", "3", 2, open=(f"{1:032x}"[:12],)), a.End(moved=True, at=1.0))
+    assert "under way at the same time" in server.history().back.why_not
+    # Once it is certain that the other was not done, there is one.
+    raw(server, 1, intent("1", "2", 1), a.End(moved=False, at=1.0))
+    assert server.history().back.to == "1"
+
+
+def test_an_unended_move_that_was_planned_at_the_same_time_leaves_no_way_back() -> None:
+    server = Server(versions={v: {} for v in "123"}, alias="3")
+    raw(server, 1, intent("1", "2", 1), None)
+    raw(server, 2, intent("1", "3", 1), a.End(moved=True, at=1.0, seen="3"))
+    assert "at the same time" in server.history().back.why_not
+    raw(server, 1, intent("1", "2", 1), a.End(moved=False, at=1.0))
+    assert server.history().back.to == "1"
+
+
+def test_what_was_seen_just_after_a_move_counts() -> None:
+    """Somebody moved it and moved it back; the look after the move saw it in between."""
+    server = Server(versions={v: {} for v in "1237"}, alias="2")
+    raw(server, 1, intent("1", "2", 1), a.End(moved=True, at=1.0, seen="7"))
+    found = server.history()
+    assert not found.back.possible
+    assert [(m.came, m.to) for m in found.moves] == [("1", "2"), ("2", "7"), ("7", "2")]

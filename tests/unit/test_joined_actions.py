@@ -31,12 +31,21 @@ WRITING = {
     "send",
     "request",
     "call",
+    "create_model",
+    "ensure_model",
+    "create_version",
+    "copy_version",
+    "set_alias",
+    "delete_alias",
+    "set_version_tag",
+    "delete_version_tag",
 }
 # The modules that may call them, and what for.
 KNOWN = {
     "actions/checks.py": "dry runs, which store nothing",
     "actions/engine.py": "the writes of a plan",
     "actions/keep.py": "an action of its own",
+    "actions/lease.py": "what keeps other consoles out while a plan of a model is applied",
     "actions/parent.py": "reads",
     "actions/record.py": "the Event of a plan",
     "actions/seeing.py": "reads",
@@ -103,21 +112,18 @@ def test_whoever_writes_is_an_action() -> None:
 
 
 def test_every_command_that_asks_for_a_confirmation_is_there() -> None:
-    job = next(
-        action.choices["job"]
-        for action in build()._actions
-        if isinstance(action.choices, dict) and "job" in action.choices
-    )
-    [verbs] = [a.choices for a in job._actions if isinstance(a.choices, dict)]
+    [groups] = [a.choices for a in build()._actions if isinstance(a.choices, dict)]
     confirmable = {
-        name
+        (group, name)
+        for group, above in groups.items()
+        for verbs in [a.choices for a in above._actions if isinstance(a.choices, dict)]
         for name, parser in verbs.items()
         if any("--confirm" in action.option_strings for action in parser._actions)
     }
-    assert confirmable == {a.command[0] for a in ACTIONS if a.command}
+    assert confirmable == {(a.group, a.command[0]) for a in ACTIONS if a.command}
     for action in ACTIONS:
         if action.command:
-            words = ["job", *(w.replace("FILE", "x.yaml") for w in action.command)]
+            words = [action.group, *(w.replace("FILE", "x.yaml") for w in action.command)]
             assert build().parse_args(words).run is not None
 
 

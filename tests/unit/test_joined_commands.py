@@ -13,6 +13,7 @@ NAMES = {
     "failed": "b",
     "held": "c",
     "config": "train-config.yaml",
+    "model": "ranker",
     "context": "dev",
 }
 
