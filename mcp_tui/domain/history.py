@@ -29,7 +29,7 @@ class History(msgspec.Struct, frozen=True, kw_only=True):
         key: The metric's name.
         steps: As logged; may be negative, and may repeat.
         times: Epoch seconds; NaN where the logged time is no credible one.
-        values: NaN where there is a gap: NaN or an infinity was logged.
+        values: What is not finite, as it was logged, is a gap.
         nan: How many NaN came.
         infinite: How many infinities came.
         repeated: Points at a step that had one already.
@@ -115,7 +115,7 @@ def history_of(
         key=key,
         steps=tuple(ordered[i].step for i in kept),
         times=tuple(ordered[i].timestamp / 1000 if credible[i] else math.nan for i in kept),
-        values=tuple(numbers[i] if math.isfinite(numbers[i]) else math.nan for i in kept),
+        values=tuple(numbers[i] for i in kept),
         nan=sum(map(math.isnan, numbers)),
         infinite=sum(map(math.isinf, numbers)),
         repeated=sum(count - 1 for count in Counter(m.step for m in ordered).values()),
@@ -179,19 +179,16 @@ def extended(old: History, tail: History, *, most: int = 0) -> History:
     kept = thin(values, most) if most else range(len(values))
     known = old.total is not None and tail.total is not None
     gone = range(head, len(old))  # counted in the old history, and again in the tail
-    gaps = sum(math.isnan(old.values[i]) for i in gone)
-    gone_nan = min(old.nan, gaps)
     return msgspec.structs.replace(
         old,
         steps=tuple(steps[i] for i in kept),
         times=tuple(times[i] for i in kept),
         values=tuple(values[i] for i in kept),
-        nan=old.nan - gone_nan + tail.nan,
-        infinite=max(0, old.infinite - (gaps - gone_nan)) + tail.infinite,
-        repeated=max(0, old.repeated - len(gone) + len(set(old.steps[head:]))) + tail.repeated,
+        nan=old.nan - sum(math.isnan(old.values[i]) for i in gone) + tail.nan,
+        infinite=old.infinite - sum(math.isinf(old.values[i]) for i in gone) + tail.infinite,
+        repeated=old.repeated - len(gone) + len(set(old.steps[head:])) + tail.repeated,
         backwards=_backwards(times),
-        odd_times=max(0, old.odd_times - sum(math.isnan(old.times[i]) for i in gone))
-        + tail.odd_times,
+        odd_times=old.odd_times - sum(math.isnan(old.times[i]) for i in gone) + tail.odd_times,
         sampled=old.sampled or tail.sampled or len(kept) < len(values),
         cut=tail.cut,
         total=(old.total or 0) - len(gone) + (tail.total or 0) if known else None,

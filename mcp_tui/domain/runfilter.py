@@ -286,10 +286,14 @@ def _judged(clause: Clause, metrics: Collection[str]) -> FilterProblem | None:
     if first.kind != "word":
         return None
     parts = 1
-    while parts + 1 < len(clause) and clause[parts].kind == "dot":
+    while (
+        parts + 1 < len(clause)
+        and clause[parts].kind == "dot"
+        and clause[parts + 1].kind in ("word", "name", "text", "number", "other")
+    ):
         parts += 2
-    if parts % 2 == 0 or (parts < len(clause) and clause[parts].kind == "dot"):
-        return FilterProblem("a name ends with a dot", clause[min(parts, len(clause)) - 1].at)
+    if parts < len(clause) and clause[parts].kind == "dot":
+        return FilterProblem("a name ends with a dot", clause[parts].at)
     entity = "attribute"
     key = first.text
     if parts > 1:
@@ -311,6 +315,8 @@ def _compared(entity: str, key: str, clause: Clause, n: int) -> FilterProblem | 
     end = clause[-1].end
     if n >= len(clause):
         return FilterProblem("a comparison is missing here", end, "such as > 0.9 or = 'x'")
+    if entity == "attribute" and key not in ATTRIBUTES and key not in NUMERIC_ATTRIBUTES:
+        return None  # the server knows its attributes better
     token = clause[n]
     words = " ".join(_keyword(clause, i) or "." for i in range(n, min(n + 3, len(clause))))
     operator = next((w for w in (*_NULLS, *_LISTS) if f"{words} ".startswith(f"{w} ")), "")
