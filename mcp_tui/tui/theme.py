@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from rich.style import Style
@@ -43,17 +43,26 @@ STATE_TONES: Mapping[str, str] = {
 """The tone of a state, which is also the name of its sign."""
 
 TONES = ("failed", "attention", "waiting", "running", "done", "strong", "dim", "accent")
-ROLES = (*TONES, "", "heading", "cursor", "keys", "key", "error", "match", "prompt", "tab")
+ROLES = (
+    *TONES, "", "heading", "cursor", "keys", "key", "error", "match", "prompt", "tab",
+    "axis", "grid", "fill", "over",
+)  # fmt: skip
 TIERS = ("prod", "test", "dev")
 
 
 @dataclass(frozen=True)
 class Palette:
-    """A colour scheme: a style for every tone and role, one bar per tier, and a Textual theme."""
+    """A colour scheme: a style for every tone and role, one bar per tier, and a Textual theme.
+
+    ``series`` are the colours of a chart's lines, in their order; ``faint`` those of what they were
+    smoothed from. More lines than colours are told apart by signs, and so are two without colour.
+    """
 
     name: str
     styles: Mapping[str, Style]
     theme: Theme
+    series: tuple[Style, ...] = ()
+    faint: tuple[Style, ...] = ()
 
     def __getitem__(self, role: str) -> Style:
         return self.styles.get(role) or Style.null()
@@ -61,6 +70,20 @@ class Palette:
 
 def _styles(spec: Mapping[str, str]) -> dict[str, Style]:
     return {role: Style.parse(text) for role, text in spec.items()}
+
+
+def _lines(*colours: str, faint: Sequence[str] = ()) -> dict[str, tuple[Style, ...]]:
+    """The styles of a chart's lines; faint ones are mixed with the default background."""
+    mixed = faint or [_mixed(colour, "#101418", 0.5) for colour in colours]
+    return {
+        "series": tuple(Style.parse(colour) for colour in colours),
+        "faint": tuple(Style.parse(colour) for colour in mixed),
+    }
+
+
+def _mixed(one: str, other: str, share: float) -> str:
+    pairs = ((int(one[i : i + 2], 16), int(other[i : i + 2], 16)) for i in (1, 3, 5))
+    return "#" + "".join(f"{round(a * (1 - share) + b * share):02x}" for a, b in pairs)
 
 
 def _theme(name: str, *, ansi: bool, **colours: str) -> Theme:
@@ -103,6 +126,10 @@ DEFAULT = Palette(
             "": "#d4d8dd on #101418",
             "heading": "bold #9aa4b0",
             "cursor": "bold #ffffff on #2f4a6d",
+            "axis": "#56616d",
+            "grid": "#252d36",
+            "fill": "#4a7fb5",
+            "over": "bold #ffffff on #4a7fb5",
             "keys": "#9aa4b0",
             "key": "bold #d4d8dd",
             "error": "bold #ff6b6b",
@@ -126,7 +153,20 @@ DEFAULT = Palette(
         warning="#ffb454",
         success="#86c98a",
     ),
+    **_lines(
+        "#6cb6ff",
+        "#ffb454",
+        "#7fd08a",
+        "#f08fc8",
+        "#e6df72",
+        "#b69cff",
+        "#4fd3cb",
+        "#ff8d76",
+    ),
 )
+
+# Blue is hard to read on black, and red means that something failed: they come last.
+_ANSI_LINES = ("cyan", "yellow", "green", "magenta", "blue", "red")
 
 ANSI16 = Palette(
     "ansi16",
@@ -142,6 +182,9 @@ ANSI16 = Palette(
             "accent": "cyan",
             "heading": "bold",
             "cursor": "reverse",
+            "axis": "bright_black",
+            "fill": "cyan",
+            "over": "black on cyan",
             "key": "bold",
             "error": "bold red",
             "match": "black on yellow",
@@ -152,6 +195,10 @@ ANSI16 = Palette(
         }
     ),
     _theme("mcp-ansi16", ansi=True, **_ANSI),
+    **_lines(
+        *(f"bright_{colour}" for colour in _ANSI_LINES),
+        faint=[f"dim {colour}" for colour in _ANSI_LINES],
+    ),
 )
 
 # Hues from the set of Okabe and Ito, told apart under the common colour vision deficiencies:
@@ -186,6 +233,7 @@ COLOURBLIND = Palette(
         warning="#e69f00",
         success="#56b4e9",
     ),
+    **_lines("#56b4e9", "#e69f00", "#22b585", "#f0e442", "#dd8fb9", "#f2722b", "#e8ecf0"),
 )
 
 NONE = Palette(
@@ -198,6 +246,7 @@ NONE = Palette(
             "dim": "dim",
             "heading": "underline",
             "cursor": "reverse",
+            "over": "reverse",
             "key": "bold",
             "error": "bold",
             "match": "reverse",
@@ -208,6 +257,7 @@ NONE = Palette(
         }
     ),
     _theme("mcp-none", ansi=True, **dict.fromkeys(_ANSI, "ansi_default")),
+    **_lines("none", faint=["dim"]),
 )
 
 PALETTES: Mapping[str, Palette] = {p.name: p for p in (DEFAULT, ANSI16, COLOURBLIND, NONE)}
