@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from mcp_tui.config import Endpoint
-from mcp_tui.domain.run import Metric
+from mcp_tui.domain.run import Metric, Run
 from mcp_tui.domain.runfilter import parse
 from mcp_tui.domain.runtree import nest
 from mcp_tui.errors import ApiError, UnreachableError, UsageError
@@ -154,7 +154,7 @@ async def test_an_or_is_merged_as_the_server_would_order_it(
     filters = parse("tags.t = 'a' OR tags.t != 'a' OR (attributes.run_name LIKE 'n%')")
     assert len(filters) == 3
     search = mlflow.runs_in_order([experiment], filters, order_by=by, page=2)
-    seen = []
+    seen: list[Run] = []
     while page := await search.next_page():
         seen += page
     assert [run.run_id for run in seen] == [run.run_id for run in whole]
@@ -171,7 +171,7 @@ async def test_a_page_that_failed_is_asked_for_again(
     proxy.add(Fault(act=Answer(500, b"<title>Oops</title>", HTML), path="search", nth=2))
     with pytest.raises(ApiError):
         await search.next_page()
-    seen = []
+    seen: list[str] = []
     while page := await search.next_page():
         seen += [run.tags["t"] for run in page]
     assert seen == ["a", "b", "a"]
@@ -213,8 +213,8 @@ async def test_views_part_active_from_deleted_runs(mlflow: MlflowClient, experim
 
 async def test_nested_runs_are_found_and_make_a_tree(mlflow: MlflowClient, experiment: str) -> None:
     parent = await run_of(mlflow, experiment, "parent")
-    child = await run_of(mlflow, experiment, "child", **{"mlflow.parentRunId": parent})
-    grandchild = await run_of(mlflow, experiment, "grandchild", **{"mlflow.parentRunId": child})
+    child = await run_of(mlflow, experiment, "child", NOW, **{"mlflow.parentRunId": parent})
+    grandchild = await run_of(mlflow, experiment, "last", NOW, **{"mlflow.parentRunId": child})
     assert [r.run_id for r in (await mlflow.children(parent, [experiment])).runs] == [child]
     nodes = nest((await mlflow.search_runs([experiment])).runs)
     assert [(n.run.run_id, n.depth) for n in nodes] == [(parent, 0), (child, 1), (grandchild, 2)]

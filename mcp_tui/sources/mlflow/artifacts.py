@@ -152,13 +152,21 @@ class Artifacts(Wire):
             UnreachableError: It broke off; no file is left behind.
             ApiError: As :meth:`artifact_head`.
         """
-        async with (
-            _partial(to) as file,
-            self._content(owner, ref, _IDENTITY, deadline, silence) as answer,
-        ):
-            total = _length(answer.headers)
-            await asyncio.to_thread(_room, to, total, most)
-            size = await _written(answer, file, total, most, progress)
+        # A Range that asks for all tells the size also where a proxy sends it in pieces.
+        headers = {**_IDENTITY, "Range": "bytes=0-"}
+        async with _partial(to) as file:
+            try:
+                async with self._content(owner, ref, headers, deadline, silence) as answer:
+                    skip, total = _place(answer)
+                    if skip:
+                        raise UnreachableError("another part came than was asked for",
+                                               where=self.where)  # fmt: skip
+                    await asyncio.to_thread(_room, to, total, most)
+                    size = await _written(answer, file, total, most, progress)
+            except ApiError as error:
+                if error.status != 416:
+                    raise
+                size = total = 0  # no part of an empty file can be asked for
             if total is not None and size != total:
                 raise UnreachableError(
                     f"only {size:,} of {total:,} bytes came", where=self.where, hint="try again"
@@ -265,13 +273,10 @@ def _page(answer: _Files, exact: tuple[_File, ...]) -> ArtifactPage:
 
 async def _part(answer: Opened, start: int, most: int) -> ArtifactPart:
     body = bytearray()
-    skip, total = start, _length(answer.headers)
-    if answer.status == 206:
-        found = _RANGE.fullmatch(answer.headers.get("content-range", ""))
-        skip = start - int(found[1]) if found and found[1] else 0
-        total = int(found[3]) if found and found[3] != "*" else None
-    elif total is None:
-        pass  # sent in pieces of unknown number: known only when it ends in time
+    begins, total = _place(answer)
+    skip = start - begins
+    if skip < 0:
+        raise UnreachableError("another part came than was asked for")
     ended = True
     async for chunk in answer.chunks:
         taken = chunk[skip:] if skip > 0 else chunk
@@ -285,6 +290,14 @@ async def _part(answer: Opened, start: int, most: int) -> ArtifactPart:
         total = start + len(body)
     kind = one_line(answer.headers.get("content-type", ""))
     return ArtifactPart(data=bytes(body), start=start, total=total, content_type=kind)
+
+
+def _place(answer: Opened) -> tuple[int, int | None]:
+    """Where the body begins in the file, and the file's size if it is said."""
+    found = _RANGE.fullmatch(answer.headers.get("content-range", ""))
+    if answer.status == 206 and found:
+        return int(found[1] or 0), int(found[3]) if found[3] != "*" else None
+    return 0, _length(answer.headers)
 
 
 def _length(headers: Mapping[str, str]) -> int | None:
@@ -368,14 +381,14 @@ def _named(file: IO[bytes], to: Path) -> None:
     shown = clean_line(str(to), limit=300)
     try:
         file.close()
-        # A link, unlike a renaming, never replaces what somebody made meanwhile.
-        os.link(file.name, to)
-    except FileExistsError:
-        raise UsageError("it is there already", where=shown) from None
-    except OSError:  # a file system without links, or one that is full
         try:
+            # A link, unlike a renaming, never replaces what somebody made meanwhile.
+            os.link(file.name, to)
+        except FileExistsError:
+            raise UsageError("it is there already", where=shown) from None
+        except OSError:  # a file system without links
             Path(file.name).rename(to)
-        except OSError as error:
-            raise UsageError(
-                f"cannot be written: {one_line(error.strerror or '')}", where=shown
-            ) from None
+    except OSError as error:
+        raise UsageError(
+            f"cannot be written: {one_line(error.strerror or '')}", where=shown
+        ) from None
