@@ -12,9 +12,9 @@ import os
 import pwd
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import msgspec
@@ -22,6 +22,11 @@ import msgspec
 from mcp_tui.domain.plan import Tier
 from mcp_tui.domain.text import clean_line
 from mcp_tui.errors import UsageError
+
+if TYPE_CHECKING:  # what few commands need is imported where the file speaks of it
+    from mcp_tui.domain.approval import Rule
+    from mcp_tui.domain.direction import Directions
+    from mcp_tui.domain.gaterules import Gate
 
 _NO_HOME = "/nonexistent"
 
@@ -70,6 +75,7 @@ class ContextConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
         prometheus: Prometheus' endpoint; None means found by convention.
         git_image: Image of the init container that clones the code; empty means the default.
         mlflow_in_cluster: MLflow's URL as pods see it, when it is another than the console's.
+        gates: What a model must keep to be released here; those of all contexts where none are.
     """
 
     name: str = ""
@@ -81,6 +87,7 @@ class ContextConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     prometheus: Endpoint | None = None
     git_image: str = ""
     mlflow_in_cluster: str = ""
+    gates: tuple[Gate, ...] = ()
 
 
 class Config(msgspec.Struct, frozen=True, kw_only=True):
@@ -95,6 +102,10 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
         no_color: Nothing is told by colour.
         state_dir: Where the journal is.
         origin: The file read, or None.
+        gates: What a model must keep, in contexts that have no gates of their own.
+        metrics: Which way metrics are better, where their names do not tell; None when not said.
+        approvals: By tier; what is not there is as in
+            :data:`mcp_tui.domain.approval_rules.DEFAULTS`.
     """
 
     contexts: Mapping[str, ContextConfig] = msgspec.field(default_factory=dict)
@@ -105,6 +116,9 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     no_color: bool = False
     state_dir: Path = Path()
     origin: Path | None = None
+    gates: tuple[Gate, ...] = ()
+    metrics: Directions | None = None
+    approvals: Mapping[Tier, Rule] = msgspec.field(default_factory=dict)
 
     def for_context(
         self,
@@ -143,6 +157,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
             read_only=found.read_only or self.read_only,
             mlflow=mlflow,
             prometheus=prometheus,
+            gates=found.gates or self.gates,
         )
 
 
@@ -154,6 +169,13 @@ class _RawContext(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     prometheus: str | Endpoint | None = None
     git_image: str = ""
     mlflow_in_cluster: str = ""
+    gates: Any = None
+
+
+class _RawMetrics(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    higher: tuple[str, ...] = ()
+    lower: tuple[str, ...] = ()
+    neither: tuple[str, ...] = ()
 
 
 class _RawConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -163,6 +185,9 @@ class _RawConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     keys: dict[str, str] = {}
     read_only: bool = False
     no_color: bool = False
+    gates: Any = None
+    metrics: _RawMetrics = _RawMetrics()
+    approvals: dict[str, Any] = {}
 
 
 def guess_tier(context: str) -> tuple[Tier, str]:
@@ -268,7 +293,48 @@ def _parse(data: bytes, path: Path, env: Mapping[str, str]) -> Config:
         no_color=raw.no_color or bool(env.get("NO_COLOR")),
         state_dir=state_dir(env),
         origin=path,
+        gates=_gates(raw.gates, path, text),
+        metrics=_metrics(raw.metrics),
+        approvals=dict(_approvals(raw.approvals, path, text)),
     )
+
+
+def _metrics(raw: _RawMetrics) -> Directions | None:
+    if raw == _RawMetrics():
+        return None
+    from mcp_tui.domain.direction import Directions
+
+    return Directions(higher=raw.higher, lower=raw.lower, neither=raw.neither)
+
+
+def _gates(tree: Any, path: Path, text: str) -> tuple[Gate, ...]:
+    if tree is None:
+        return ()
+    from mcp_tui.domain.gaterules import read_tree
+
+    return read_tree(tree, text, clean_line(str(path)))
+
+
+def _approvals(tree: Mapping[str, Any], path: Path, text: str) -> Iterator[tuple[Tier, Rule]]:
+    if not tree:
+        return
+    from mcp_tui.domain.approval_rules import read_rule
+
+    for name, rule in tree.items():
+        try:
+            tier = Tier(name)
+        except ValueError:
+            raise UsageError(
+                f"{clean_line(name, limit=80)!r} is no tier",
+                where=_where(path, text, name, after="approvals"),
+                hint="use dev, test or prod",
+            ) from None
+        try:
+            yield tier, read_rule(rule)
+        except UsageError as error:
+            at = _where(path, text, error.where or name, after=f"approvals.{name}")
+            what = f"approvals.{name}: {error.what}"
+            raise UsageError(what, where=at, hint=error.hint) from None
 
 
 def _longest(text: str) -> int:
@@ -293,6 +359,7 @@ def _context(name: str, tree: Any, path: Path, text: str) -> ContextConfig:
         prometheus=_endpoint(raw.prometheus, "prometheus", name, path, text),
         git_image=raw.git_image,
         mlflow_in_cluster=raw.mlflow_in_cluster,
+        gates=_gates(raw.gates, path, text),
     )
 
 
@@ -369,6 +436,8 @@ def _explain(message: str, text: str, path: Path, owner: Any, section: str = "")
         key = unknown.group(1)
         if keys[-1:] in (["mlflow"], ["prometheus"]):
             owner = Endpoint
+        elif keys[-1:] == ["metrics"]:
+            owner = _RawMetrics
         names = [n for n in owner.__struct_fields__ if n != "origin"]
         near = difflib.get_close_matches(key, names, n=1)
         what = f"unknown key {clean_line(key)!r}"

@@ -14,10 +14,12 @@ class ExitCode(IntEnum):
 
     OK = 0
     JOB_FAILED = 1
+    GATE_FAILED = 1
     USAGE = 2
     REFUSED = 3
     UNREACHABLE = 4
     GONE = 5
+    CANNOT_TELL = 6
     INTERRUPTED = 130
 
 

@@ -157,6 +157,9 @@ def build() -> argparse.ArgumentParser:
     )
     _output(journal)
     journal.add_argument("--limit", type=_count, default=50, metavar="N", help="the newest N")
+    from mcp_tui.cli.parser_runs import add_commands
+
+    add_commands(commands, add, common)
     completion = add(
         commands, "completion", _late("completion", "completion"), "print a shell's completion"
     )

@@ -11,7 +11,7 @@ from mcp_tui.domain.direction import Direction, Directions, best_of
 from mcp_tui.domain.evalnames import FIGURES
 from mcp_tui.domain.evaluation import Evaluation
 from mcp_tui.domain.figures import figures, signed
-from mcp_tui.domain.noise import Difference, Verdict, differences, of
+from mcp_tui.domain.noise import OF_MACHINES, Difference, Verdict, differences, of, other_data
 from mcp_tui.domain.tabular import Cell, to_csv, to_markdown
 from mcp_tui.domain.text import clean_line
 
@@ -142,6 +142,9 @@ def _row(
     values = tuple(None if value is None else value.number for value in found)
     # What was measured on other data, or is disputed, is neither the best nor worse than another.
     splits = {value.split for value in found if value is not None and value.split}
+    other = not key.startswith(OF_MACHINES) and other_data(
+        *(each for each, value in zip(every, found, strict=True) if value is not None)
+    )
     sound = [value.number if value is not None and not value.disputed else None for value in found]
     return EvalRow(
         key=key,
@@ -154,7 +157,7 @@ def _row(
         sources=tuple("" if value is None else value.source for value in found),
         notes=tuple("" if value is None else value.disputed for value in found),
         differences=tuple(each.get(key) for each in told),
-        best=best_of(sound, direction) if len(splits) < 2 else (),
+        best=best_of(sound, direction) if len(splits) < 2 and not other else (),
     )
 
 

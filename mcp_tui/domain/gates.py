@@ -11,14 +11,22 @@ import difflib
 import math
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
-from typing import Any, Final
+from typing import Any
 
 import msgspec
 
 from mcp_tui.domain.evaluation import Evaluation, Value
 from mcp_tui.domain.figures import figure, signed
 from mcp_tui.domain.gaterules import PARTS, Gate, GateKind, parse, parse_file
-from mcp_tui.domain.noise import Difference, Verdict, class_figure, differences, not_the_same_data
+from mcp_tui.domain.noise import (
+    OF_MACHINES,
+    Difference,
+    Verdict,
+    class_figure,
+    differences,
+    not_the_same_data,
+    other_data,
+)
 from mcp_tui.domain.text import clean_line
 
 __all__ = [
@@ -32,8 +40,6 @@ __all__ = [
     "parse_file",
     "passed",
 ]
-
-_OF_MACHINES: Final = ("latency", "accelerator_memory", "model_size")
 
 
 class GateStatus(StrEnum):
@@ -101,7 +107,7 @@ def _look(
     if champion is None or theirs is None:
         return _unknown(gate, seen, f"the champion has no {_said(gate.metric)}")
     other, unsure = not_the_same_data(value, theirs), ""
-    if not gate.metric.startswith(_OF_MACHINES):
+    if not gate.metric.startswith(OF_MACHINES):
         data, unsure = _same_data(candidate, champion)
         other = other or data
     if theirs.disputed or other:
@@ -133,10 +139,8 @@ def _same_data(candidate: Evaluation, champion: Evaluation) -> tuple[str, str]:
     Those that are known to be of other data are not compared. Where one does not say, they are,
     and that is said.
     """
-    if candidate.data == champion.data and candidate.data:
-        return "", ""
     if candidate.data and champion.data:
-        return "evaluated on other data than the champion: the digests differ", ""
+        return other_data(candidate, champion), ""
     who = candidate if not candidate.data else champion
     return "", f"whether on the same data is not known: {who.label}: {who.data_unknown}"
 

@@ -36,6 +36,9 @@ PAIRED: Final = frozenset(
 )
 """Figures that predictions give."""
 
+OF_MACHINES: Final = ("latency", "accelerator_memory", "model_size")
+"""How keys begin whose figures are not of the data that was evaluated on."""
+
 
 class Verdict(StrEnum):
     """What can be said of a difference."""
@@ -101,8 +104,9 @@ def pair(candidate: Evaluation, champion: Evaluation) -> Pairs | str:
     for name, each in (("the champion", champion), (candidate.label, candidate)):
         if not each.data:
             return f"{name}: {each.data_unknown or 'its evaluation data is not known'}"
-    if candidate.data != champion.data:
-        return "evaluated on other data: the digests differ"
+    other = other_data(candidate, champion)
+    if other:
+        return other
     if theirs is None or ours is None:  # said above
         return ""
     at = {example: n for n, example in enumerate(theirs.ids)}
@@ -194,6 +198,12 @@ def of(evaluation: Evaluation, key: str) -> Value | None:
     return class_figure(evaluation, key) if ":" in key else evaluation.find(key)
 
 
+def other_data(*evaluations: Evaluation) -> str:
+    """Why figures of these runs are not of the same data; empty where that is not known."""
+    known = {each.data for each in evaluations if each.data}
+    return "evaluated on other data: the digests differ" if len(known) > 1 else ""
+
+
 def not_the_same_data(candidate: Value, champion: Value) -> str:
     """Why two figures are not to be held against each other; empty when nothing speaks for that."""
     if candidate.split and champion.split and candidate.split != champion.split:
@@ -214,6 +224,8 @@ def _judge(
         return Difference(key=key, verdict=Verdict.CANNOT_TELL, reason=f"{who} has no such figure")
     delta = ours.number - theirs.number
     why = not_the_same_data(ours, theirs)
+    if not why and not key.startswith(OF_MACHINES):
+        why = other_data(candidate, champion)
     for each, value in ((champion, theirs), (candidate, ours)):
         if value.disputed and not why:
             why = f"disputed for {each.label}: {value.disputed}"

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 ALL = ("table", "wide", "json", "yaml", "name")
 SOME = ("table", "json", "yaml")
+TABLES = ("table", "json", "md", "csv")
 
 
 @dataclass(frozen=True)
@@ -76,6 +77,12 @@ COMMANDS: tuple[Command, ...] = (
     Command(
         "job forward", ("{job}", "0:80", "--confirm", "{context}/{job}"), writes=True, serves=True
     ),
+    Command(
+        "eval",
+        ("0" * 32, "--champion", "{model}@champion", "--gate", "f1_macro >= champion - 0.01"),
+        TABLES,
+    ),
+    Command("run compare", ("0" * 32, "1" * 32), TABLES),
     Command("model ls", (), ALL),
     Command("model show", ("{model}",), ALL),
     Command("model history", ("{model}",), ALL),

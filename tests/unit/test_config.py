@@ -122,3 +122,51 @@ def test_a_kubeconfig_may_say_it_itself_and_the_file_goes_before() -> None:
 
 def test_read_only_for_all_is_for_each() -> None:
     assert Config(read_only=True).for_context("dev").read_only
+
+
+RULES = """\
+gates = ["f1_macro >= 0.9"]
+[metrics]
+lower = ["odd*"]
+[approvals]
+dev = "none"
+[approvals.prod]
+own = true
+levels = [{name = "ml-lead", people = ["bo"]}, {name = "sre", groups = ["sre"]}]
+[contexts.eu]
+tier = "prod"
+gates = ["f1_macro >= 0.95", "latency_p99_ms <= 40"]
+"""
+
+
+def test_rules_of_a_release(tmp_path: Path) -> None:
+    config = load(write(tmp_path, RULES), {})
+    assert [g.rule for g in config.for_context("other").gates] == ["f1_macro >= 0.9"]
+    assert len(config.for_context("eu").gates) == 2
+    assert config.metrics is not None and config.metrics.of("odd_one") == "lower"
+    assert config.approvals[Tier.DEV].mode == "none" and Tier.TEST not in config.approvals
+    assert [level.name for level in config.approvals[Tier.PROD].levels] == ["ml-lead", "sre"]
+    assert config.approvals[Tier.PROD].own
+    assert load(write(tmp_path, ""), {}).metrics is None
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "says"),
+    [
+        (RULES.replace(">= 0.95", "=> 0.95"), ":11:20", "expected >="),
+        (RULES.replace('["f1_macro >= 0.9"]', "[7]"), "", "gate 1 is neither"),
+        (RULES.replace("lower =", "lowr ="), ":3", "did you mean lower?"),
+        (RULES.replace('["odd*"]', '"odd"'), ":3", "metrics.lower"),
+        (RULES.replace("[approvals.prod]", "[approvals.pro]"), "", "'pro' is no tier"),
+        (RULES.replace("own = true", "own = 1"), ":7", "approvals.prod: own is true or false"),
+        (RULES.replace('dev = "none"', 'dev = "some"'), ":5", "approvals.dev: neither"),
+        (RULES.replace('name = "sre"', 'name = "S"'), ":8", "small letters"),
+    ],
+)
+def test_a_rule_that_makes_no_sense_is_said_by_its_place(
+    tmp_path: Path, text: str, line: str, says: str
+) -> None:
+    with pytest.raises(UsageError) as caught:
+        load(write(tmp_path, text), {})
+    assert says in caught.value.line()
+    assert caught.value.where.endswith(f"config.toml{line}") or not line

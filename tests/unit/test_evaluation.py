@@ -515,5 +515,18 @@ def test_figures_on_other_data_or_disputed_are_not_the_best() -> None:
     assert table.rows[0].best == (2,) and table.problems
 
 
+def test_equal_figures_of_other_data_are_not_the_same() -> None:
+    rows = predicted(1, 100, 0.8)
+    ours, theirs = judged(2, rows, OTHER), judged(1, rows)
+    found = differences(ours, theirs)
+    for key in ("accuracy", "recall:a"):
+        assert (found[key].verdict, found[key].delta) == (Verdict.CANNOT_TELL, 0.0)
+        assert "digests differ" in found[key].reason
+    better = judged(3, predicted(3, 100, 0.95), OTHER)
+    assert all(row.best == () for row in side_by_side([better], theirs).rows)
+    quick = [evaluate(run(n, {"latency_p99_ms": n}, data=d)) for n, d in ((1, EVAL), (2, OTHER))]
+    assert side_by_side(quick[1:], quick[0]).rows[0].best == (0,)
+
+
 def test_errors_are_those_of_the_house() -> None:
     assert issubclass(EvalFileError, McpTuiError)

@@ -14,7 +14,9 @@ SCREEN = ("textual", "rich")
 CASES: dict[str, tuple[str, ...]] = {
     "mcp_tui.domain.plan, mcp_tui.domain.cause, mcp_tui.domain.trainconfig": (*CLIENTS, *SCREEN),
     "mcp_tui.domain.manifest, mcp_tui.domain.decode": (*CLIENTS, *SCREEN),
-    "mcp_tui.stats": (*CLIENTS, *SCREEN),
+    "mcp_tui.stats, mcp_tui.stats.bootstrap, mcp_tui.stats.mcnemar": (*CLIENTS, *SCREEN),
+    "mcp_tui.domain.compare, mcp_tui.domain.evaltable, mcp_tui.domain.gates": (*CLIENTS, *SCREEN),
+    "mcp_tui.domain.approval_rules, mcp_tui.cli.evaluate": (*CLIENTS, *SCREEN),
     "mcp_tui.config": (*CLIENTS, *SCREEN, "yaml"),
     "mcp_tui.sources.kubernetes.transport, mcp_tui.sources.kubernetes.reflector": (
         *CLIENTS,

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from mcp_tui.cli.parser import build
 from mcp_tui.config import load
+from mcp_tui.domain.gaterules import parse_file
 from mcp_tui.tui.keymap import markdown_table
 
 ROOT = Path(__file__).parents[2]
@@ -26,11 +27,15 @@ def test_pictures_exist() -> None:
 
 
 def test_the_configuration_shown_is_accepted(tmp_path: Path) -> None:
-    example = re.search(r"```toml\n(.*?)```", README, re.DOTALL)
-    assert example is not None
+    gates, example = re.findall(r"```toml\n(.*?)```", README, re.DOTALL)
     path = tmp_path / "config.toml"
-    path.write_text(example[1])
-    assert set(load(path, {}).contexts) == {"prod", "dev"}
+    path.write_text(example)
+    config = load(path, {})
+    assert set(config.contexts) == {"prod", "dev"}
+    assert [gate.rule for gate in config.for_context("dev").gates] == ["f1_macro >= 0.90"]
+    assert len(config.for_context("prod").gates) == 2
+    assert set(config.approvals) == {"dev", "test", "prod"}
+    assert len(parse_file(gates, "gates.toml")) == 7
 
 
 def test_every_command_is_told() -> None:
@@ -39,9 +44,9 @@ def test_every_command_is_told() -> None:
     for name, sub in dict(commands.choices or {}).items():
         assert f"mcp-tui {name}" in README or f"`{name}`" in README, name
         for action in sub._actions:
-            if action.choices and name == "job":
+            if action.choices and name in ("job", "model", "run"):
                 for verb in action.choices:
-                    assert re.search(rf"job [a-z\\|]*\b{verb}\b", README), verb
+                    assert re.search(rf"{name} [a-z\\|]*\b{verb}\b", README), verb
 
 
 def test_make_targets_exist() -> None:

@@ -1,0 +1,63 @@
+"""The arguments of the commands about runs: ``eval`` and ``run compare``."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from typing import Any, Final
+
+from mcp_tui.cli.parser import _late, _Parser
+
+TABLES: Final = ("table", "json", "md", "csv")
+"""Formats of what is a table and goes into a review or a spreadsheet."""
+
+_EXAMPLES: Final = """\
+RUN is a run's id, or a model version: NAME/VERSION or NAME@ALIAS.
+
+examples:
+  mcp-tui eval 7be2... --gates gates.toml
+  mcp-tui eval ranker/42 --champion ranker@champion --gates gates.toml -o md
+  mcp-tui eval 7be2... 4410... --gate 'f1_macro >= 0.90' --gate 'latency_p99_ms <= 40'
+
+exit codes: 0 all gates passed, 1 a gate failed, 6 none failed but one cannot be told,
+2 the command, the configuration or the gates make no sense, 3 refused, 4 MLflow was not reached
+"""
+
+
+def add_commands(
+    commands: Any, add: Callable[..., argparse.ArgumentParser], common: argparse.ArgumentParser
+) -> None:
+    """Add them to the parser."""
+    evaluate = add(
+        commands,
+        "eval",
+        _late("evaluate", "evaluate"),
+        "put candidates beside the champion, and hold them against gates",
+    )
+    evaluate.formatter_class = argparse.RawDescriptionHelpFormatter
+    evaluate.epilog = _EXAMPLES
+    evaluate.add_argument("runs", nargs="+", metavar="RUN", help="a candidate")
+    evaluate.add_argument("--champion", default="", metavar="RUN", help="what is live")
+    evaluate.add_argument(
+        "--gates", default="", metavar="FILE", help="gates, instead of the configuration's"
+    )
+    evaluate.add_argument(
+        "--gate", action="append", default=[], metavar="RULE", help="one more gate; may repeat"
+    )
+    _formats(evaluate)
+
+    text = "compare runs"
+    run = commands.add_parser(
+        "run", help=text, description=text[0].upper() + text[1:] + ".", parents=[common]
+    )
+    verbs = run.add_subparsers(metavar="VERB", parser_class=_Parser, title="verbs",
+                               required=True)  # fmt: skip
+    compare = _late("evaluate", "compare")
+    both = add(verbs, "compare", compare, "show what differs between runs", words="run compare")
+    both.add_argument("runs", nargs="+", metavar="RUN", help="a run's id, NAME/VERSION, NAME@ALIAS")
+    both.add_argument("--all", dest="everything", action="store_true", help="what is equal, too")
+    _formats(both)
+
+
+def _formats(p: argparse.ArgumentParser) -> None:
+    p.add_argument("-o", "--output", choices=TABLES, default="table", help="format")
