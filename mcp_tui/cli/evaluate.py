@@ -16,7 +16,7 @@ from mcp_tui.domain import evaltable
 from mcp_tui.domain.evaluation import Evaluation
 from mcp_tui.domain.gaterules import Gate, GateError, parse, parse_file
 from mcp_tui.domain.gates import GateResult, GateStatus, check, documents, lines
-from mcp_tui.domain.noise import Verdict
+from mcp_tui.domain.noise import ONE_FIGURE, Verdict
 from mcp_tui.domain.tabular import to_markdown
 from mcp_tui.domain.text import clean_line
 from mcp_tui.errors import ExitCode, UsageError
@@ -153,7 +153,9 @@ def _untold(table: evaltable.EvalTable, candidates: Sequence[Evaluation]) -> lis
         reasons = dict.fromkeys(
             each.reason
             for each in told.values()
-            if each.verdict is Verdict.CANNOT_TELL and each.delta is not None
+            if each.verdict is Verdict.CANNOT_TELL
+            and each.delta is not None
+            and each.reason != ONE_FIGURE
         )
         found += [f"{candidate.label}: noise cannot be told: {reason}" for reason in reasons]
     return found

@@ -84,7 +84,7 @@ class GateError(UsageError):
 # --- the grammar
 
 _TOKEN: Final = re.compile(
-    r"""\s*(?:(?P<quoted>"[^"]*"|'[^']*')|(?P<op>[<>]=?|==|=|≥|≤)|(?P<sign>[*+%-](?![A-Za-z0-9_.]))"""
+    r"""\s*(?:(?P<quoted>"[^"]*"|'[^']*')|(?P<op>[<>]=?|=[<>=]?|≥|≤)|(?P<sign>[*+%-](?![A-Za-z0-9_.]))"""
     r"""|(?P<word>[^\s"'<>=≥≤*]+)|(?P<odd>\S))"""
 )
 _NUMBER: Final = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]{1,3})?%?")
@@ -237,7 +237,7 @@ def _figure_gate(rule: _Rule, shown: str) -> Gate:
             return Gate(rule=shown, test=GateKind.CHAMPION, metric=metric, op=op, bound=bound)
     compares = _OPS.get(rule.peek())
     if compares is None:
-        hint = ""
+        hint = {"=>": "did you mean >=?", "=<": "did you mean <=?"}.get(rule.peek(), "")
         if rule.peek() in ("=", "=="):
             hint = "two figures are never just equal: write >= or <="
         raise rule.fail(f"expected >=, <=, > or <, {rule.shown()}", hint)

@@ -30,6 +30,9 @@ ALPHA: Final = 0.05
 MIN_PAIRS: Final = 30
 """A bootstrap of fewer examples says more than it knows."""
 
+ONE_FIGURE: Final = "one figure each: nothing tells how much it varies"
+"""Of a latency, say: there is nothing to be done about it, and it need not be said each time."""
+
 _PARTS: Final = ("precision", "recall", "f1")
 PAIRED: Final = frozenset(
     {"accuracy", *(f"{what}_{how}" for what in _PARTS for how in ("macro", "micro", "weighted"))}
@@ -237,7 +240,7 @@ def _judge(
         why = tested.reason
     if not why and isinstance(paired, str) and (key in PAIRED or ":" in key):
         why = paired
-    why = why or "one figure each: nothing tells how much it varies"
+    why = why or ONE_FIGURE
     return Difference(key=key, verdict=Verdict.CANNOT_TELL, delta=delta, reason=why)
 
 

@@ -15,7 +15,7 @@ Cell = str | float | None
 # Spreadsheets take a cell that starts so for a formula (OWASP, "CSV Injection"); in East Asian
 # settings the wide forms too.
 _FORMULA: Final = ("=", "+", "-", "@", "\t", "\r", "＝", "＋", "－", "＠")
-_PLAIN_MARKDOWN: Final = re.compile(r"(?:[A-Za-z0-9][A-Za-z0-9 .%,+-]*)?|-|-?[0-9][0-9.e+-]*")
+_PLAIN_MARKDOWN: Final = re.compile(r"(?:[A-Za-z0-9][A-Za-z0-9 .%,()+-]*)?|-|-?[0-9][0-9.e+-]*")
 _BACKTICKS: Final = re.compile(r"`+")
 
 

@@ -61,6 +61,7 @@ def test_rules_are_understood(
         ("", 1, "empty", "f1_macro >= 0.90"),
         ("f1_macro", 9, "expected >=, <=, > or <, nothing follows", "write for example"),
         ("f1_macro = 0.9", 10, "found '='", "never just equal"),
+        ("f1_macro => 0.9", 10, "found '=>'", "did you mean >=?"),
         ("f1_macro >= high", 13, "expected a number, found 'high'", ""),
         ("f1_macro >=", 12, "expected a number, nothing follows", ""),
         (">= 0.9", 1, "expected a metric", ""),
