@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
@@ -13,6 +13,9 @@ from mcp_tui.domain.aliashistory import MoveState
 from mcp_tui.domain.plan import Check, CheckStatus
 from mcp_tui.domain.reltime import age
 from mcp_tui.domain.text import clean_line
+
+if TYPE_CHECKING:
+    from mcp_tui.domain.gates import GateResult
 
 PARTS: Final = ("commit", "image", "config", "data")
 """What a version must say to be made again."""
@@ -61,6 +64,15 @@ class Why(msgspec.Struct, frozen=True, kw_only=True):
     override: str = ""
 
 
+def from_gates(results: Sequence[GateResult]) -> tuple[GateLine, ...]:
+    """Gates as the evaluation judged them."""
+    passed = {"passed": True, "failed": False}
+    return tuple(
+        GateLine(passed=passed.get(r.status.value), said=f"{r.gate.rule}: {r.message}")
+        for r in results
+    )
+
+
 def gate_words(gate: GateLine) -> str:
     """A gate in one line, for the record."""
     mark = {True: "passed", False: "FAILED", None: "cannot tell"}[gate.passed]
@@ -68,21 +80,18 @@ def gate_words(gate: GateLine) -> str:
 
 
 def gates(evidence: Evidence, why: Why) -> list[Check]:
-    """One that failed blocks, unless a reason is given."""
-    failed = [g for g in evidence.gates if g.passed is False]
-    untold = [g for g in evidence.gates if g.passed is None]
+    """One that failed, or cannot be told, blocks, unless a reason is given."""
     if not evidence.gates:
         return [Check(name=GATES, status=CheckStatus.UNKNOWN, message="no gates were looked at")]
-    if failed:
-        said = "; ".join(clean_line(g.said, limit=150) for g in failed)
+    # One that cannot be told has not passed.
+    bad = [g for g in evidence.gates if not g.passed]
+    if bad:
+        said = "; ".join(gate_words(g) for g in bad)
         if why.override.strip():
-            over = f"gates failed ({said}); overridden: {clean_line(why.override, limit=200)}"
+            over = f"gates: {said}; overridden: {clean_line(why.override, limit=200)}"
             return [Check(name=GATES, status=CheckStatus.WARNING, message=over)]
-        over = f"gates failed: {said}; an override needs a reason"
+        over = f"gates: {said}; an override needs a reason"
         return [Check(name=GATES, status=CheckStatus.FAILED, message=over)]
-    if untold:
-        said = "; ".join(clean_line(g.said, limit=150) for g in untold)
-        return [Check(name=GATES, status=CheckStatus.WARNING, message=f"cannot tell: {said}")]
     said = f"{len(evidence.gates)} gates passed"
     return [Check(name=GATES, status=CheckStatus.PASSED, message=said)]
 

@@ -21,6 +21,7 @@ from mcp_tui.actions.evidence import Evidence, GateLine
 from mcp_tui.actions.lease import lease_name
 from mcp_tui.actions.models import Wanted
 from mcp_tui.actions.promoting import wanted_copy, wanted_of_run
+from mcp_tui.domain.alias import End, Intent, end_key, end_value, intent_key, intent_value
 from mcp_tui.domain.aliashistory import MoveState
 from mcp_tui.domain.plan import CheckStatus, Confirmation, Outcome, OutcomeStatus, Plan, Tier
 from mcp_tui.errors import GoneError, RefusedError, UsageError
@@ -231,6 +232,26 @@ async def test_a_move_between_intent_and_move_is_seen_and_put_on_record(
     assert outcome.status is OutcomeStatus.FAILED
     assert "it is version 3, was version 1; nothing was moved" in outcome.message
     assert await states(actor, ranker) == ["done", "not done", "foreign"]
+
+
+@pytest.mark.parametrize("over", [False, True], ids=["at it", "moved it and back"])
+async def test_another_consoles_record_since_the_plan_holds_the_move(
+    actor: Actor, ranker: str, registry: MlflowClient, over: bool
+) -> None:
+    """It knows nothing of our Lease: the alias points where it did, and the record says enough."""
+    plan = await promotion(actor, ranker, "1")
+    theirs = "b" * 32
+    meant = Intent(verb="promote", model=ranker, alias="champion", came="", to="2", seq=1, at=NOW,
+                   who="bo")  # fmt: skip
+    await registry.set_version_tag(ranker, "2", intent_key(theirs), intent_value(meant))
+    if over:
+        value = end_value(End(moved=True, at=NOW, seen="2"))
+        await registry.set_version_tag(ranker, "2", end_key(theirs), value)
+    [outcome] = await actor.apply(plan)
+    assert outcome.status is OutcomeStatus.FAILED
+    said = "bo moved it and back meanwhile" if over else "bo is moving it too meanwhile"
+    assert said in outcome.message and "plan bbbbbbbb" in outcome.message
+    assert actor.sent("POST", "registered-models/alias") == 0
 
 
 async def test_a_move_just_after_ours_is_seen_and_said(

@@ -63,6 +63,7 @@ class Watched:
     prometheus: FaultProxy
     env: dict[str, str]
     folder: Path
+    model: str = ""
 
     def check(self, during: str) -> None:
         """Nothing but reads was sent."""
@@ -94,10 +95,15 @@ async def watched(ground: Ground, namespace: str, tmp_path: Path) -> AsyncIterat
             "XDG_STATE_HOME": str(tmp_path / "state"),
             "PYTHONPATH": str(REPO),
         }
-        # What was made above went past the proxies, but for looking at it.
+        model = f"ranker-{namespace}"
+        assert actor.engine.mlflow_client is not None
+        await actor.engine.mlflow_client.ensure_model(model)
+        for number in "12":
+            await actor.engine.mlflow_client.create_version(model, f"s3://x/{number}", plan_id="p")
+        # What was made above went past the proxies, but for looking at it and for the model.
         for proxy in (actor.kube, actor.mlflow):
             proxy.calls.clear()
-        yield Watched(actor, prometheus, env, tmp_path)
+        yield Watched(actor, prometheus, env, tmp_path, model)
 
 
 async def _home(app: Console, pilot: Pilot[int], pane: Pane, namespace: str) -> None:
@@ -181,7 +187,7 @@ async def test_no_command_sends_a_write(watched: Watched, namespace: str) -> Non
         "failed": "failed",
         "held": "held",
         "context": "dev",
-        "model": "ranker",
+        "model": watched.model,
         "config": str(train_config(watched.folder)),
     }
     tried = 0

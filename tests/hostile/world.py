@@ -18,9 +18,12 @@ from types import TracebackType
 from typing import Any, Final
 from urllib.parse import parse_qs, urlsplit
 
+import msgspec
 import yaml
 
 from mcp_tui.domain import kube
+from mcp_tui.domain.alias import PREFIX, Intent, end_key, intent_key
+from mcp_tui.domain.model import ModelVersion, RegisteredModel
 from mcp_tui.domain.podlabels import POD_LABEL
 from mcp_tui.domain.run import Run
 from mcp_tui.sources.kubernetes.access import Allowed, WhoAmI
@@ -28,6 +31,7 @@ from mcp_tui.sources.kubernetes.resources import RESOURCES, Resource
 from tests.hostile.fill import Poison, fill
 from tests.hostile.texts import LONG, whole
 
+MODEL: Final = "ranker"
 RUN_ID: Final = "0123456789abcdef0123456789abcdef"
 _LONG_AGO: Final = "2026-11-20T03:00:00Z"
 NAMESPACE: Final = "ml"
@@ -310,6 +314,8 @@ class World:
                 return self.status, "text/html", _utf8(page)
             return self.status, "application/json", self.failure(self.status)
         if path.startswith("/mlflow"):
+            if "/registered-models/" in path or "/model-versions/" in path:
+                return 200, "application/json", self._registry(path)
             return 200, "application/json", self._mlflow(path)
         if path.startswith("/prometheus"):
             return 200, "application/json", self._prometheus()
@@ -363,6 +369,39 @@ class World:
         if path.endswith("/search"):
             return _json({"runs": [run], "experiments": [{"experiment_id": "1"}]})
         return _json({"run": run, "run_info": run["info"], "experiment": {"experiment_id": "1"}})
+
+    def _registry(self, path: str) -> bytes:
+        """A model of two versions, the first its champion; records of its alias, true and not."""
+        true = Intent(
+            verb="promote", model=MODEL, alias="champion", came="2", to="1", seq=1,
+            at=time.time() - 9_000, who=whole(self.poison()), why=whole(self.poison()),
+            override=whole(self.poison()), gates=(whole(self.poison()),),
+            made={whole(self.poison()): whole(self.poison())},
+        )  # fmt: skip
+        tags = [
+            {"key": intent_key("1" * 32), "value": msgspec.json.encode(true).decode()},
+            {"key": end_key("1" * 32), "value": '{"moved":true,"at":1}'},
+            {"key": intent_key("2" * 32), "value": self.poison()},
+            {"key": end_key("2" * 32), "value": self.poison()},
+            {"key": f"{PREFIX}{self.poison()}", "value": self.poison()},
+            {"key": self.poison(), "value": self.poison()},
+        ]
+        now = int(time.time() * 1000)
+        dated = {"creation_timestamp": now, "last_updated_timestamp": now, "model_id": None}
+        versions = [
+            fill(
+                ModelVersion, self.poison, {"name": MODEL, "version": number, "tags": each, **dated}
+            )
+            for number, each in (("1", tags), ("2", []))
+        ]
+        if path.endswith("model-versions/search"):
+            more = [fill(ModelVersion, self.poison, dated)] if self.named else []
+            return _json({"model_versions": versions + more})
+        aliases = [{"alias": "champion", "version": "1"}, {"alias": self.poison(), "version": "2"}]
+        model = fill(RegisteredModel, self.poison, {"name": MODEL, "aliases": aliases})
+        if path.endswith("registered-models/search"):
+            return _json({"registered_models": [model, fill(RegisteredModel, self.poison)]})
+        return _json({"registered_model": model, "model_version": versions[1]})
 
     def _prometheus(self) -> bytes:
         sample = {
