@@ -26,6 +26,7 @@ WRITING = {
     "log_batch",
     "log_inputs",
     "create_run",
+    "edit_run",
     "create_experiment",
     "ensure_experiment",
     "send",
