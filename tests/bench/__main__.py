@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import asdict
 from pathlib import Path
 
-from tests.bench import first_frame, idle, scale_figures, terminal_bytes, watch_decode
+from tests.bench import curves, first_frame, idle, scale_figures, terminal_bytes, watch_decode
 from tests.bench.figure import Figure
 
 
@@ -64,6 +64,7 @@ BENCHES: tuple[tuple[str, Callable[[], Iterable[Figure]]], ...] = (
     ("watch-decode", _watch_decode),
     ("terminal-bytes", _terminal_bytes),
     ("idle", _idle),
+    ("curves", curves.figures),
     ("scale", scale_figures.figures),
 )
 

@@ -173,9 +173,10 @@ def test_all_nan_says_so() -> None:
     assert "9 gaps" in text
 
 
-def test_nothing_says_why() -> None:
+def test_nothing_says_why_and_makes_no_numbers_up() -> None:
     text = CurvePlotter().draw([], CurveView(), 80, 24, note="no metric yet").text
     assert "no metric yet" in text
+    assert not any(char.isdigit() for char in text)
 
 
 def test_values_that_a_log_axis_cannot_show_are_counted() -> None:
@@ -234,6 +235,13 @@ def test_smoothing_scale_and_zoom_are_said_and_raw_is_drawn() -> None:
     assert "log y  smoothed .6  zoomed  by step" in head
     roles = {run.role for runs in picture.lines for run in runs}
     assert {"s0", "raw0"} <= roles
+
+
+def test_the_legend_says_the_last_value_in_sight() -> None:
+    course = line([float(n) for n in range(100)])
+    assert "99" in CurvePlotter().draw([course], CurveView(), 80, 24).text
+    lines = CurvePlotter().draw([course], CurveView(window=(10, 60)), 80, 24).text.split("\n")
+    assert any(text.split()[-2:] == ["run", "60"] for text in lines)
 
 
 def test_names_and_last_values_stand_at_the_ends_of_lines() -> None:

@@ -126,7 +126,8 @@ def _outline(sheet: Sheet, plot: Box, values: Sequence[float], high: float, pen:
     rows = [plot.y + _row(value / high, plot.height) for value in values]
 
     def put(column: int, row: int, char: str) -> None:
-        inside = sheet.chars[row][column] in "█#"
+        # On a full block a line needs the block's colour behind it; ``#`` lets it be seen.
+        inside = sheet.chars[row][column] == "█"
         sheet.put(column, row, char, "over" if inside else "outline")
 
     for x, row in enumerate(rows):

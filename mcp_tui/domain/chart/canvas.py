@@ -6,6 +6,7 @@ risk and a row may not; ASCII needs nothing.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Final, Literal, NamedTuple
 
 Pen = Literal["braille", "block", "ascii"]
@@ -47,6 +48,7 @@ class Canvas:
         self.width, self.height = max(0, width), max(0, height)
         self._across, self._down, self._glyphs = PENS[pen]
         self.columns, self.rows = self.width * self._across, self.height * self._down
+        self._whole = sum(1 << (row * self._across) for row in range(self._down))
         self.bits = [0] * (self.width * self.height)
         self.owners = [-1] * (self.width * self.height)
 
@@ -74,14 +76,16 @@ class Canvas:
             return
         across, down = self._across, self._down
         x, bit = column // across, 1 << (column % across)
-        for y in range(top // down, bottom // down + 1):
-            begin, end = max(top - y * down, 0), min(bottom - y * down, down - 1)
-            mask = 0
-            for row in range(begin, end + 1):
-                mask |= bit << (row * across)
+        first, last = top // down, bottom // down
+        for y in range(first, last + 1):
             at = y * self.width + x
-            self.bits[at] |= mask
             self.owners[at] = owner
+            if first < y < last:
+                self.bits[at] |= self._whole * bit
+                continue
+            begin, end = max(top - y * down, 0), min(bottom - y * down, down - 1)
+            for row in range(begin, end + 1):
+                self.bits[at] |= bit << (row * across)
 
     def line(self, column: int, row: int, to_column: int, to_row: int, owner: int) -> None:
         """A line from one dot to another, rightwards: one dot a column, or one a row."""
@@ -105,10 +109,9 @@ class Canvas:
                 self.run(column + n, begin, end, owner)
                 begin = end + way
 
-    def glyph(self, x: int, y: int) -> str:
-        """What a cell shows; a blank where nothing was drawn."""
-        return self._glyphs[self.bits[y * self.width + x]]
-
-    def owner(self, x: int, y: int) -> int:
-        """Whose cell it is; -1 is nobody's."""
-        return self.owners[y * self.width + x]
+    def drawn(self, y: int) -> Iterator[tuple[int, str, int]]:
+        """The cells of a line in which something is drawn: where, what it looks like, whose."""
+        begin = y * self.width
+        for x, owner in enumerate(self.owners[begin : begin + self.width]):
+            if owner >= 0:
+                yield x, self._glyphs[self.bits[begin + x]], owner

@@ -35,7 +35,17 @@ class Course:
         start: When the run began, in seconds since 1970; else the first point's time.
     """
 
-    __slots__ = ("_orders", "_smooth", "_times", "key", "name", "start", "steps", "total", "values")
+    __slots__ = (
+        "_orders",
+        "_smooth",
+        "_start",
+        "_times",
+        "key",
+        "name",
+        "steps",
+        "total",
+        "values",
+    )
 
     def __init__(
         self,
@@ -56,13 +66,19 @@ class Course:
         if not len(self.steps) == len(self._times) == len(self.values):
             raise ValueError("a course needs a step, a time and a value for each point")
         self.total = max(total or 0, len(self.values))
-        finite = (time for time in self._times if math.isfinite(time))
-        self.start = min(finite, default=0.0) if start is None else start
+        self._start = start
         self._orders: dict[str, tuple[array[float], array[float]]] = {}
         self._smooth: tuple[str, float, array[float]] | None = None
 
     def __len__(self) -> int:
         return len(self.values)
+
+    @property
+    def start(self) -> float:
+        """When it began: what relative times are counted from."""
+        if self._start is None:
+            self._start = _least(self._times)
+        return self._start
 
     def with_more(
         self,
@@ -80,7 +96,7 @@ class Course:
             self._times + _array(times),
             self.values + _array(values),
             total=total if total is not None else self.total + len(values),
-            start=self.start,
+            start=self._start,
         )
 
     def along(self, axis: Axis) -> tuple[array[float], array[float]]:
@@ -119,11 +135,13 @@ class Course:
             return None
         return xs[index], self.smooth(axis, weight)[index]
 
-    def last(self, axis: Axis, weight: float = 0.0) -> tuple[float, float] | None:
-        """The last point that is a number; None where there is none."""
+    def last(
+        self, axis: Axis, weight: float = 0.0, *, within: float = math.inf
+    ) -> tuple[float, float] | None:
+        """The last point that is a number and not behind a place; None where there is none."""
         xs, _ = self.along(axis)
         ys = self.smooth(axis, weight)
-        for index in range(len(xs) - 1, -1, -1):
+        for index in range(bisect_right(xs, within) - 1, -1, -1):
             if drawable(ys[index]):
                 return xs[index], ys[index]
         return None
@@ -145,6 +163,16 @@ class Course:
 def drawable(value: float) -> bool:
     """Whether a value can be drawn: a number, and not beyond what doubles reckon with."""
     return -LIMIT <= value <= LIMIT
+
+
+def _least(times: array[float]) -> float:
+    if len(times) >= MANY:
+        import numpy as np
+
+        given = np.frombuffer(times, dtype=np.float64)
+        given = given[np.isfinite(given)]
+        return float(given.min()) if len(given) else 0.0
+    return min((time for time in times if math.isfinite(time)), default=0.0)
 
 
 def _array(values: Iterable[float]) -> array[float]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -51,7 +52,7 @@ class CurvePlotter:
 
     def __init__(self) -> None:
         self._sampled: OrderedDict[object, tuple[Course, Sampled]] = OrderedDict()
-        self._labels = 5
+        self._labels = 3
         self._said_of: tuple[str, ...] = ()
         self._widest = 0
         self.samplings = 0
@@ -103,8 +104,8 @@ class CurvePlotter:
         if plot.width < 2 or plot.height < 1:
             return sheet.done(NOWHERE, low, high)
         drawing = Drawing(sheet, plot, scale, low, high, pen)
-        drawing.axes(view, self._ticks(scale, layout.rows), grid=grid)
         drawn = any(trace.main.groups or passes(trace.main) for trace in traces)
+        drawing.axes(view, self._ticks(scale, layout.rows) if drawn else [], grid=grid)
         if drawn:
             drawing.lines(traces, marks=marks)
         else:
@@ -209,7 +210,8 @@ class CurvePlotter:
             if view.cursor is not None:
                 point = course.at(view.axis, view.cursor, view.smoothing)
             else:
-                point = course.last(view.axis, view.smoothing)
+                within = view.window[1] if view.window is not None else math.inf
+                point = course.last(view.axis, view.smoothing, within=within)
             value = "-" if point is None else short_number(point[1])
             entries.append(legend.Entry(index, course.name, value, None))
         return entries

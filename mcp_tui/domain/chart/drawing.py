@@ -65,7 +65,8 @@ class Drawing:
             rows = [canvas.cell(0, self.row(tick.value))[1] for tick in ticks]
             side_axis(self.sheet, plot, thinned(ticks, 1, rows), self.pen, grid=grid)
         if plot.y + plot.height + 1 < self.sheet.height:
-            found = x_ticks(view.axis, self.low, self.high, plot.width)
+            # Without anything drawn there is nothing that numbers would be about.
+            found = x_ticks(view.axis, self.low, self.high, plot.width) if ticks else []
             at = [(canvas.cell(self.column(tick.value), 0)[0], tick.label) for tick in found]
             if view.cursor is not None:
                 at = self._beside_cursor(at, view)
@@ -115,11 +116,10 @@ class Drawing:
     def _lay(self, canvas: Canvas, role: str) -> None:
         faint = role == "raw" and self.pen == "ascii"
         for y in range(canvas.height):
-            for x in range(canvas.width):
-                owner = canvas.owner(x, y)
-                if owner >= 0:
-                    glyph = "." if faint else canvas.glyph(x, y)
-                    self.sheet.put(self.plot.x + x, self.plot.y + y, glyph, f"{role}{owner}")
+            chars, roles = self.sheet.chars[self.plot.y + y], self.sheet.roles[self.plot.y + y]
+            for x, glyph, owner in canvas.drawn(y):
+                chars[self.plot.x + x] = "." if faint else glyph
+                roles[self.plot.x + x] = f"{role}{owner}"
 
     def _strokes(self, canvas: Canvas, found: Sampled, series: int) -> None:
         last: tuple[int, int] | None = None

@@ -45,12 +45,17 @@ def places(wanted: Sequence[float], rows: int) -> list[int]:
 
 
 def needed(entries: Sequence[Entry], room: int) -> int:
-    """Cells that a legend takes, at most ``room``: a gap, a sign, a name, a value."""
+    """Cells that a legend takes, at most ``room``: a gap, a sign of several, a name, a value."""
     if not entries:
         return 0
     names = max(width_of(entry.name) for entry in entries)
     values = max(len(entry.value) for entry in entries)
-    return min(room, 3 + names + 1 + values)
+    return min(room, _before(entries) + names + 1 + values)
+
+
+def _before(entries: Sequence[Entry]) -> int:
+    """Cells before the name: one line needs no sign to be told by."""
+    return 3 if len(entries) > 1 else 1
 
 
 def draw(sheet: Sheet, x: int, y: int, width: int, height: int, entries: Sequence[Entry]) -> None:
@@ -65,7 +70,8 @@ def draw(sheet: Sheet, x: int, y: int, width: int, height: int, entries: Sequenc
     if not shown or height <= 0:
         return
     values = max(len(entry.value) for entry in shown)
-    names = width - 3 - 1 - values
+    before = _before(entries)
+    names = width - before - 1 - values
     # Those without an end of their own stand below the others, in their order.
     ordered = sorted(shown, key=lambda e: (e.row is None, e.row or 0, e.series))
     wanted = [min(e.row, height - 1) if e.row is not None else height - 1 for e in ordered]
@@ -74,7 +80,7 @@ def draw(sheet: Sheet, x: int, y: int, width: int, height: int, entries: Sequenc
         if len(entries) > 1:
             sheet.put(x + 1, y + row, sign(entry.series), role)
         if names >= 3:
-            sheet.put(x + 3, y + row, fitted_text(entry.name, names), role)
+            sheet.put(x + before, y + row, fitted_text(entry.name, names), role)
             sheet.put(x + width - values, y + row, entry.value, "value")
         else:
-            sheet.put(x + 3, y + row, fitted_text(entry.value, width - 3), "value")
+            sheet.put(x + before, y + row, fitted_text(entry.value, width - before), "value")
