@@ -218,3 +218,57 @@ def test_runs_are_compared(ground: Ground, logged: Logged, tmp_path: Path) -> No
     sheet = mcp_tui(ground, tmp_path, "run", "compare", one, two, "-o", "csv").out
     assert ["param", "lr", "neither", "0.1", "'=1+1"] in list(csv.reader(io.StringIO(sheet)))
     assert "| `=1+1` |" in mcp_tui(ground, tmp_path, "run", "compare", one, two, "-o", "md").out
+
+
+_EVALUATED = """
+import mlflow, sys
+import pandas as pd
+from sklearn.datasets import load_iris
+from sklearn.linear_model import LogisticRegression
+mlflow.set_tracking_uri(sys.argv[1])
+mlflow.set_experiment(experiment_id=sys.argv[2])
+X, y = load_iris(return_X_y=True)
+model = LogisticRegression(max_iter=30).fit(X[::2], y[::2])
+frame = pd.DataFrame(X[1::2], columns=list("abcd"))
+frame["label"], frame["prediction"] = y[1::2], model.predict(X[1::2])
+frame["example_id"] = range(len(frame))
+data = mlflow.data.from_pandas(frame, targets="label", predictions="prediction", name="iris")
+right = (frame["label"] == frame["prediction"]).mean()
+for more in ("table", "none"):
+    with mlflow.start_run() as run:
+        mlflow.log_input(data, context="evaluation")
+        mlflow.models.evaluate(
+            data=data, model_type="classifier", evaluator_config={"log_explainer": False}
+        )
+        if more == "table":
+            mlflow.log_table(frame[["example_id", "label", "prediction"]], "predictions.json")
+    print("run", run.info.run_id, right, more)
+"""
+
+
+def test_what_mlflows_own_evaluation_logs(ground: Ground, logged: Logged, tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", _EVALUATED, ground.mlflow, logged.experiment],
+        env={**os.environ, "MLFLOW_DISABLE_TELEMETRY": "true", "HOME": str(tmp_path)},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-2_000:]
+    made = [line.split()[1:] for line in done.stdout.splitlines() if line.startswith("run ")]
+    assert [more for _, _, more in made] == ["table", "none"]
+    for run, right, more in made:
+        said = mcp_tui(
+            ground, tmp_path, "eval", run, "--gate", "no class recall is below 0.5", "-o", "json"
+        )
+        assert said.code == 0, said.err
+        told = json.loads(said.out)
+        rows = {row["key"]: row for row in told["rows"]}
+        assert rows["accuracy"]["values"] == [pytest.approx(float(right))]
+        assert {"recall:0", "recall:1", "recall:2"} <= set(rows)
+        assert ("f1_macro" in rows) == (more == "table")
+        source = "predictions.json" if more == "table" else "per_class_metrics.csv"
+        assert rows["recall:0"]["sources"] == [source]
+        assert told["problems"] == []
