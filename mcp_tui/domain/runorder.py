@@ -153,6 +153,8 @@ def merged(parts: Sequence[Part], order_by: Sequence[str], given: Set[str] = fro
     seen = set(given)
     ready: list[Run] = []
     heads = [0] * len(parts)
+    # A key is made once for each run, and for a single search not at all.
+    places = [key(part.runs[0]) if part.runs and len(parts) > 1 else () for part in parts]
     # Until a search with further pages has nothing left: what it gives next may come first.
     while not any(
         part.more and at >= len(part.runs) for part, at in zip(parts, heads, strict=True)
@@ -160,9 +162,11 @@ def merged(parts: Sequence[Part], order_by: Sequence[str], given: Set[str] = fro
         open_ = [n for n, part in enumerate(parts) if heads[n] < len(part.runs)]
         if not open_:
             break
-        n = min(open_, key=lambda n: key(parts[n].runs[heads[n]]))
+        n = min(open_, key=places.__getitem__)
         run = parts[n].runs[heads[n]]
         heads[n] += 1
+        if len(parts) > 1 and heads[n] < len(parts[n].runs):
+            places[n] = key(parts[n].runs[heads[n]])
         if run.run_id not in seen:
             seen.add(run.run_id)
             ready.append(run)

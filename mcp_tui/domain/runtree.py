@@ -49,8 +49,6 @@ def nest(runs: Iterable[Run]) -> tuple[RunNode, ...]:
         stack = [(root, 0)]
         while stack:
             run, depth = stack.pop()
-            if run.run_id in placed:
-                continue
             placed.add(run.run_id)
             children = [each for each in below[run.run_id] if each.run_id not in placed]
             nodes.append(

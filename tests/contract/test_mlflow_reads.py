@@ -436,6 +436,11 @@ async def test_a_server_without_logged_models_is_not_an_error(
     proxy.add(Fault(act=Answer(404, b"<title>404 Not Found</title>", HTML), path="logged-models"))
     page = await through.search_logged_models([experiment])
     assert (page.models, page.served) == ((), False)
+    proxy.clear()
+    gone = b'{"error_code": "RESOURCE_DOES_NOT_EXIST", "message": "no such experiment"}'
+    proxy.add(Fault(act=Answer(404, gone), path="logged-models"))
+    with pytest.raises(ApiError, match="no such experiment"):
+        await through.search_logged_models([experiment])
 
 
 async def test_a_false_number_of_pages_or_junk_is_unreachable(

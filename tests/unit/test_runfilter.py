@@ -24,7 +24,7 @@ from mcp_tui.domain.runfilter import (
 from mcp_tui.errors import UsageError
 
 NAMES = FilterNames(
-    metrics=("accuracy", "f1", "f1_macro", "val-loss"),
+    metrics=("a-loss", "accuracy", "f1", "f1_macro", "loss", "val-loss"),
     params=("lr",),
     tags=("mlflow.user",),
     values={"params.lr": ("0.001", "0.1"), "tags.mlflow.user": ("bo's",)},
@@ -103,6 +103,7 @@ def test_what_is_certainly_wrong_is_said_with_its_place(text: str, says: str) ->
         "params.path = 'it''s'",
         "params.path = 'C:\\'",
         "something.new ~ 4",
+        "tags.start_time=1  attributes.`a b`IS NULL",
         "\U0001f600",
     ],
 )
@@ -224,7 +225,8 @@ def test_a_quoted_name_or_value_is_read_as_one(text: str) -> None:
         ("", 0, "metrics."),
         ("me", 0, "metrics."),
         ("sta", 0, "start_time"),
-        ("metrics.", 8, "accuracy"),
+        ("metrics.", 8, "`a-loss`"),
+        ("metrics.lo", 8, "loss"),
         ("metrics.F", 8, "f1"),
         ("metrics.`val", 8, "`val-loss`"),
         ("metrics.val-loss"[:11], 8, "`val-loss`"),
