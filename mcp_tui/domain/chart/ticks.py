@@ -58,7 +58,7 @@ def _ratio(value: float, size: float) -> float:
     """How many sizes a value is; what is a whole number but for rounding is one."""
     ratio = value / size
     whole = round(ratio)
-    return float(whole) if abs(ratio - whole) <= 1e-9 * max(1.0, abs(ratio)) else ratio
+    return float(whole) if abs(ratio - whole) <= 1e-9 + 4e-16 * abs(ratio) else ratio
 
 
 def round_step(span: float, most: int, *, integer: bool = False) -> Step:
