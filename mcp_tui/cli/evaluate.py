@@ -29,9 +29,9 @@ _MAX_GATES_FILE = 1024 * 1024
 async def evaluate(args: argparse.Namespace) -> int:
     """Show candidates beside the champion, and say which gates they pass."""
     _check_number(args.runs, least=1)
-    given = _given(args)
+    instead, more = _from_file(args.gates), _from_words(args.gate)
     async with open_tracker(args) as tracker:
-        gates = given or tracker.settings.gates
+        gates = (*(instead or tracker.settings.gates), *more)
         champion_ref = [args.champion] if args.champion else []
         every = await asyncio.gather(
             *(_evaluation(tracker, ref) for ref in [*champion_ref, *args.runs])
@@ -55,33 +55,38 @@ async def evaluate(args: argparse.Namespace) -> int:
     return ExitCode.CANNOT_TELL if GateStatus.CANNOT_TELL in statuses else ExitCode.OK
 
 
-def _given(args: argparse.Namespace) -> tuple[Gate, ...]:
-    """The gates of the command line."""
-    found: tuple[Gate, ...] = ()
-    if args.gates:
-        path = Path(args.gates)
-        shown = clean_line(str(path), limit=300)
+def _from_file(name: str) -> tuple[Gate, ...]:
+    """The gates of ``--gates``; empty when none is named: a file without any is refused."""
+    if not name:
+        return ()
+    path = Path(name)
+    shown = clean_line(str(path), limit=300)
+    try:
+        with path.open("rb") as file:
+            data = file.read(_MAX_GATES_FILE + 1)
+    except (OSError, ValueError) as error:
+        why = getattr(error, "strerror", "") or "not a file's name"
+        raise UsageError(f"the gates cannot be read: {why}", where=shown) from None
+    if len(data) > _MAX_GATES_FILE:
+        raise UsageError("larger than any file of gates", where=shown)
+    try:
+        text = data.decode()
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise UsageError("the gates are not UTF-8", where=f"{shown}:{line}") from None
+    return parse_file(text, str(path))
+
+
+def _from_words(rules: Sequence[str]) -> tuple[Gate, ...]:
+    """The gates of ``--gate``."""
+    found = []
+    for number, rule in enumerate(rules, 1):
         try:
-            with path.open("rb") as file:
-                data = file.read(_MAX_GATES_FILE + 1)
-        except (OSError, ValueError) as error:
-            why = getattr(error, "strerror", "") or "not a file's name"
-            raise UsageError(f"the gates cannot be read: {why}", where=shown) from None
-        if len(data) > _MAX_GATES_FILE:
-            raise UsageError("larger than any file of gates", where=shown)
-        try:
-            text = data.decode()
-        except UnicodeDecodeError as error:
-            line = data.count(b"\n", 0, error.start) + 1
-            raise UsageError("the gates are not UTF-8", where=f"{shown}:{line}") from None
-        found = parse_file(text, str(path))
-    for number, rule in enumerate(args.gate, 1):
-        try:
-            found = (*found, parse(rule))
+            found.append(parse(rule))
         except GateError as error:
             where = f"--gate {number}, column {error.column}"
             raise UsageError(error.what, where=where, hint=error.hint) from None
-    return found
+    return tuple(found)
 
 
 def _check_number(references: Sequence[str], *, least: int) -> None:

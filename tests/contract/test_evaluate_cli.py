@@ -139,6 +139,24 @@ def test_what_cannot_be_told_is_neither_passed_nor_failed(
     assert "the digests differ" in said.out and "the digests differ" in said.err
 
 
+def test_gates_of_the_configuration_stand_unless_others_are_named(
+    ground: Ground, logged: Logged, tmp_path: Path
+) -> None:
+    run = logged.run("r", {"f1_macro": 0.9})
+    (tmp_path / "config.toml").write_text('gates = ["f1_macro >= 0.8"]\n')
+    (tmp_path / "gates.toml").write_text('gates = ["f1_macro >= 0.95"]\n')
+    config = ("--config-file", "config.toml", "eval", run, "-o", "json")
+    for more, code, rules in (
+        ((), 0, ["f1_macro >= 0.8"]),
+        (("--gate", "f1_macro < 1"), 0, ["f1_macro >= 0.8", "f1_macro < 1"]),
+        (("--gates", "gates.toml"), 1, ["f1_macro >= 0.95"]),
+    ):
+        said = mcp_tui(ground, tmp_path, *config, *more)
+        assert said.code == code, said.err
+        [candidate] = json.loads(said.out)["candidates"]
+        assert [gate["rule"] for gate in candidate["gates"]] == rules
+
+
 def test_reports_and_hostile_files(ground: Ground, logged: Logged, tmp_path: Path) -> None:
     report = {"cat": {"precision": 0.9, "recall": 0.8, "f1-score": 0.85, "support": 10},
               "macro avg": {"f1-score": 0.85}, "accuracy": 0.8}  # fmt: skip
