@@ -292,6 +292,13 @@ def test_many_are_smoothed_as_few_are(values: list[float], weight: float) -> Non
             assert min(within) - 1e-6 <= value <= max(within) + 1e-6
 
 
+@pytest.mark.parametrize("weight", [0.6, 0.99, 0.999])
+def test_smoothing_by_blocks_remembers_all_blocks_before(weight: float) -> None:
+    values = array("d", [math.sin(n / 7) + (n > 100) * 5 for n in range(1_000)])
+    few, many = smooth._plainly(values, weight), smooth._by_numpy(values, weight)
+    assert list(many) == pytest.approx(list(few), rel=1e-9)
+
+
 # --- text
 
 
