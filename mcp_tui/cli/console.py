@@ -9,7 +9,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from mcp_tui.cli.settings import asked_namespace, configuration, kubeconfig
 from mcp_tui.config import Config
@@ -19,10 +19,6 @@ from mcp_tui.sources.kubernetes.kubeconfig import Kubeconfig
 
 if TYPE_CHECKING:
     from mcp_tui.tui.live.backend import LiveBackend
-
-
-# Objects between two collections of the youngest, and how many of one age before the next.
-_COLLECT: Final = (25_000, 20, 20)
 
 
 def console(args: argparse.Namespace) -> int:
@@ -61,9 +57,10 @@ def _did_not_end(config: Config) -> str:
 
 def open_console(args: argparse.Namespace, config: Config, *, demo: Demo | None = None) -> int:
     """Open the console on a configuration."""
-    # A tenth of a start went into looking through what imports and lists leave for good, and a
-    # whole such look would hold a key up.
-    gc.set_threshold(*_COLLECT)
+    from mcp_tui.tui.collector import restrain
+
+    # A tenth of a start went into looking through what imports and lists leave for good.
+    restrain()
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         raise UsageError(
             "the console needs a terminal",

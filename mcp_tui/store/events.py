@@ -28,11 +28,14 @@ Ask = Callable[[str], Awaitable[Sequence[Event]]]
 """Gives the Events of one name."""
 
 
-def asker(kube: KubeClient, namespace: str, called: Callable[[], None] = lambda: None) -> Ask:
-    """How the Events of one name are asked for; ``called`` is told of each call."""
+def asker(
+    kube: KubeClient, namespace: str, before: Callable[[], Awaitable[None]] | None = None
+) -> Ask:
+    """How the Events of one name are asked for; ``before`` is awaited before each call."""
 
     async def ask(name: str) -> Sequence[Event]:
-        called()
+        if before is not None:
+            await before()
         params = {"fieldSelector": f"involvedObject.name={name}", "limit": _PAGE}
         return (await kube.get(EVENTS.path(namespace), ObjectList[Event], params=params)).items
 

@@ -39,11 +39,16 @@ from mcp_tui.store.jobs import JobStore
 from mcp_tui.store.looking import Looking
 from mcp_tui.store.pulse import Pulse, PulseTiming
 from mcp_tui.store.runfeed import RUNS_EVERY, RunFeed
+from mcp_tui.store.turn import Turn
 
 _KINDS: Final[tuple[Resource[Any], ...]] = (JOBS, TRAINJOBS, PYTORCHJOBS, JOBSETS, RAYJOBS)
 _JOB_PODS: Final = "batch.kubernetes.io/job-name"
 _TICK: Final = 1.0
 _PODS_KEPT: Final = 5_000
+# What is looked at has its turn after keys and rows: a look rests for so many times as long as it
+# kept the processor, and so many seconds at most.
+_LOOK_SHARE: Final = 3.0
+_LOOK_REST: Final = 2.0
 _DISCOVER_RETRY: Final = 10.0
 _DISCOVER_AGAIN: Final = 600.0
 # An aggregated API that does not answer now may just be starting; one that never does is asked
@@ -68,6 +73,7 @@ class JobsFeed:
             the event loop, at any rate.
         label_selector: Of the jobs.
         pulse: When a server that says nothing is asked how it is.
+        turn: What is looked at beside the watches waits for it.
     """
 
     def __init__(
@@ -79,6 +85,7 @@ class JobsFeed:
         *,
         label_selector: str = "",
         pulse: PulseTiming | None = None,
+        turn: Turn | None = None,
     ) -> None:
         self.connection = connection
         self.namespace = namespace
@@ -99,7 +106,7 @@ class JobsFeed:
             timing=pulse,
         )
         self._looking = Looking(
-            connection.kube, store, self._said, self._changed, self._pulse.doubt
+            connection.kube, store, self._said, self._changed, self._pulse.doubt, turn or Turn()
         )
         self._runs = RunFeed(store)
         self.discovery_error = ""
@@ -363,7 +370,9 @@ class JobsFeed:
         await self.listed()
         while True:
             self._wake.clear()
+            used = time.thread_time()
             await self.look()
+            await asyncio.sleep(min(_LOOK_REST, _LOOK_SHARE * (time.thread_time() - used)))
             try:
                 async with asyncio.timeout(_TICK):
                     await self._wake.wait()

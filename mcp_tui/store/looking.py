@@ -22,6 +22,7 @@ from mcp_tui.sources.kubernetes.transport import KubeClient
 from mcp_tui.store.events import asker, events_of
 from mcp_tui.store.jobs import JobStore
 from mcp_tui.store.queues import pending
+from mcp_tui.store.turn import Turn
 from mcp_tui.store.usage import measure, places
 
 PODS_EVERY: Final = 5.0
@@ -29,7 +30,7 @@ PODS_EVERY: Final = 5.0
 # job's own status, too, and in the watches of pods that wait or fail.
 PODS_SELDOM: Final = 300.0
 _FOCUS_SELDOM: Final = 20.0
-AT_ONCE: Final = 4
+AT_ONCE: Final = 3
 # Calls that one look may make for pods and events; what is left waits for the next.
 CALLS_A_LOOK: Final = 16
 PODS_A_LIST: Final = 200
@@ -53,6 +54,7 @@ class Looking:
         said: Where troubles are said, by what they are about.
         on_change: Called when something came, or a trouble did.
         on_silence: Called when a call got no answer.
+        turn: Waited for before each call.
 
     Attributes:
         visible: The jobs on screen.
@@ -67,12 +69,14 @@ class Looking:
         said: dict[str, str],
         on_change: Callable[[], None],
         on_silence: Callable[[], None],
+        turn: Turn,
     ) -> None:
         self._kube = kube
         self._store = store
         self._said = said
         self._changed = on_change
         self._on_silence = on_silence
+        self._turn = turn
         self.visible: tuple[str, ...] = ()
         self.focus: str | None = None
         self.served: Served = frozenset()
@@ -222,6 +226,7 @@ class Looking:
 
     async def _list(self, namespace: str, selector: str) -> ObjectList[Pod]:
         self._calls += 1
+        await self._turn.comes()
         params = {"labelSelector": selector, "limit": str(PODS_A_LIST)}
         return await self._kube.get(PODS.path(namespace), ObjectList[Pod], params=params)
 
@@ -239,7 +244,7 @@ class Looking:
         if job is None:
             return
         children, pods = self._store.children(uid), self._store.pods(uid)
-        ask = asker(self._kube, namespace, self._count)
+        ask = asker(self._kube, namespace, self._begin_call)
         try:
             events = await events_of(ask, job, children, pods)
         except McpTuiError as error:
@@ -249,8 +254,9 @@ class Looking:
         self._said.pop("events", None)
         self._changed()
 
-    def _count(self) -> None:
+    async def _begin_call(self) -> None:
         self._calls += 1
+        await self._turn.comes()
 
     async def _look_at_used(self) -> None:
         """What running jobs on screen use, where the cluster has a metrics API."""

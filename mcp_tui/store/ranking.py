@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left, insort
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Container, Mapping
 from operator import itemgetter
 from typing import Any, Final, Generic, TypeVar
 
@@ -76,15 +76,24 @@ class Ranking(Generic[T]):
         self._all = sorted(zip(values, self._keys, strict=True), key=itemgetter(0))
         self._filter()
 
-    def filter_by(self, passes: Callable[[str, T], bool] | None) -> None:
-        """Show only rows that pass; all for None."""
-        self._passes = passes
-        self._filter()
+    def filter_by(
+        self, passes: Callable[[str, T], bool] | None, keys: Container[str] | None = None
+    ) -> None:
+        """Show only rows that pass; all for None.
 
-    def _filter(self) -> None:
+        Args:
+            passes: Asked of each row that changes from now on.
+            keys: Those that pass now, where it is known; otherwise each is asked.
+        """
+        self._passes = passes
+        self._filter(keys)
+
+    def _filter(self, keys: Container[str] | None = None) -> None:
         passes, rows = self._passes, self.rows
         if passes is None:
             self._shown = self._all
+        elif keys is not None:
+            self._shown = [entry for entry in self._all if entry[1] in keys]
         else:
             self._shown = [entry for entry in self._all if passes(entry[1], rows[entry[1]])]
 

@@ -40,14 +40,33 @@ _TERM = re.compile(
 _LONGEST = 400
 
 
-def parse_filter(text: str) -> Predicate | None:
+class Filter:
+    """What a filter's text asks of a row.
+
+    Attributes:
+        words: Where it asks for nothing but words in any case: those, in lower case. Of a row they
+            are all in :attr:`Selectable.lowered` then, and nothing else need be looked at.
+    """
+
+    __slots__ = ("_terms", "words")
+
+    def __init__(self, terms: Sequence[Predicate], words: tuple[str, ...] | None) -> None:
+        self._terms = tuple(terms)
+        self.words = words
+
+    def __call__(self, row: Selectable) -> bool:
+        """Whether a row passes."""
+        return all(term(row) for term in self._terms)
+
+
+def parse_filter(text: str) -> Filter | None:
     """Turn a filter's text into a test of one row.
 
     Args:
         text: As typed; empty means no filter.
 
     Returns:
-        The predicate, or None when everything passes.
+        The filter, or None when everything passes.
 
     Raises:
         UsageError: A regular expression that does not compile or could run for very long, with its
@@ -56,19 +75,27 @@ def parse_filter(text: str) -> Predicate | None:
     if len(text) > _LONGEST:
         raise UsageError(f"a filter has at most {_LONGEST} characters", where="filter")
     terms: list[Predicate] = []
+    words: list[str] | None = []
     for match in _TERM.finditer(text):
         term = _term(match)
         if term is None:
             continue
-        terms.append(_negate(term) if len(match["not"]) % 2 else term)
-    if not terms:
-        return None
-    if len(terms) == 1:
-        return terms[0]
-    return lambda row: all(term(row) for term in terms)
+        negated = len(match["not"]) % 2
+        if isinstance(term, str):
+            words = None if negated or words is None else [*words, term]
+            term = _contains(term)
+        else:
+            words = None
+        terms.append(_negate(term) if negated else term)
+    return Filter(terms, None if words is None else tuple(words)) if terms else None
 
 
-def _term(match: re.Match[str]) -> Predicate | None:
+def _contains(word: str) -> Predicate:
+    return lambda row: word in row.lowered
+
+
+def _term(match: re.Match[str]) -> Predicate | str | None:
+    """A test, or a word that is looked for in any case."""
     if match["regex"] is not None:
         return _regex(match["regex"], match.start("regex"))
     word = match["quoted"] if match["quoted"] is not None else match["word"]
@@ -78,7 +105,7 @@ def _term(match: re.Match[str]) -> Predicate | None:
     if field is not None:
         return _field(*field.groups())
     if word == word.lower():
-        return lambda row: word in row.lowered
+        return word
     return lambda row: word in row.haystack
 
 

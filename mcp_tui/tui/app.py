@@ -9,18 +9,20 @@ import shutil
 import signal
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from time import monotonic
 from typing import TYPE_CHECKING, ClassVar
 
 from rich.text import Text
 from textual import events
 from textual.binding import Binding, BindingType
 from textual.geometry import Size
+from textual.message import Message
 from textual.screen import Screen
 from textual.worker import Worker, WorkerState
 
 from mcp_tui.domain.text import one_line
 from mcp_tui.errors import McpTuiError
-from mcp_tui.tui import defects, history, jobcontrol
+from mcp_tui.tui import collector, defects, history, jobcontrol
 from mcp_tui.tui.acting import Acting
 from mcp_tui.tui.commandline import CommandLine
 from mcp_tui.tui.inside import Inside
@@ -92,6 +94,7 @@ class Console(KeysInOrder, inherit_bindings=False):
         self._dirty = False
         self._interrupted_at = 0.0
         self._attended_at = 0.0
+        self._key_at = float("-inf")
         self._ticker: Timer | None = None
 
     # -- starting and stopping --------------------------------------------------------------
@@ -136,7 +139,7 @@ class Console(KeysInOrder, inherit_bindings=False):
             model.set_filter(self.options.filter)
         if self.pane is not None:
             self.pane.set_model(model)
-        self._ticker = self.set_interval(1.0, self.apply_change)
+        self._ticker = self.set_interval(1.0, self._each_second)
         self.apply_change()
         if self.options.notice:
             self.say(self.options.notice)
@@ -148,6 +151,13 @@ class Console(KeysInOrder, inherit_bindings=False):
                 async with asyncio.timeout(3):
                     await self.backend.stop()
         history.write(self.options.history_file, self.command_history)
+
+    def post_message(self, message: Message) -> bool:
+        """Tell the backend of a key at once: before what stands in the queue in front of it."""
+        if isinstance(message, events.Key):
+            self._key_at = message.time
+            self.backend.key()
+        return super().post_message(message)
 
     async def on_event(self, event: events.Event) -> None:
         """Any key tells the backend that somebody is there, at most once a second."""
@@ -189,6 +199,11 @@ class Console(KeysInOrder, inherit_bindings=False):
             if isinstance(screen, FrameScreen):
                 screen.sync()
                 return
+
+    def _each_second(self) -> None:
+        """Once a second: clocks go on, and what waits for a rest is done in one."""
+        self.apply_change()
+        collector.at_rest(monotonic() - self._key_at)
 
     def draw_again(self) -> None:
         """Draw all of the screen: what the terminal shows is not known. From any thread."""

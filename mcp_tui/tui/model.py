@@ -414,6 +414,9 @@ class ConsoleBackend(Protocol):
     def attend(self) -> None:
         """Somebody is at the keys: what is silent is looked at sooner."""
 
+    def key(self) -> None:
+        """A key came: what is not about it waits for its frame."""
+
     def focus(self, key: str | None) -> None:
         """The object under the cursor after a short rest: fetch what its preview needs."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import select
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable, MutableMapping
@@ -13,8 +14,16 @@ from dataclasses import replace
 from mcp_tui.tui import anybytes
 from mcp_tui.tui.model import ConsoleBackend, ConsoleOptions
 
-SLOW_FPS = "12"
-"""Frames a second over a slow line."""
+SLOW_FPS = "30"
+"""Beats a second at which a frame may be painted over a slow line."""
+
+FPS = "250"
+"""Elsewhere. What has changed is painted at the next beat but one, and what a key does is often
+in two frames; without a change there is no beat. How often rows change is not decided here."""
+
+SWITCH = 0.001
+"""Seconds for which one thread keeps the interpreter from another: the one that reads keys and the
+one that writes frames wait for the loop's, each at every key."""
 
 HANG_UP_GRACE = 4.0
 """Seconds that an orderly end is given once the terminal is closed."""
@@ -45,8 +54,8 @@ def prepare(options: ConsoleOptions, env: MutableMapping[str, str]) -> ConsoleOp
             theme = "ansi16"
     else:
         # A frame waits for the next beat, and a lone escape for what might follow it.
-        env.setdefault("TEXTUAL_FPS", "60")
-        env.setdefault("ESCDELAY", "30")
+        env.setdefault("TEXTUAL_FPS", FPS)
+        env.setdefault("ESCDELAY", "20")
     return replace(options, profile=profile, theme=theme, no_color=no_color)
 
 
@@ -87,6 +96,7 @@ def run_console(build: Callable[[], ConsoleBackend], options: ConsoleOptions | N
         UsageError: Keys that clash, or an unknown theme: before the screen is taken.
     """
     prepared = prepare(options or ConsoleOptions(), os.environ)
+    sys.setswitchinterval(SWITCH)
     from mcp_tui.tui.app import Console
 
     app = Console(build, prepared)

@@ -145,6 +145,9 @@ class StandIn:
     def attend(self) -> None:
         """Nothing is silent yet."""
 
+    def key(self) -> None:
+        """Nothing could be in its way."""
+
     def focus(self, key: str | None) -> None:
         """Nothing is fetched."""
 

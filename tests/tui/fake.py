@@ -428,6 +428,7 @@ class FakeBackend:
         self.actions = FakeActions(self)
         self.calls: list[str] = []
         self.attended = 0
+        self.keys = 0
         self.on_change: Callable[[], None] = lambda: None
         self.current = replace(
             ConsoleState(
@@ -473,6 +474,9 @@ class FakeBackend:
 
     def attend(self) -> None:
         self.attended += 1
+
+    def key(self) -> None:
+        self.keys += 1
 
     def focus(self, key: str | None) -> None:
         self.calls.append(f"focus {key}")

@@ -49,7 +49,18 @@ STEPS = st.lists(
         st.tuples(
             st.just("filter"),
             st.sampled_from(
-                ("", "oom", "!oom", "state=failed", "team=t1", "/[12]$/", "ns1 !done", "/(/")
+                (
+                    "",
+                    "oom",
+                    "oom ns1",
+                    "train-1 T",
+                    "!oom",
+                    "state=failed",
+                    "team=t1",
+                    "/[12]$/",
+                    "ns1 !done",
+                    "/(/",
+                )
             ),
         ),
         st.tuples(st.just("sort"), st.sampled_from(tuple(_SORTS)), st.booleans()),

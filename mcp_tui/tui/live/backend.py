@@ -20,6 +20,7 @@ from mcp_tui.sources.base import AILING, HealthState, SourceHealth
 from mcp_tui.sources.connect import Connection
 from mcp_tui.sources.kubernetes.kubeconfig import Kubeconfig
 from mcp_tui.sources.kubernetes.resources import NAMESPACES
+from mcp_tui.store.turn import LATEST, Turn
 from mcp_tui.tui.live.context import Live
 from mcp_tui.tui.live.jobs_model import JobsModel
 from mcp_tui.tui.model import (
@@ -35,6 +36,10 @@ _LATER: Final = ("mcp_tui.tui.live.details", "mcp_tui.tui.live.acts")
 _FRAME: Final = 0.1
 # Rows made anew before the event loop has its turn, and for how long.
 _ROWS_AT_ONCE: Final = 250
+# Once the list is there, so few that a key never waits long.
+_ROWS_BETWEEN_KEYS: Final = 50
+# Seconds after which it is seen again whether a key has its frame.
+_BEHIND_A_KEY: Final = 0.01
 _BETWEEN_FLUSHES: Final = 0.002
 # Seconds until what a filter will want is made ready: rows that still come are more urgent.
 _BEFORE_PREPARING: Final = 0.3
@@ -80,6 +85,8 @@ class LiveBackend:
         self._preparing: asyncio.TimerHandle | None = None
         # When rows were last made, and when that was last said; seconds of the loop's clock.
         self._flushed = self._told = float("-inf")
+        self._due_since = float("inf")
+        self._turn = Turn()
         self._tasks: set[asyncio.Task[Any]] = set()
         self._namespaces: set[str] = set()
         self.lives: dict[str, Live] = {}
@@ -210,6 +217,7 @@ class LiveBackend:
                 namespace,
                 self._journal,
                 self._changed,
+                self._turn,
             )
         # Only now, when every name was found, is anything that is open given up.
         old, self.lives = self.lives, opened
@@ -282,6 +290,10 @@ class LiveBackend:
         for live in self.lives.values():
             live.feed.attend()
 
+    def key(self) -> None:
+        """A key came: what is not about it waits for its frame."""
+        self._turn.key()
+
     def focus(self, key: str | None) -> None:
         """The object under the cursor."""
         for live in self.lives.values():
@@ -325,16 +337,21 @@ class LiveBackend:
             loop = asyncio.get_running_loop()
             # What comes after a rest is taken at once, what comes soon after that with the rest.
             due = max(0.0, self._flushed + _FRAME - loop.time())
+            self._due_since = loop.time() + due
             self._flush_at = loop.call_later(due, self._flush)
 
     def _flush(self) -> None:
         self._flush_at = None
         loop = asyncio.get_running_loop()
-        self._flushed = loop.time()
+        if self._turn.is_a_keys and loop.time() - self._due_since < LATEST:
+            self._flush_at = loop.call_later(_BEHIND_A_KEY, self._flush)
+            return
+        self._flushed = self._due_since = loop.time()
         now = time.time()
+        most = _ROWS_AT_ONCE if self.jobs.phase == "loading" else _ROWS_BETWEEN_KEYS
         for live in self.lives.values():
             if live.store.dirty:
-                change = live.store.flush(now, _ROWS_AT_ONCE)
+                change = live.store.flush(now, most)
                 self.jobs.take(live.name, change, live.store.table.get)
                 self._keep_causes(live, change.added | change.changed)
         more = any(live.store.dirty for live in self.lives.values())

@@ -13,6 +13,7 @@ from mcp_tui.sources.base import HealthState, SourceHealth
 from mcp_tui.sources.connect import Connection
 from mcp_tui.store.feed import JobsFeed
 from mcp_tui.store.jobs import JobStore
+from mcp_tui.store.turn import Turn
 from mcp_tui.tui.model import SourceState, SourceWord
 
 if TYPE_CHECKING:
@@ -41,12 +42,13 @@ class Live:
         namespace: str | None,
         journal: Journal,
         changed: Callable[[], None],
+        turn: Turn | None = None,
     ) -> None:
         self.name = name
         self.connection = connection
         self.settings: ContextConfig = connection.settings
         self.store = JobStore(name)
-        self.feed = JobsFeed(connection, namespace, self.store, changed)
+        self.feed = JobsFeed(connection, namespace, self.store, changed, turn=turn)
         self._journal = journal
         self.user = ""
         self.kept: set[str] = set()

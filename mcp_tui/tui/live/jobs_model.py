@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from itertools import islice
 from typing import Any, Final
 
@@ -14,7 +14,7 @@ from mcp_tui.domain.reltime import age
 from mcp_tui.errors import UsageError
 from mcp_tui.store.ranking import Ranking
 from mcp_tui.store.rows import Row, row_of
-from mcp_tui.store.select import Predicate, parse_filter
+from mcp_tui.store.select import Filter, parse_filter
 from mcp_tui.store.table import Change
 from mcp_tui.tui.cells import tailored
 from mcp_tui.tui.columns import JOB_COLUMNS
@@ -70,11 +70,13 @@ class JobsModel:
         self._ranking: Ranking[JobView] = Ranking(_SORTS[""])
         # Their texts, once a filter has looked at them.
         self._rows: dict[str, Row] = {}
+        # Of those that :meth:`prepare` was at, in lower case.
+        self._texts: dict[str, str] = {}
         # Rows that are new or changed since :meth:`prepare` was there last.
         self._unread: dict[str, None] = {}
         # Of rows that are gone, so that they can still be named; the newest.
         self._gone_names: dict[str, str] = {}
-        self._predicate: Predicate | None = None
+        self._predicate: Filter | None = None
         self._filter = ""
         self._faults = False
         self._sort = ("", False)
@@ -95,6 +97,7 @@ class JobsModel:
         self._columns = self._chosen_columns()
         self._ranking.clear()
         self._rows.clear()
+        self._texts.clear()
         self._unread.clear()
         self._counts.clear()
         self.version += 1
@@ -148,6 +151,8 @@ class JobsModel:
     def _forget(self, key: str) -> None:
         old = self._ranking.rows.get(key)
         self._rows.pop(key, None)
+        self._texts.pop(key, None)
+        self._unread.pop(key, None)
         if old is not None:
             self._counts[old.state] -= 1
             self._gone_names[key] = f"{old.key.namespace}/{old.key.name}"
@@ -155,9 +160,23 @@ class JobsModel:
                 del self._gone_names[next(iter(self._gone_names))]
 
     def _refilter(self) -> None:
-        hides = self._faults or self._predicate is not None
-        self._ranking.filter_by(self._passes if hides else None)
+        if not self._faults and self._predicate is None:
+            self._ranking.filter_by(None)
+        else:
+            self._ranking.filter_by(self._passes, self._found())
         self.version += 1
+
+    def _found(self) -> Collection[str] | None:
+        """The rows that pass, where words alone decide it: looked for ten times as quickly."""
+        words = self._predicate.words if self._predicate is not None else None
+        if words is None or self._faults:
+            return None
+        self.prepare(len(self._unread))
+        texts = self._texts
+        found: Collection[str] = texts
+        for each in words:
+            found = {key for key in found if each in texts[key]}
+        return found
 
     def _passes(self, key: str, view: JobView) -> bool:
         if self._faults and view.state not in (JobState.FAILED, JobState.STALLED):
@@ -177,11 +196,11 @@ class JobsModel:
         """
         for key in list(islice(self._unread, most)):
             del self._unread[key]
-            view = self._ranking.rows.get(key)
+            view = self._ranking.rows[key]
             row = self._rows.get(key)
-            if view is not None and (row is None or row.view is not view):
+            if row is None or row.view is not view:
                 self._rows[key] = row = row_of(view)
-                row.lowered  # noqa: B018 - made when it is first asked for
+            self._texts[key] = row.lowered
         return bool(self._unread)
 
     def view(self, key: str) -> JobView | None:
