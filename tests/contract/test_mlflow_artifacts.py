@@ -176,6 +176,28 @@ async def test_a_server_that_ignores_the_range_is_read_no_further(
     assert len((await mlflow.artifact_head("0" * 32, "a", most=10)).data) == 10
 
 
+async def test_a_head_does_not_wait_for_10_gb() -> None:
+    """Of a server that ignores the range, and never comes to an end."""
+    asked: list[str] = []
+
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked.append((await reader.readuntil(b"\r\n\r\n")).decode().lower())
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 10000000000\r\n\r\n" + DATA[:1_000])
+        await writer.drain()
+        await reader.read()
+        writer.close()
+
+    server = await asyncio.start_server(handle, "127.0.0.1", 0)
+    async with server:
+        through = client(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", deadline=10)
+        part = await through.artifact_head("0" * 32, "a", most=10, start=300)
+        await through.aclose()
+    assert (part.data, part.total) == (DATA[300:310], 10_000_000_000)
+    # A range of a compressed answer would be a range of something else.
+    assert "accept-encoding: identity\r\n" in asked[0]
+    assert "range: bytes=300-309\r\n" in asked[0]
+
+
 @pytest.mark.parametrize("ref", ["../x", "/etc/passwd", "%2e%2e/x", "a/../../x", "a\\b", "a//b"])
 async def test_a_path_that_leaves_the_root_is_not_asked_for(
     proxy: FaultProxy, tmp_path: Path, ref: str
