@@ -15,11 +15,13 @@ from mcp_tui.cli.output import Column, Printer
 from mcp_tui.cli.session import Session, open_session
 from mcp_tui.domain.alias import is_record, is_version
 from mcp_tui.domain.aliashistory import Back, History, Move, MoveState
-from mcp_tui.domain.model import ModelVersion, RegisteredModel
+from mcp_tui.domain.mlmodel import columns
+from mcp_tui.domain.model import ModelVersion, RegisteredModel, Signature
 from mcp_tui.domain.reltime import absolute, age
 from mcp_tui.domain.text import clean_line
-from mcp_tui.errors import ExitCode, GoneError, UnreachableError, UsageError
+from mcp_tui.errors import ApiError, ExitCode, GoneError, UnreachableError, UsageError
 from mcp_tui.sources.mlflow import MlflowClient
+from mcp_tui.sources.mlflow.signature import signature
 
 _MOST_PAGES = 100
 
@@ -89,7 +91,8 @@ async def show(args: argparse.Namespace) -> int:
             if found is None:
                 shown = clean_line(f"{name} has no version {version}")
                 raise GoneError(shown, where=session.chosen.name)
-            _print_version(seen, found, args.output, printer)
+            takes = await _signature(session, found, printer)
+            _print_version(seen, found, takes, args.output, printer)
             return ExitCode.OK
         if args.output in ("json", "yaml"):
             printer.data(_seen_document(seen), args.output)
@@ -101,6 +104,15 @@ async def show(args: argparse.Namespace) -> int:
                 printer.line(f"{alias:<12} {named(told.current)}; {back_words(told.back)}")
             printer.table(seen.versions, _versions_of(seen), wide=args.output == "wide")
     return ExitCode.OK
+
+
+async def _signature(session: Session, version: ModelVersion, printer: Printer) -> Signature | None:
+    """What its MLmodel file says; why it cannot be read is said beside it."""
+    try:
+        return await signature(registry(session), version)
+    except ApiError as error:
+        printer.note(f"its MLmodel file cannot be read: {error.line()}")
+        return None
 
 
 async def history(args: argparse.Namespace) -> int:
@@ -216,8 +228,10 @@ def history_document(told: History) -> Mapping[str, Any]:
     }
 
 
-def _print_version(seen: SeenModel, version: ModelVersion, output: str, printer: Printer) -> None:
-    document = _version_document(seen, version)
+def _print_version(
+    seen: SeenModel, version: ModelVersion, told: Signature | None, output: str, printer: Printer
+) -> None:
+    document = {**_version_document(seen, version), "signature": told}
     if output in ("json", "yaml"):
         printer.data(document, output)
         return
@@ -234,6 +248,9 @@ def _print_version(seen: SeenModel, version: ModelVersion, output: str, printer:
         ("source", version.source),
         ("copy of", f"{copied[0]} version {copied[1]}" if copied else ""),
         ("about", version.description),
+        *(("takes", each) for each in columns(told.inputs if told else "")),
+        *(("gives", each) for each in columns(told.outputs if told else "")),
+        ("flavors", ", ".join(told.flavors) if told else ""),
         *((f"tag {k}", v) for k, v in document["tags"].items()),
     ]
     for name, text in facts:

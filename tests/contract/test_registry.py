@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import AsyncIterator
+from typing import Any
 
+import httpx
 import pytest
 
+from mcp_tui.actions.promoting import wanted_of_run
 from mcp_tui.domain.alias import PREFIX
+from mcp_tui.domain.mlmodel import columns
 from mcp_tui.errors import ApiError, RefusedError, UnknownOutcomeError, UsageError
 from mcp_tui.sources.gate import Gate
 from mcp_tui.sources.mlflow import MlflowClient
 from mcp_tui.sources.mlflow.registry import MAX_TAG
+from mcp_tui.sources.mlflow.signature import signature
 from tests.cluster import Ground
 from tests.faults.acting import mlflow_client
 from tests.faults.proxy import Answer, Cut, Fault, FaultProxy, Lie, Lost
@@ -97,6 +102,66 @@ async def test_versions_of_a_run_are_found(mlflow: MlflowClient, name: str) -> N
     made = await mlflow.create_version(name, source, plan_id="p", run_id=run.run_id)
     assert made.run_id == run.run_id
     assert [v.version for v in await mlflow.versions_of_run(run.run_id)] == [made.version]
+
+
+MLMODEL = b"""
+flavors: {sklearn: {}}
+signature:
+  inputs: '[{"type": "double", "name": "age"}]'
+  outputs: '[{"type": "long"}]'
+"""
+
+
+class Plain:
+    """What the product's functions read by."""
+
+    def __init__(self, client: MlflowClient) -> None:
+        self._client = client
+
+    async def mlflow(self, method: str, path: str, body: Any) -> dict[str, Any]:
+        return await self._client.call(method, path, body)
+
+
+async def test_a_runs_model_is_found_and_its_copies_have_its_signature(
+    ground: Ground, mlflow: MlflowClient, name: str
+) -> None:
+    experiment = await mlflow.create_experiment(f"registry-{secrets.token_hex(6)}")
+    run = await mlflow.create_run(experiment, run_name="r", tags={}, start_time_ms=1)
+    at = run.info.artifact_uri.partition(":/")[2].strip("/")
+    url = f"{ground.mlflow}/api/2.0/mlflow-artifacts/artifacts/{at}/model/MLmodel"
+    async with httpx.AsyncClient(trust_env=False, timeout=60) as plain:
+        (await plain.put(url, content=MLMODEL)).raise_for_status()
+    wanted = await wanted_of_run(Plain(mlflow), run.run_id)
+    assert wanted.source == f"{run.info.artifact_uri}/model"
+    made = await mlflow.create_version(name, wanted.source, plan_id="p", run_id=run.run_id)
+    copy = await mlflow.copy_version(name, made.version, f"{name} in prod", plan_id="c")
+    for version in (made, copy):
+        found = await signature(mlflow, version)
+        assert found is not None and columns(found.inputs) == ("age: double",)
+        assert columns(found.outputs) == ("long",) and found.flavors == ("sklearn",)
+    elsewhere = await mlflow.get_version(name, "1")
+    assert elsewhere is not None and await signature(mlflow, elsewhere) is None
+
+
+async def test_a_logged_model_of_mlflow_3_is_found(
+    ground: Ground, mlflow: MlflowClient, name: str
+) -> None:
+    experiment = await mlflow.create_experiment(f"registry-{secrets.token_hex(6)}")
+    run = await mlflow.create_run(experiment, run_name="r", tags={}, start_time_ms=1)
+    api = "/api/2.0/mlflow"
+    body = {"experiment_id": experiment, "name": "model", "source_run_id": run.run_id}
+    made = (await mlflow.call("POST", f"{api}/logged-models", body))["model"]["info"]
+    output = [{"model_id": made["model_id"], "step": 3}]
+    await mlflow.call("POST", f"{api}/runs/outputs", {"run_id": run.run_id, "models": output})
+    wanted = await wanted_of_run(Plain(mlflow), run.run_id)
+    assert (wanted.source, wanted.model_id) == (f"models:/{made['model_id']}", made["model_id"])
+    version = await mlflow.create_version(
+        name, wanted.source, plan_id="p", run_id=run.run_id, model_id=wanted.model_id
+    )
+    # MLflow 3.17 does not say the id again: the source is what names it.
+    assert version.source == wanted.source and version.copied_from is None
+    with pytest.raises(UsageError, match="has no model 'other'"):
+        await wanted_of_run(Plain(mlflow), run.run_id, "other")
 
 
 async def test_a_copy_is_made_once_and_carries_no_record(mlflow: MlflowClient, name: str) -> None:

@@ -425,8 +425,40 @@ async def test_an_interruption_leaves_a_record_that_tells_it(
     with contextlib.suppress(asyncio.CancelledError):
         await doing
     assert await states(actor, ranker) == [state]
+    [action] = actor.engine.journal.actions()
+    assert action.ended is not None
+    said = action.ended.outcomes[0]
+    assert (said.status, said.message.partition(",")[0]) == {
+        "not done": (OutcomeStatus.FAILED, "interrupted before the alias was moved"),
+        "found": (OutcomeStatus.UNPROVEN, "accepted; interrupted before it was proven"),
+        "done": (OutcomeStatus.PROVEN, "champion is version 1"),
+    }[state]
+    unended = (await seen(actor, ranker)).records("champion").unended
+    assert bool(unended) is (state == "found")
     lease = await actor.api("GET", f"{LEASES}/{lease_name(ranker)}")
     assert not lease["spec"].get("holderIdentity")
+
+
+async def test_an_interrupted_move_without_an_answer_is_unknown_and_stays_open(
+    actor: Actor, ranker: str
+) -> None:
+    """It may still arrive: nobody says that it was not moved."""
+    fault = actor.mlflow.add(Fault(Stall(), method="POST", path="registered-models/alias"))
+    doing = asyncio.create_task(promote(actor, ranker, "1"))
+    async with asyncio.timeout(DEADLINE):
+        while not fault.hits:
+            await asyncio.sleep(0.02)
+    doing.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await doing
+    [action] = actor.engine.journal.actions()
+    assert action.ended is not None
+    assert action.ended.outcomes[0].status is OutcomeStatus.UNKNOWN
+    assert "on its way: move champion" in action.ended.outcomes[0].message
+    [record] = (await seen(actor, ranker)).records("champion").moves
+    # An end, where there is one, says what the server did.
+    assert record.end is None or record.end.moved
+    assert actor.sent("POST", "registered-models/alias") == 1
 
 
 KILLS = [
