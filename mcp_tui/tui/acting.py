@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from mcp_tui.domain.plan import Plan, Verb
@@ -68,26 +68,52 @@ class Acting:
             f"planning to {verb.value} {model.name_of(keys[0])}"
             + (f" and {len(keys) - 1} more" if len(keys) > 1 else "")
         )
+        self.propose(
+            verb.value,
+            lambda: self._console.backend.actions.plan(verb, keys, changes),
+            hidden=hidden,
+        )
+
+    def propose(
+        self,
+        what: str,
+        make: Callable[[], Awaitable[Plan]],
+        *,
+        hidden: int = 0,
+        then: Callable[[bool | None], None] | None = None,
+    ) -> None:
+        """Have a plan made, with its checks, and show it; one at a time.
+
+        Args:
+            what: The verb, for what is said when there is no plan.
+            make: Makes the plan; McpTuiError where it cannot be.
+            hidden: How many of its objects the filter hides.
+            then: Told whether it was sent, once the dialog is closed.
+        """
         self._console.run_worker(
-            self._plan(verb, keys, hidden, changes),
+            self._plan(what, make, hidden, then),
             group="plan",
             exclusive=True,
             exit_on_error=False,
         )
 
     async def _plan(
-        self, verb: Verb, keys: Sequence[str], hidden: int, changes: Mapping[str, str] | None
+        self,
+        what: str,
+        make: Callable[[], Awaitable[Plan]],
+        hidden: int,
+        then: Callable[[bool | None], None] | None,
     ) -> None:
         try:
             async with asyncio.timeout(30):
-                plan = await self._console.backend.actions.plan(verb, keys, changes)
+                plan = await make()
         except McpTuiError as error:
             self._console.say(error.line(), "error")
             return
         except TimeoutError:
-            self._console.say(f"no plan to {verb.value} in 30 s; nothing was sent", "error")
+            self._console.say(f"no plan to {what} in 30 s; nothing was sent", "error")
             return
-        self.show_plan(plan, hidden=hidden)
+        self.show_plan(plan, hidden=hidden, then=then)
 
     def show_plan(
         self, plan: Plan, *, hidden: int = 0, then: Callable[[bool | None], None] | None = None

@@ -9,6 +9,8 @@ import shutil
 import signal
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from functools import partial
+from importlib import import_module
 from time import monotonic
 from typing import TYPE_CHECKING, ClassVar
 
@@ -17,7 +19,6 @@ from textual import events
 from textual.binding import Binding, BindingType
 from textual.geometry import Size
 from textual.message import Message
-from textual.screen import Screen
 from textual.worker import Worker, WorkerState
 
 from mcp_tui.domain.text import one_line
@@ -28,8 +29,8 @@ from mcp_tui.tui.commandline import CommandLine
 from mcp_tui.tui.inside import Inside
 from mcp_tui.tui.keymap import KeyMap
 from mcp_tui.tui.keysinorder import KeysInOrder
-from mcp_tui.tui.model import ConsoleBackend, ConsoleOptions, ConsoleState, Tone
-from mcp_tui.tui.panes.jobs import JobsScreen, PaneScreen
+from mcp_tui.tui.model import PANES, ConsoleBackend, ConsoleOptions, ConsoleState, PaneInfo, Tone
+from mcp_tui.tui.panes.base import PaneScreen
 from mcp_tui.tui.screens.frame import FrameScreen
 from mcp_tui.tui.standin import StandIn
 from mcp_tui.tui.theme import ASCII_SIGNS, PALETTES, UNICODE_SIGNS, Palette, Signs
@@ -58,6 +59,7 @@ class Console(KeysInOrder, inherit_bindings=False):
     ENABLE_COMMAND_PALETTE = False
     ALLOW_SELECT = False
     TITLE = "mcp-tui"
+    DEFAULT_MODE = "jobs"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("ctrl+c", "interrupt", show=False, priority=True, id="interrupt"),
         Binding("ctrl+z", "suspend_process", show=False, priority=True),
@@ -91,6 +93,9 @@ class Console(KeysInOrder, inherit_bindings=False):
         self.inside = Inside(self)
         self.acting = Acting(self)
         self.command_line = CommandLine(self)
+        self._panes: dict[str, PaneScreen] = {}
+        for pane in PANES:
+            self.add_mode(pane.id, partial(self._make_pane, pane))
         self._dirty = False
         self._interrupted_at = 0.0
         self._attended_at = 0.0
@@ -99,9 +104,12 @@ class Console(KeysInOrder, inherit_bindings=False):
 
     # -- starting and stopping --------------------------------------------------------------
 
-    def get_default_screen(self) -> Screen[None]:
-        """The Jobs pane, before there is anything to show in it."""
-        return JobsScreen(self._stand_in.pane("jobs"))
+    def _make_pane(self, pane: PaneInfo) -> PaneScreen:
+        """A pane's screen, when it is first looked at; the first before there is a backend."""
+        module, _, name = pane.screen.partition(":")
+        made: PaneScreen = getattr(import_module(module), name)(self.backend.pane(pane.id))
+        self._panes[pane.id] = made
+        return made
 
     def on_mount(self) -> None:
         """Start the backend once the first frame is painted."""
@@ -134,11 +142,11 @@ class Console(KeysInOrder, inherit_bindings=False):
             return
         self.backend = backend
         self.ready = True
-        model = backend.pane("jobs")
         if self.options.filter:
-            model.set_filter(self.options.filter)
-        if self.pane is not None:
-            self.pane.set_model(model)
+            backend.pane("jobs").set_filter(self.options.filter)
+        for name, pane in self._panes.items():
+            pane.set_model(backend.pane(name))
+        backend.front(self.current_mode)
         self._ticker = self.set_interval(1.0, self._each_second)
         self.apply_change()
         if self.options.notice:
@@ -264,10 +272,12 @@ class Console(KeysInOrder, inherit_bindings=False):
         return root if isinstance(root, PaneScreen) else None
 
     def show_pane(self, name: str) -> None:
-        """Go to a pane: everything above it is left."""
-        del name
+        """Go to a pane, which is as it was left: everything above the one in front is left."""
         while len(self.screen_stack) > 1:
             self.pop_screen()
+        if name != self.current_mode:
+            self.backend.front(name)
+            self.switch_mode(name)
 
     def set_namespace(self, namespace: str | None) -> None:
         """Look at a namespace, or at all."""

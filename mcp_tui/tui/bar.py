@@ -152,7 +152,7 @@ def order_words(model: PaneModel) -> str:
     """The order of a list in words."""
     column, reverse = model.sort
     if not column:
-        return "by urgency"
+        return model.own_order
     title = next((c.title.lower() for c in model.columns if c.id == column), column)
     return f"by {title}" + (", reversed" if reverse else "")
 

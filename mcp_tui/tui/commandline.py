@@ -28,11 +28,12 @@ class CommandLine:
 
     def complete(self, line: str) -> list[str]:
         """What ``:`` completes."""
+        pane = self._console.pane
         return commands.complete(
             line,
             contexts=self._console.backend.contexts(),
             namespaces=self._console.backend.namespaces(),
-            columns=[c.id for c in self._console.backend.pane("jobs").columns if c.sortable],
+            columns=[c.id for c in pane.model.columns if c.sortable] if pane is not None else (),
         )
 
     def run(self, line: str) -> None:
@@ -49,9 +50,17 @@ class CommandLine:
         carry_out(rest)
 
     def _jobs(self, rest: str) -> None:
-        self._console.show_pane("jobs")
+        self._pane("jobs", rest)
+
+    def _pane(self, name: str, rest: str) -> None:
+        self._console.show_pane(name)
         if rest:
             self._filter(rest)
+
+    def _to_the_list(self) -> None:
+        """Leave what is open above the pane: it is of what was looked at before."""
+        if self._console.pane is not None:
+            self._console.show_pane(self._console.pane.PANE)
 
     def _filter(self, rest: str) -> None:
         if self._console.pane is not None:
@@ -63,7 +72,8 @@ class CommandLine:
         pane = self._console.pane
         if pane is None:
             return
-        column = "" if rest in {"", "urgency"} else rest
+        own = pane.model.own_order.removeprefix("by ")
+        column = "" if rest in {"", "urgency", own} else rest
         known = {c.id for c in pane.model.columns if c.sortable}
         if column and column not in known:
             self._console.say(
@@ -94,13 +104,13 @@ class CommandLine:
         elif missing:
             self._console.say(f"no context {one_line(missing[0])}; Tab lists them", "error")
         else:
-            self._console.show_pane("jobs")
+            self._to_the_list()
             self._console.spawn(
                 self._console.backend.switch_context(names), f"switching to {','.join(names)}"
             )
 
     def _ns(self, rest: str) -> None:
-        self._console.show_pane("jobs")
+        self._to_the_list()
         self._console.set_namespace(None if rest in {"", "all", "*"} else rest)
 
     def _submit(self, rest: str) -> None:

@@ -21,6 +21,7 @@ class FixedRows(Generic[T]):
     filter = ""
     faults = False
     sort = ("", False)
+    own_order = "as they are"
     summary = ""
     phase: Phase = "ready"
     note: tuple[str, ...] = ()

@@ -126,6 +126,10 @@ class PaneModel(Protocol):
         """The column id (empty: the pane's own order) and whether it is reversed."""
 
     @property
+    def own_order(self) -> str:
+        """The pane's own order in words: ``by urgency``."""
+
+    @property
     def filter(self) -> str:
         """The filter in force: the last one without an error."""
 
@@ -387,7 +391,7 @@ class ConsoleBackend(Protocol):
         """The frame's contents, now. Cheap."""
 
     def pane(self, name: str) -> PaneModel:
-        """The model of a pane that exists: ``jobs``."""
+        """The model of a pane that exists (:data:`PANES`)."""
 
     def contexts(self) -> Sequence[str]:
         """Names that ``:ctx`` completes."""
@@ -423,17 +427,28 @@ class ConsoleBackend(Protocol):
     def visible(self, keys: Sequence[str]) -> None:
         """The rows on screen changed: causes are looked up for these only."""
 
+    def front(self, pane: str) -> None:
+        """The pane that is looked at now: what others show may wait until they are."""
+
 
 @dataclass(frozen=True, slots=True)
 class PaneInfo:
-    """A pane in the panes line."""
+    """A pane in the panes line.
+
+    Attributes:
+        id: What commands, models and screens call it.
+        number: The key that leads to it.
+        title: What the panes line calls it.
+        screen: Module and class of its screen, imported when it is first looked at.
+    """
 
     id: str
     number: int
     title: str
+    screen: str
 
 
-PANES: tuple[PaneInfo, ...] = (PaneInfo("jobs", 2, "Jobs"),)
+PANES: tuple[PaneInfo, ...] = (PaneInfo("jobs", 2, "Jobs", "mcp_tui.tui.panes.jobs:JobsScreen"),)
 """Panes that exist; the numbers of those that do not stay free."""
 
 

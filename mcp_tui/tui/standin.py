@@ -32,6 +32,7 @@ class LoadingModel:
     filter = ""
     faults = False
     sort = ("", False)
+    own_order = "by urgency"
 
     @property
     def summary(self) -> str:
@@ -153,3 +154,6 @@ class StandIn:
 
     def visible(self, keys: Sequence[str]) -> None:
         """Nothing is fetched."""
+
+    def front(self, pane: str) -> None:
+        """Nothing is shown."""

@@ -30,6 +30,7 @@ class TreeRows(Generic[T]):
 
     faults = False
     sort = ("", False)
+    own_order = "as they are"
     summary = ""
 
     def __init__(self, columns: tuple[Column, ...]) -> None:

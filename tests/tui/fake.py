@@ -30,6 +30,7 @@ from mcp_tui.tui.model import (
     Line,
     LogLine,
     LogOptions,
+    PaneModel,
     Phase,
     PodLine,
     RowView,
@@ -107,6 +108,7 @@ class FakeModel:
         self.phase: Phase = "ready"
         self.note: tuple[str, ...] = ("no jobs in ml; s submits one, 0 shows all namespaces",)
         self.sort: tuple[str, bool] = ("", False)
+        self.own_order = "by urgency"
         self.filter = ""
         self.faults = False
         self.asked_rows = 0
@@ -424,6 +426,7 @@ class FakeBackend:
 
     def __init__(self, jobs: Sequence[FakeJob] = JOBS, **fields: object) -> None:
         self.model = FakeModel(jobs)
+        self.panes: dict[str, PaneModel] = {"jobs": self.model}
         self.details = FakeDetails()
         self.actions = FakeActions(self)
         self.calls: list[str] = []
@@ -446,8 +449,8 @@ class FakeBackend:
     def state(self) -> ConsoleState:
         return self.current
 
-    def pane(self, name: str) -> FakeModel:
-        return self.model
+    def pane(self, name: str) -> PaneModel:
+        return self.panes[name]
 
     def contexts(self) -> Sequence[str]:
         return ("dev", "test", "prod")
@@ -483,3 +486,6 @@ class FakeBackend:
 
     def visible(self, keys: Sequence[str]) -> None:
         pass
+
+    def front(self, pane: str) -> None:
+        self.calls.append(f"front {pane}")

@@ -91,6 +91,7 @@ class LiveBackend:
         self._namespaces: set[str] = set()
         self.lives: dict[str, Live] = {}
         self.jobs = JobsModel(self._status, self._is_stale)
+        self.panes: dict[str, PaneModel] = {"jobs": self.jobs}
 
     # -- what the shell asks ----------------------------------------------------------------
 
@@ -110,9 +111,7 @@ class LiveBackend:
 
     def pane(self, name: str) -> PaneModel:
         """The model of a pane."""
-        if name != "jobs":
-            raise LookupError(name)
-        return self.jobs
+        return self.panes[name]
 
     def contexts(self) -> Sequence[str]:
         """Every context of the kubeconfig."""
@@ -305,6 +304,9 @@ class LiveBackend:
         for live in self.lives.values():
             prefix = f"{live.name}/"
             live.feed.visible([k.removeprefix(prefix) for k in keys if k.startswith(prefix)])
+
+    def front(self, pane: str) -> None:
+        """Jobs are followed whatever is looked at."""
 
     def live_of(self, key: str) -> tuple[Live, str]:
         """The context and uid of a row's key.

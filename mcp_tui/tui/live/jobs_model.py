@@ -58,6 +58,8 @@ class JobsModel:
         wall: Epoch seconds.
     """
 
+    own_order: Final = "by urgency"
+
     def __init__(
         self,
         status: Callable[[], tuple[Phase, tuple[str, ...]]],
