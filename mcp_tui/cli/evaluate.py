@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from mcp_tui.cli.candidates import Named, find, read
 from mcp_tui.cli.output import Column, Printer, cut
 from mcp_tui.cli.tracker import Tracker, open_tracker
 from mcp_tui.domain import compare as compared
@@ -20,6 +19,7 @@ from mcp_tui.domain.noise import ONE_FIGURE, Verdict
 from mcp_tui.domain.tabular import to_markdown
 from mcp_tui.domain.text import clean_line
 from mcp_tui.errors import ExitCode, UsageError
+from mcp_tui.store.candidates import Named, find, read
 
 _MOST = 50
 _WIDE = 40

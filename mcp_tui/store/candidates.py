@@ -1,4 +1,4 @@
-"""Runs and model versions as a command names them, read with what their evaluations left."""
+"""Runs and model versions as people name them, read with what their evaluations left."""
 
 from __future__ import annotations
 
