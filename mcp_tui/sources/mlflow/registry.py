@@ -63,11 +63,19 @@ class Registry(Wire):
     # Reads
 
     async def search_models(
-        self, filter_: str = "", *, max_results: int = PAGE, page_token: str = ""
+        self,
+        filter_: str = "",
+        *,
+        max_results: int = PAGE,
+        page_token: str = "",
+        order_by: str = "",
     ) -> ModelPage:
-        """A page of registered models, by name; ``name ILIKE '%x%'`` and tags may filter them."""
+        """A page of registered models, by name unless ``order_by`` says otherwise.
+
+        ``name ILIKE '%x%'`` and tags may filter them.
+        """
         params = given({"filter": filter_, "max_results": str(max_results),
-                        "page_token": page_token})  # fmt: skip
+                        "page_token": page_token, "order_by": order_by})  # fmt: skip
         return await self.get(f"{MODELS}/search", ModelPage, list(params.items()))
 
     async def get_model(self, name: str) -> RegisteredModel | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from importlib import import_module
 from typing import Any, Final
 
@@ -16,13 +16,15 @@ from mcp_tui.domain.kube import Namespace, ObjectList
 from mcp_tui.domain.plan import Tier
 from mcp_tui.domain.text import word
 from mcp_tui.errors import McpTuiError, UsageError
-from mcp_tui.sources.base import AILING, HealthState, SourceHealth
+from mcp_tui.sources.base import AILING
 from mcp_tui.sources.connect import Connection
 from mcp_tui.sources.kubernetes.kubeconfig import Kubeconfig
 from mcp_tui.sources.kubernetes.resources import NAMESPACES
 from mcp_tui.store.turn import LATEST, Turn
+from mcp_tui.tui.live import prometheus
 from mcp_tui.tui.live.context import Live
 from mcp_tui.tui.live.jobs_model import JobsModel
+from mcp_tui.tui.live.parts import Parts
 from mcp_tui.tui.model import (
     Actions,
     ConsoleState,
@@ -43,7 +45,6 @@ _BEHIND_A_KEY: Final = 0.01
 _BETWEEN_FLUSHES: Final = 0.002
 # Seconds until what a filter will want is made ready: rows that still come are more urgent.
 _BEFORE_PREPARING: Final = 0.3
-_PROMETHEUS_EVERY: Final = 10.0
 _TIERS: Final = (Tier.PROD, Tier.TEST, Tier.DEV)
 
 
@@ -91,7 +92,7 @@ class LiveBackend:
         self._namespaces: set[str] = set()
         self.lives: dict[str, Live] = {}
         self.jobs = JobsModel(self._status, self._is_stale)
-        self.panes: dict[str, PaneModel] = {"jobs": self.jobs}
+        self.parts = Parts(self)
 
     # -- what the shell asks ----------------------------------------------------------------
 
@@ -111,7 +112,7 @@ class LiveBackend:
 
     def pane(self, name: str) -> PaneModel:
         """The model of a pane."""
-        return self.panes[name]
+        return self.jobs if name == "jobs" else self.parts.part(name).model
 
     def contexts(self) -> Sequence[str]:
         """Every context of the kubeconfig."""
@@ -128,6 +129,7 @@ class LiveBackend:
         sources: list[SourceState] = []
         for live in lives:
             sources += live.sources(f"{live.name}:" if several else "")
+        sources += self.parts.sources({n: f"{n}:" if several else "" for n in self.lives})
         tiers = {live.settings.tier for live in lives}
         tier = next((t for t in _TIERS if t in tiers), Tier.DEV)
         return ConsoleState(
@@ -148,6 +150,9 @@ class LiveBackend:
             return None
         names = {live.feed.namespace or "" for live in self.lives.values()}
         return ", ".join(sorted(names)) if names else self._namespace
+
+    def _is_open(self, live: Live) -> bool:
+        return self.lives.get(live.name) is live
 
     def _is_stale(self, context: str) -> bool:
         live = self.lives.get(context)
@@ -195,7 +200,10 @@ class LiveBackend:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(
-            *(live.close() for live in self.lives.values()), *self._tasks, return_exceptions=True
+            self.parts.stop(),
+            *(live.close() for live in self.lives.values()),
+            *self._tasks,
+            return_exceptions=True,
         )
 
     def _open(self, names: Sequence[str]) -> None:
@@ -223,12 +231,13 @@ class LiveBackend:
         self._names = tuple(opened)
         for gone in old.values():
             self.spawn(gone.close())
+        self.parts.reopen()
         self.jobs.scope(contexts=len(opened), namespaced=self._namespace is not None)
         for live in opened.values():
             live.feed.start()
             self.spawn(self._introduce(live))
             if live.connection.prometheus is not None:
-                self.spawn(self._prometheus(live))
+                self.spawn(prometheus.watch(live, partial(self._is_open, live), self._changed))
         self._changed()
 
     async def _introduce(self, live: Live) -> None:
@@ -237,7 +246,7 @@ class LiveBackend:
         # What acts is imported once the rows are there, and in a thread: it takes some frames.
         for module in _LATER:
             await asyncio.to_thread(import_module, module)
-        while self.lives.get(live.name) is live:
+        while self._is_open(live):
             try:
                 live.user = await live.engine.user()
                 page = await live.connection.kube.get(
@@ -252,24 +261,6 @@ class LiveBackend:
             break
         self._changed()
 
-    async def _prometheus(self, live: Live) -> None:
-        client = live.connection.prometheus
-        while client is not None and self.lives.get(live.name) is live:
-            now = time.monotonic()
-            old = live.prometheus
-            try:
-                ready = await client.ready()
-                state = HealthState.LIVE if ready else HealthState.RETRYING
-                message = "" if ready else "starting"
-            except McpTuiError as error:
-                state, message = HealthState.RETRYING, error.line()
-            spoke = now if state is HealthState.LIVE else (old.spoke_at if old else None)
-            live.prometheus = SourceHealth(
-                name="prometheus", state=state, spoke_at=spoke, message=message, since=now
-            )
-            self._changed()
-            await asyncio.sleep(_PROMETHEUS_EVERY)
-
     async def switch_context(self, names: Sequence[str]) -> None:
         """Look at other contexts; UsageError when one is unknown, and nothing changes then."""
         self._open(names)
@@ -283,6 +274,7 @@ class LiveBackend:
         """Ask again what is asked at intervals."""
         for live in self.lives.values():
             live.feed.refresh()
+        self.parts.refresh()
 
     def attend(self) -> None:
         """Somebody is at the keys."""
@@ -306,7 +298,8 @@ class LiveBackend:
             live.feed.visible([k.removeprefix(prefix) for k in keys if k.startswith(prefix)])
 
     def front(self, pane: str) -> None:
-        """Jobs are followed whatever is looked at."""
+        """Jobs are followed whatever is looked at; what others show, while they are in front."""
+        self.parts.front(pane)
 
     def live_of(self, key: str) -> tuple[Live, str]:
         """The context and uid of a row's key.
@@ -332,6 +325,10 @@ class LiveBackend:
         return next(iter(self.lives.values()))
 
     # -- changes ----------------------------------------------------------------------------
+
+    def tell(self) -> None:
+        """Something other than jobs is new: drawn at once."""
+        self._tell()
 
     def _changed(self) -> None:
         """Something came: taken over at most once a frame, however often it is said."""

@@ -1,0 +1,129 @@
+"""What a list of the registry shows: models and versions, cut down to what a row needs.
+
+A registry may have thousands of models whose descriptions and tags are long: what a row does not
+show is asked for again where it is looked at.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+import msgspec
+
+from mcp_tui.domain import approval, keys
+from mcp_tui.domain.model import ModelVersion, RegisteredModel
+from mcp_tui.domain.run import Run
+from mcp_tui.domain.text import clean_line
+
+ABOUT: Final = 160
+"""Characters of a description that a row keeps."""
+
+
+class ModelRow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """A registered model.
+
+    Attributes:
+        name: As MLflow has it: what calls are made with.
+        aliases: Versions by alias, in order of the alias.
+        newest: Its highest version that is known; 0 for none.
+        updated: Epoch seconds.
+    """
+
+    name: str
+    aliases: tuple[tuple[str, str], ...] = ()
+    newest: int = 0
+    updated: float = 0.0
+    about: str = ""
+
+    @property
+    def shown(self) -> str:
+        """Its name on one line."""
+        return clean_line(self.name, limit=200)
+
+
+class VersionRow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """A version of a registered model.
+
+    Attributes:
+        updated: Epoch seconds.
+        status: Lower case; empty where it is ready.
+        records: Levels for which an approval stands in its tags, whatever it is worth.
+    """
+
+    name: str
+    version: str
+    run_id: str = ""
+    updated: float = 0.0
+    status: str = ""
+    about: str = ""
+    records: tuple[str, ...] = ()
+
+    @property
+    def number(self) -> int:
+        """The version as a number; 0 for what is none."""
+        return int(self.version) if self.version.isascii() and self.version.isdigit() else 0
+
+
+class RunRow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """The run that a version was made by, as far as a row tells of it."""
+
+    run_id: str
+    name: str = ""
+    status: str = ""
+    over: bool = False
+
+
+def model_row(model: RegisteredModel) -> ModelRow:
+    """The row of a registered model."""
+    return ModelRow(
+        name=model.name,
+        aliases=tuple(sorted((clean_line(a, limit=80), v) for a, v in model.alias.items())),
+        newest=model.newest,
+        updated=model.last_updated_timestamp / 1000,
+        about=clean_line(model.description, limit=ABOUT),
+    )
+
+
+def version_row(version: ModelVersion) -> VersionRow:
+    """The row of a version."""
+    about = clean_line(version.description, limit=ABOUT)
+    copied = version.copied_from
+    if copied is not None:
+        of = f"copy of {clean_line(copied[0], limit=80)} version {copied[1]}"
+        about = f"{of}; {about}" if about else of
+    status = clean_line(version.status, limit=40).lower()
+    if status == "ready":
+        status = ""
+    if status and version.status_message:
+        about = clean_line(version.status_message, limit=ABOUT)
+    return VersionRow(
+        name=version.name,
+        version=clean_line(version.version, limit=12),
+        run_id=version.run_id,
+        updated=(version.last_updated_timestamp or version.creation_timestamp) / 1000,
+        status=status,
+        about=about,
+        records=tuple(sorted(clean_line(r, limit=40) for r in approval.records(version.tag))),
+    )
+
+
+def run_row(run: Run) -> RunRow:
+    """What a row says of a run."""
+    return RunRow(
+        run_id=run.run_id,
+        name=clean_line(run.name, limit=80),
+        status="deleted" if run.is_deleted else clean_line(run.info.status, limit=20).lower(),
+        over=run.is_over or run.is_deleted,
+    )
+
+
+def aliases_of(aliases: tuple[tuple[str, str], ...], version: str) -> tuple[str, ...]:
+    """The aliases that point to a version."""
+    return tuple(alias for alias, to in aliases if to == version)
+
+
+def own_tags(tags: Mapping[str, str]) -> dict[str, str]:
+    """The tags that people made: not the records of the console, nor MLflow's own."""
+    hidden = (keys.TAG_PLAN_ID, approval.TAG, "mcp-tui.alias.", "mlflow.")
+    return {k: v for k, v in tags.items() if not k.startswith(hidden)}
