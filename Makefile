@@ -59,7 +59,7 @@ format: venv ## put the code in order
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: venv ## the measured promises, printed as ratios (a quarter of an hour)
+bench: venv ## the measured promises, printed as ratios (some twenty minutes)
 	$(BIN)/python -m tests.bench
 
 growth: venv ## how the figures grow at 1,000, 10,000 and 100,000 jobs, as a table

@@ -16,7 +16,15 @@ from collections.abc import Callable, Iterable
 from dataclasses import asdict
 from pathlib import Path
 
-from tests.bench import curves, first_frame, idle, scale_figures, terminal_bytes, watch_decode
+from tests.bench import (
+    curves,
+    first_frame,
+    idle,
+    runs_figures,
+    scale_figures,
+    terminal_bytes,
+    watch_decode,
+)
 from tests.bench.figure import Figure
 
 
@@ -65,6 +73,7 @@ BENCHES: tuple[tuple[str, Callable[[], Iterable[Figure]]], ...] = (
     ("terminal-bytes", _terminal_bytes),
     ("idle", _idle),
     ("curves", curves.figures),
+    ("runs", runs_figures.figures),
     ("scale", scale_figures.figures),
 )
 

@@ -50,10 +50,11 @@ def start_mlflow(
     host: str = "127.0.0.1",
     flags: Sequence[str] = (),
     env: Mapping[str, str] | None = None,
+    database: Path | None = None,
 ) -> str:
-    """Start MLflow on SQLite in ``home``; returns its URL at once."""
+    """Start MLflow on SQLite in ``home``, or on that database; returns its URL at once."""
     home.mkdir()
-    if template().exists():
+    if database is None and template().exists():
         shutil.copyfile(template(), home / "mlflow.db")
     (port,) = free_ports(1)
     processes.start(
@@ -61,7 +62,7 @@ def start_mlflow(
         [
             sys.executable, LEASH, sys.executable, "-m", "mlflow", "server",
             "--host", host, "--port", str(port), "--workers", "1",
-            "--backend-store-uri", f"sqlite:///{home / 'mlflow.db'}",
+            "--backend-store-uri", f"sqlite:///{database or home / 'mlflow.db'}",
             "--artifacts-destination", str(home / "artifacts"),
             *flags,
         ],
