@@ -135,6 +135,30 @@ def _workload(turn: int) -> Body:
     }
 
 
+def _server(turn: int) -> Body:
+    served = {"name": "MODEL_URI", "value": f"models:/ranker/{1 + turn}"}
+    template = {
+        "metadata": {"labels": {"app": "ranker"}},
+        "spec": {"containers": [{**_CONTAINER, "env": [served]}]},
+    }
+    return {
+        "spec": {
+            "replicas": 1 + turn,
+            "selector": {"matchLabels": {"app": "ranker"}},
+            "template": template,
+        },
+        "status": {"replicas": turn, "readyReplicas": turn, "updatedReplicas": turn},
+    }
+
+
+def _inference_service(turn: int) -> Body:
+    model = {"modelFormat": {"name": "sklearn"}, "storageUri": f"s3://models/ranker/{turn}"}
+    return {
+        "spec": {"predictor": {"minReplicas": 1, "model": model}},
+        "status": {"conditions": [_condition("Ready", turn)]},
+    }
+
+
 def _probe(turn: int) -> Body:
     return {"spec": {"suspend": turn % 2 == 1}, "status": {"active": turn}}
 
@@ -162,6 +186,7 @@ def _also(resource: Resource[Any], **changes: Any) -> Resource[Any]:
 
 _JOBS_TABLE: Final = "the table of jobs"
 _QUEUE: Final = "a job's place in its queue"
+_SERVED: Final = "what serves a model's versions"
 
 SOURCES: Final[tuple[Source, ...]] = (
     Source("jobs", resources.JOBS, _job, _JOBS_TABLE, into="jobs"),
@@ -188,6 +213,9 @@ SOURCES: Final[tuple[Source, ...]] = (
         _QUEUE,
         into="workloads",
     ),
+    Source("deployments", resources.DEPLOYMENTS, _server, _SERVED),
+    Source("inferenceservices", resources.INFERENCESERVICES, _inference_service, _SERVED),
+    Source("rollouts", resources.ROLLOUTS, _server, _SERVED),
     Source("proof", _also(resources.JOBS, type_=Probe), _probe, "the outcome of an action"),
     Source(
         "pod-metrics",

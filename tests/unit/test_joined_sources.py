@@ -13,9 +13,11 @@ import pytest
 
 import mcp_tui
 from mcp_tui.domain.kube import Kube, ObjectMeta, decode
+from mcp_tui.domain.kube_serving import ServerMeta
 from mcp_tui.sources.kubernetes.resources import POD_METRICS, RESOURCES, VISIBILITY, Resource
 from mcp_tui.store.feed import _KINDS
 from mcp_tui.store.jobwatch import _ROOTS
+from mcp_tui.store.servingfeed import SERVERS
 from tests.joined.sources import SOURCES, Source, document
 
 
@@ -32,7 +34,7 @@ def objects(parent: type[Any] = Kube) -> Iterator[type[Any]]:
         yield from objects(struct)
         if struct.__module__.startswith("mcp_tui."):
             fields = {field.name: field.type for field in msgspec.structs.fields(struct)}
-            if fields.get("metadata") is ObjectMeta:
+            if fields.get("metadata") in (ObjectMeta, ServerMeta):
                 yield struct
 
 
@@ -64,6 +66,8 @@ def test_what_the_feeds_follow_enters_the_store() -> None:
     for resource in (*_KINDS, *_ROOTS.values()):
         assert into[resource.key] == "jobs"
     assert {r.key for r in RESOURCES} <= {source.resource.key for source in SOURCES}
+    followed = {source.resource.key for source in SOURCES if source.followed}
+    assert {r.key for r in SERVERS} <= followed
     aggregated = {source.resource.group for source in SOURCES if not source.followed}
     assert {POD_METRICS[0], VISIBILITY} <= aggregated
 

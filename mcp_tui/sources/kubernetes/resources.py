@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 import msgspec
 
-from mcp_tui.domain import kube, kube_custom
+from mcp_tui.domain import kube, kube_custom, kube_serving
 from mcp_tui.errors import ApiError
 
 if TYPE_CHECKING:
@@ -87,6 +87,20 @@ RAYJOBS: Final = Resource("ray.io", "v1", "rayjobs", "RayJob", True, kube_custom
 WORKLOADS: Final = Resource(
     "kueue.x-k8s.io", "v1beta2", "workloads", "Workload", True, kube_custom.Workload
 )
+DEPLOYMENTS: Final = Resource(
+    "apps", "v1", "deployments", "Deployment", True, kube_serving.Deployment
+)
+INFERENCESERVICES: Final = Resource(
+    "serving.kserve.io",
+    "v1beta1",
+    "inferenceservices",
+    "InferenceService",
+    True,
+    kube_serving.InferenceService,
+)
+ROLLOUTS: Final = Resource(
+    "argoproj.io", "v1alpha1", "rollouts", "Rollout", True, kube_serving.Rollout
+)
 
 # Newest version first where a group has served several that decode alike.
 RESOURCES: Final[tuple[Resource[Any], ...]] = (
@@ -102,6 +116,9 @@ RESOURCES: Final[tuple[Resource[Any], ...]] = (
     msgspec.structs.replace(RAYJOBS, version="v1alpha1"),
     WORKLOADS,
     msgspec.structs.replace(WORKLOADS, version="v1beta1"),
+    DEPLOYMENTS,
+    INFERENCESERVICES,
+    ROLLOUTS,
 )
 
 # Aggregated APIs: servers of their own behind the API server, where a cluster has them.
