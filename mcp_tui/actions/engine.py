@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import parse_qsl
 
 import msgspec
 
-from mcp_tui.actions import checks, lease, parent, promoting, seeing
+from mcp_tui.actions import checks, lease, parent, promoting, runedits, runlook, seeing
 from mcp_tui.actions.aliaslook import SeenModel, see_model, still_as_planned
 from mcp_tui.actions.apply import Progress, apply
 from mcp_tui.actions.evidence import Evidence, Why
@@ -24,6 +24,7 @@ from mcp_tui.actions.retry import Changes, plan_retry
 from mcp_tui.actions.submit import Code, Tracking, plan_submit
 from mcp_tui.domain import keys
 from mcp_tui.domain.plan import Outcome, Plan, Target
+from mcp_tui.domain.runedit import EditKind, RunEdit
 from mcp_tui.domain.text import clean_line
 from mcp_tui.domain.trainconfig import TrainConfig
 from mcp_tui.errors import (
@@ -146,6 +147,24 @@ class Engine:
         """
         if plan.move is not None:
             still_as_planned(plan, await self.see_model(plan.move.intent.model))
+
+    async def plan_run_edit(self, run_ids: Sequence[str], edits: Sequence[RunEdit]) -> Plan:
+        """Plan the same changes to each of some runs, which are looked at now.
+
+        Args:
+            run_ids: Which; each once.
+            edits: Of one verb: tags, a name, the bin. Their ``run_id`` is not looked at.
+
+        Raises:
+            UsageError: It makes no sense, or MLflow cannot take it.
+            GoneError: There is no such run.
+            RefusedError: All of it is so already.
+            UnreachableError: MLflow cannot be asked.
+        """
+        ids = list(dict.fromkeys(run_ids))
+        deletes = any(edit.kind is EditKind.DELETE for edit in edits)
+        runs, registered = await runlook.see_runs(self, ids, registered=deletes)
+        return runedits.plan_run_edit(self.scope, runs, edits, registered=registered)
 
     async def plan_retry(
         self,
@@ -301,12 +320,16 @@ class Engine:
             found, seen = await promoting.prove_models(self, plan, targets, timeout=timeout)
             self._alias_seen[plan.id] = seen
             return found
+        if runlook.is_about_runs(plan):
+            return await runlook.prove_runs(self, plan, targets, timeout=self.proof_timeout)
         return await prove(self.kube, plan, targets, timeout=self.proof_timeout)
 
     async def _record(self, plan: Plan, target: Target, outcome: Outcome) -> None:
         if promoting.is_about_models(plan):
             await promoting.record_end(self, plan, target, self._alias_seen.pop(plan.id, None))
             return
+        if runlook.is_about_runs(plan):
+            return  # MLflow keeps no record of who changed a run, and the cluster knows none.
         await record(self.kube, plan, target, outcome, user=await self.user())
 
     # How writes leave (the Wire protocol of look.py).

@@ -8,6 +8,7 @@ from typing import Any, Final
 import msgspec
 
 from mcp_tui.actions.aliaslook import ALIAS
+from mcp_tui.actions.runlook import is_edit
 from mcp_tui.actions.template import pick, words
 from mcp_tui.domain.plan import Outcome, OutcomeStatus, Plan, Target, Write
 from mcp_tui.domain.text import clean_line
@@ -18,7 +19,7 @@ NOTHING_SENT: Final = "interrupted before anything of it was sent"
 
 def changes(write: Write) -> bool:
     """Whether a write is what its action is for: what comes before can be taken back."""
-    return write.system == "kubernetes" or write.path == ALIAS
+    return write.system == "kubernetes" or write.path == ALIAS or is_edit(write.path, write.body)
 
 
 class Ledger:
@@ -47,8 +48,8 @@ class Ledger:
         self.interrupted = False
 
     def begun(self, index: int) -> bool:
-        """Whether the cluster was changed for a target, or its alias moved: it is gone on with, not
-        taken back."""
+        """Whether the cluster was changed for a target, its alias moved or its run changed: it is
+        gone on with, not taken back."""
         return any(w.target == index and changes(w) for w in self.done)
 
     def sent(self, write: Write, answer: Mapping[str, Any]) -> None:
@@ -72,10 +73,14 @@ class Ledger:
     def fail(self, index: int, error: McpTuiError) -> None:
         """A target did not get through."""
         unknown = isinstance(error, UnknownOutcomeError)
+        # Of several changes to a run some may have got through.
+        done = [
+            words(w.summary) for w in self.done if w.target == index and is_edit(w.path, w.body)
+        ]
         self.outcomes[index] = Outcome(
             target=self.targets[index],
             status=OutcomeStatus.UNKNOWN if unknown else OutcomeStatus.FAILED,
-            message=error.line(),
+            message=error.line() + (f"; done before: {'; '.join(done)}" if done else ""),
             exit_code=int(error.exit_code),
         )
 

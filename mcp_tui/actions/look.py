@@ -13,6 +13,7 @@ from urllib.parse import quote
 
 from mcp_tui.actions.aliaslook import MODELS, is_registry, look_model, recheck_model
 from mcp_tui.actions.ended import finished
+from mcp_tui.actions.runlook import is_edit, look_edit, recheck_edit
 from mcp_tui.actions.runs import MLFLOW, OPEN
 from mcp_tui.actions.template import at_pointer, pick
 from mcp_tui.domain import keys
@@ -25,6 +26,7 @@ from mcp_tui.errors import (
     RefusedError,
     UnknownOutcomeError,
 )
+from mcp_tui.sources.mlflow.writes import no_such_tag
 
 # When to look for what a write without an answer did: it may still be on its way.
 PAUSES: Final = (0.0, 1.0, 3.0)
@@ -49,8 +51,8 @@ async def recheck(plan: Plan, write: Write, wire: Wire, path: str, body: Any) ->
     """Look once more, just before sending, at what the API cannot make a precondition.
 
     A DELETE knows preconditions on the uid only, so whether the job has finished meanwhile is
-    looked at here; MLflow knows none at all, so whether the run is open is too, and where an alias
-    points.
+    looked at here; MLflow knows none at all, so whether the run is open is too, where an alias
+    points, and what a run's record says.
 
     Raises:
         GoneError: The object is gone or was replaced.
@@ -64,6 +66,8 @@ async def recheck(plan: Plan, write: Write, wire: Wire, path: str, body: Any) ->
         await _recheck_run(plan, write, wire, body)
     elif is_registry(path):
         await recheck_model(plan, wire, path, body)
+    elif is_edit(path, body):
+        await recheck_edit(plan, wire, path, body)
 
 
 async def _recheck_job(plan: Plan, write: Write, wire: Wire, path: str, body: Any) -> None:
@@ -115,6 +119,8 @@ async def made_before(
         UnknownOutcomeError: It could not be looked at whose it is.
     """
     if path == f"{MODELS}/create" and error.reason == "RESOURCE_ALREADY_EXISTS":
+        return {}
+    if path == f"{MLFLOW}/runs/delete-tag" and no_such_tag(error):
         return {}
     if (write.system, write.method, error.status) != ("kubernetes", "POST", 409):
         return None
@@ -247,6 +253,8 @@ async def _look_created(plan: Plan, wire: Wire, path: str, body: Any) -> dict[st
 async def _look_mlflow(plan: Plan, wire: Wire, path: str, body: Any) -> dict[str, Any] | None:
     if is_registry(path):
         return await look_model(plan, wire, path, body)
+    if is_edit(path, body):
+        return await look_edit(plan, wire, path, body)
     if path == f"{MLFLOW}/runs/create":
         experiment = str(body.get("experiment_id", ""))
         run_id = await wire.find_run(plan.id, experiment)

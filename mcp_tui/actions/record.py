@@ -23,6 +23,9 @@ _PAST: Final[Mapping[Verb, str]] = {
     Verb.FORWARD: "port forwarded",
     Verb.PROMOTE: "promoted",
     Verb.ROLLBACK: "rolled back",
+    Verb.TAG: "tagged",
+    Verb.RENAME: "renamed",
+    Verb.RESTORE: "restored",
 }
 # The API server takes 1,024 bytes.
 _LONGEST: Final = 1_000

@@ -7,8 +7,8 @@ import contextlib
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any, Final
 
-from mcp_tui.actions.aliaslook import ALIAS, MODEL_VERSION
-from mcp_tui.actions.ledger import NOTHING_SENT, Ledger
+from mcp_tui.actions.aliaslook import MODEL_VERSION
+from mcp_tui.actions.ledger import NOTHING_SENT, Ledger, changes
 from mcp_tui.actions.look import Wire, look, made_before, recheck, settle, why_refused
 from mcp_tui.actions.template import fill, pick, unfilled, words
 from mcp_tui.domain.alias import intent_key
@@ -189,8 +189,8 @@ async def _cut_off(plan: Plan, wire: Wire, ledger: Ledger) -> bool:
         ledger.sent(write, found)
         if ledger.begun(index):
             return True
-    if write.path == ALIAS:
-        return False  # It may still arrive: nobody can say that it was not moved.
+    if write.system == "mlflow" and changes(write):
+        return False  # It may still arrive: nobody can say that it was not done.
     if write.system == "mlflow":
         ledger.sending = None
         ledger.take_back(index, await _ended(plan, wire, ledger, index))

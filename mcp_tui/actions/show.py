@@ -9,7 +9,7 @@ import msgspec
 
 from mcp_tui.actions.aliaslook import MODEL_VERSION, named
 from mcp_tui.actions.template import words
-from mcp_tui.domain.plan import CheckStatus, Confirmation, Plan, Write
+from mcp_tui.domain.plan import CheckStatus, Confirmation, Plan, Target, Write
 from mcp_tui.domain.text import clean, clean_line
 
 MARKS: Final = {
@@ -28,11 +28,14 @@ def title(plan: Plan) -> str:
         return f"{plan.tier.value.upper()} {plan.context}: {plan.verb.value} {words(what)}"
     if len(plan.targets) == 1:
         target = plan.targets[0]
-        where = f"{target.namespace}/" if target.namespace else ""
-        what = f"{where}{target.name} ({target.kind})"
+        what = f"{_named(target)} ({target.kind})"
     else:
-        what = f"{len(plan.targets)} jobs"
+        what = f"{len(plan.targets)} {plan.noun}"
     return f"{plan.tier.value.upper()} {plan.context}: {plan.verb.value} {what}"
+
+
+def _named(target: Target) -> str:
+    return f"{target.namespace}/{target.name}" if target.namespace else target.name
 
 
 MOST: Final = 20
@@ -47,14 +50,14 @@ def as_text(plan: Plan, *, diffs: bool = True) -> list[str]:
     """
     lines = [title(plan)]
     if len(plan.targets) > 1:
-        lines += _some([[f"  - {t.namespace}/{t.name} ({t.kind})"] for t in plan.targets], "jobs")
+        lines += _some([[f"  - {_named(t)} ({t.kind})"] for t in plan.targets], plan.noun)
     lines += [f"note    {note}" for note in plan.notes]
     lines += _some([_write(write, diffs=diffs) for write in plan.writes], "writes")
     lines += [f"if not  {write.summary}" for write in plan.compensate]
     lines += [f"check   {MARKS[check.status]}: {check.message}" for check in plan.checks]
     if plan.until:
         lines.append(f"then    waits until {plan.until}")
-    lines.append(f"record  {_record(plan)}, and a line in the journal")
+    lines.append(f"record  {_record(plan)}")
     if plan.back:
         lines.append(f"back    {plan.back}")
     if plan.confirmation is Confirmation.TYPED:
@@ -65,11 +68,14 @@ def as_text(plan: Plan, *, diffs: bool = True) -> list[str]:
 
 
 def _record(plan: Plan) -> str:
+    if plan.edits:
+        return "a line in the journal here; MLflow keeps none of who changed a run"
+    what = "an Event on the object"
     if plan.move is not None:
-        return "from, to, who, when and why as tags of the version"
-    if any(t.kind == MODEL_VERSION for t in plan.targets):
-        return "the plan's id as a tag of the version"
-    return "an Event on the object"
+        what = "from, to, who, when and why as tags of the version"
+    elif any(t.kind == MODEL_VERSION for t in plan.targets):
+        what = "the plan's id as a tag of the version"
+    return f"{what}, and a line in the journal"
 
 
 def _write(write: Write, *, diffs: bool) -> list[str]:

@@ -12,6 +12,7 @@ from typing import Final
 
 from mcp_tui.actions.aliaslook import MODEL_VERSION
 from mcp_tui.actions.journal import Action, Journal, is_running
+from mcp_tui.actions.runedits import RUN
 from mcp_tui.domain import keys
 from mcp_tui.domain.plan import Target, Verb
 from mcp_tui.domain.text import clean_line, word
@@ -38,6 +39,9 @@ def advice(action: Action) -> str:
     if target.kind == MODEL_VERSION:
         # What was done, the record of the alias says: the history tells it.
         told = f"mcp-tui --context {word(target.context)} model history {word(target.name)}"
+        return f"what became of it says: {told}"
+    if target.kind == RUN:
+        told = f"mcp-tui --context {word(target.context)} run show {word(target.uid)}"
         return f"what became of it says: {told}"
     if started.verb in _MAKING:
         return f"whether its job was made says: {look_for(target, started.plan)}"

@@ -58,6 +58,9 @@ async def _ask(plan: Plan, args: argparse.Namespace) -> None:
         # The new name is made with the plan, so a script can only know the old one.
         parents = (pick(w.body, "metadata.annotations") and w.body["metadata"] for w in plan.writes)
         accepted |= {f"{plan.context}/{m['annotations'].get(PARENT)}" for m in parents if m}
+    if plan.edits and len(plan.targets) == 1:
+        # A run's name may be anybody's: a script knows its id.
+        accepted.add(f"{plan.context}/{plan.targets[0].uid}")
     # Given where nothing is asked for, it still says what is meant.
     if args.confirm:
         if args.confirm not in accepted:

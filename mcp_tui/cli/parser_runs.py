@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Callable
 from typing import Any, Final
 
-from mcp_tui.cli.parser import _late, _Parser
+from mcp_tui.cli.parser import _confirmable, _late, _Parser
 
 TABLES: Final = ("table", "json", "md", "csv")
 """Formats of what is a table and goes into a review or a spreadsheet."""
@@ -46,7 +46,7 @@ def add_commands(
     )
     _formats(evaluate)
 
-    text = "compare runs"
+    text = "compare and change runs"
     run = commands.add_parser(
         "run", help=text, description=text[0].upper() + text[1:] + ".", parents=[common]
     )
@@ -57,6 +57,29 @@ def add_commands(
     both.add_argument("runs", nargs="+", metavar="RUN", help="a run's id, NAME/VERSION, NAME@ALIAS")
     both.add_argument("--all", dest="everything", action="store_true", help="what is equal, too")
     _formats(both)
+    _edit_commands(verbs, add)
+
+
+def _edit_commands(verbs: Any, add: Callable[..., argparse.ArgumentParser]) -> None:
+    """The verbs that change what MLflow keeps of a run."""
+    one: dict[str, Any] = {"metavar": "RUN", "help": "a run's id"}
+    tag = add(verbs, "tag", _late("runedit", "tag"), "set and delete a run's tags", words="run tag")
+    tag.add_argument("run_id", **one)
+    tag.add_argument("tags", nargs="+", metavar="KEY=VALUE", help="or KEY- to delete it")
+    rename = add(
+        verbs, "rename", _late("runedit", "rename"), "give a run another name", words="run rename"
+    )
+    rename.add_argument("run_id", **one)
+    rename.add_argument("name", metavar="NAME")
+    for verb, text in (
+        ("delete", "put runs into MLflow's bin"),
+        ("restore", "take runs out of MLflow's bin"),
+    ):
+        p = add(verbs, verb, _late("runedit", verb), text, words=f"run {verb}")
+        p.add_argument("run_ids", nargs="+", **one)
+        _confirmable(p)
+    for p in (tag, rename):
+        _confirmable(p)
 
 
 def _formats(p: argparse.ArgumentParser) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from mcp_tui.domain.alias import AliasMove
+from mcp_tui.domain.runedit import SeenEdit
 
 
 class Tier(StrEnum):
@@ -31,6 +32,9 @@ class Verb(StrEnum):
     FORWARD = "forward"
     PROMOTE = "promote"
     ROLLBACK = "rollback"
+    TAG = "tag"
+    RENAME = "rename"
+    RESTORE = "restore"
 
 
 class Confirmation(StrEnum):
@@ -127,6 +131,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
         notes: What the user should know beside it, a line each (the commit a branch resolved to,
             a warning of the config).
         move: The move of an alias of the model registry; None where none is moved.
+        edits: Changes to runs, each with what was there when it was planned.
     """
 
     id: str
@@ -143,13 +148,19 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     back: str = ""
     notes: tuple[str, ...] = ()
     move: AliasMove | None = None
+    edits: tuple[SeenEdit, ...] = ()
+
+    @property
+    def noun(self) -> str:
+        """What several targets are called: ``jobs`` or ``runs``."""
+        return "runs" if self.edits else "jobs"
 
     @property
     def typed_word(self) -> str:
         """The word to type: ``context/name``, or ``context/3-jobs`` for several."""
         if len(self.targets) == 1:
             return self.targets[0].word
-        return f"{self.context}/{len(self.targets)}-jobs"
+        return f"{self.context}/{len(self.targets)}-{self.noun}"
 
     @property
     def blocked(self) -> tuple[Check, ...]:

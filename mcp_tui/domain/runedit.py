@@ -10,7 +10,7 @@ import msgspec
 
 from mcp_tui.domain import keys
 from mcp_tui.domain.run import Run
-from mcp_tui.domain.text import clean_line
+from mcp_tui.domain.text import clean, clean_line
 from mcp_tui.errors import UsageError
 
 MAX_TAG_KEY: Final = 250
@@ -33,13 +33,13 @@ class RunEdit(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         kind: What is done.
-        run_id: To which run.
+        run_id: To which run; empty while it is for any (:meth:`of`).
         key: The tag's name; empty for the others.
         value: The tag's value, or the new name.
     """
 
     kind: EditKind
-    run_id: str
+    run_id: str = ""
     key: str = ""
     value: str = ""
 
@@ -85,15 +85,41 @@ class RunEdit(msgspec.Struct, frozen=True, kw_only=True):
         """Whether the run, as read again, shows that this was done, by us or by anybody."""
         match self.kind:
             case EditKind.SET_TAG:
-                return run.tags.get(self.key) == self.value
+                # What was read is cleaned; what is written is as somebody gave it.
+                return run.tags.get(self.key) == clean(self.value)
             case EditKind.DELETE_TAG:
                 return self.key not in run.tags
             case EditKind.RENAME:
-                return run.name == self.value
+                return run.name == clean(self.value)
             case EditKind.DELETE:
                 return run.is_deleted
             case EditKind.RESTORE:
                 return not run.is_deleted
+
+    def now(self, run: Run) -> str | None:
+        """What is there where it changes something; None for a tag that is not."""
+        match self.kind:
+            case EditKind.SET_TAG | EditKind.DELETE_TAG:
+                return run.tags.get(self.key)
+            case EditKind.RENAME:
+                return run.name
+            case EditKind.DELETE | EditKind.RESTORE:
+                return "deleted" if run.is_deleted else "active"
+
+    @property
+    def what(self) -> str:
+        """What it changes: ``tag stage``, ``name``, ``lifecycle``."""
+        match self.kind:
+            case EditKind.SET_TAG | EditKind.DELETE_TAG:
+                return f"tag {clean_line(self.key, limit=250)}"
+            case EditKind.RENAME:
+                return "name"
+            case EditKind.DELETE | EditKind.RESTORE:
+                return "lifecycle"
+
+    def of(self, run_id: str) -> RunEdit:
+        """The same change to a run."""
+        return msgspec.structs.replace(self, run_id=run_id)
 
     def back(self, run: Run) -> RunEdit | None:
         """What takes it back, going by the run before it; None when there is nothing to do."""
@@ -110,6 +136,13 @@ class RunEdit(msgspec.Struct, frozen=True, kw_only=True):
                 return msgspec.structs.replace(self, kind=EditKind.RESTORE)
             case EditKind.RESTORE:
                 return msgspec.structs.replace(self, kind=EditKind.DELETE)
+
+
+class SeenEdit(msgspec.Struct, frozen=True, kw_only=True):
+    """A change, and what was there when it was planned; None for a tag that was not."""
+
+    edit: RunEdit
+    was: str | None = None
 
 
 PROTECTED: Final = frozenset({keys.TAG_RUN_NAME, keys.TAG_PARENT_RUN})

@@ -14,6 +14,7 @@ from mcp_tui.domain.plan import Outcome, OutcomeStatus, Plan, Verb
 from tests.faults.model import Done
 from tests.faults.network import Call
 from tests.faults.registry_holds import registry_broken, registry_lies
+from tests.faults.run_holds import run_lies, runs_broken
 from tests.faults.schedule import Story
 
 MAKING = (Verb.SUBMIT, Verb.RETRY)
@@ -33,6 +34,7 @@ def broken(story: Story) -> list[str]:
         *_written_down(story, plan),
         *_stopped(story, plan),
         *registry_broken(story, plan),
+        *runs_broken(story, plan),
     ]
     for index, outcome in enumerate(_outcomes(story)):
         found += [
@@ -189,6 +191,9 @@ def _lies(story: Story, plan: Plan, index: int, outcome: Outcome) -> Iterator[st
         return
     if plan.verb in (Verb.PROMOTE, Verb.ROLLBACK):
         yield from registry_lies(story, plan, outcome)
+        return
+    if plan.edits:
+        yield from run_lies(story, plan, index, outcome)
         return
     uid = plan.targets[index].uid
     name = plan.targets[index].name

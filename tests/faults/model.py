@@ -145,7 +145,12 @@ class World:
     def make_run(self, experiment: str, tags: Mapping[str, str]) -> Object:
         run_id = f"{self.number():032x}"
         run: Object = {
-            "info": {"run_id": run_id, "experiment_id": experiment, "status": "RUNNING"},
+            "info": {
+                "run_id": run_id,
+                "experiment_id": experiment,
+                "status": "RUNNING",
+                "lifecycle_stage": "active",
+            },
             "data": {"tags": [{"key": k, "value": v} for k, v in tags.items()], "params": []},
             "inputs": {"dataset_inputs": []},
         }
@@ -328,11 +333,22 @@ class World:
             return _error(404, "RESOURCE_DOES_NOT_EXIST")
         if what == "runs/get":
             return Reply(200, {"run": found})
+        if what in ("runs/delete", "runs/restore"):
+            stage = "deleted" if what == "runs/delete" else "active"
+            found["info"]["lifecycle_stage"] = stage
+            return Reply(200, {})
+        if found["info"]["lifecycle_stage"] == "deleted":
+            return _error(400, "INVALID_PARAMETER_VALUE", "The run must be in the 'active' state.")
         if what == "runs/update":
-            found["info"]["status"] = ask["status"]
+            found["info"] |= {k: ask[k] for k in ("status", "run_name") if k in ask}
             return Reply(200, {"run_info": found["info"]})
-        if what == "runs/set-tag":
-            found["data"]["tags"].append({"key": ask["key"], "value": ask["value"]})
+        if what in ("runs/set-tag", "runs/delete-tag"):
+            tags = found["data"]["tags"]
+            kept = [t for t in tags if t["key"] != ask["key"]]
+            if what == "runs/delete-tag" and len(kept) == len(tags):
+                return _error(404, "RESOURCE_DOES_NOT_EXIST", f"No tag with name: {ask['key']}")
+            new = [{"key": ask["key"], "value": ask["value"]}] if "value" in ask else []
+            found["data"]["tags"] = kept + new
             return Reply(200, {})
         if what == "runs/log-batch":
             for kind in ("tags", "params"):

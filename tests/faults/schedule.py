@@ -47,7 +47,7 @@ from mcp_tui.sources.mlflow import MlflowClient
 from tests.faults.model import World
 from tests.faults.network import Call, Network, Trouble
 from tests.faults.virtual import VirtualLoop, run
-from tests.joined.actions import ACTIONS, Action
+from tests.joined.actions import ACTIONS, RUNS, Action
 
 NOW = 1_700_000_000.0
 APPLIED = tuple(a for a in ACTIONS if a.plan is not None)
@@ -109,6 +109,11 @@ OTHERS = (
     "moves the alias",
     "moves it and back",
     "deletes the version",
+    "tags the run",
+    "renames the run",
+    "deletes the run",
+    "restores the run",
+    "removes the run",
 )
 
 
@@ -328,6 +333,14 @@ async def _scene(story: Story, engine: Engine) -> Sequence[Seen]:
     if on in ("model", "promoted", "first"):
         _models(world, on)
         return ()
+    if on in ("runs", "bin"):
+        for run_id in RUNS:
+            run = world.make_run("77", {"stage": "dev", "old": "x"})
+            assert run["info"]["run_id"] == run_id
+            run["info"] |= {"run_name": f"run-{run_id[-1]}", "status": "FINISHED"}
+            if on == "bin":
+                run["info"]["lifecycle_stage"] = "deleted"
+        return ()
     if not on:
         return ()
     names = [f"job-{n}" for n in range(story.schedule.action.jobs)]
@@ -454,6 +467,9 @@ def _other(story: Story, what: str) -> None:
     if "ranker" in world.registry.models:
         _other_of_models(story, what)
         return
+    if story.schedule.action.on in ("runs", "bin"):
+        _other_of_runs(story, what)
+        return
     if what == "takes the name" and story.plan is not None:
         target = story.plan.targets[0]
         if ("jobs", "ml", target.name) not in world.objects:
@@ -476,6 +492,21 @@ def _other(story: Story, what: str) -> None:
         world.runs[run_id]["info"]["status"] = "FINISHED"
     elif what == "takes its run" and run_id:
         world.runs[run_id]["data"]["tags"] = [{"key": keys.TAG_UID, "value": "another"}]
+
+
+def _other_of_runs(story: Story, what: str) -> None:
+    """Somebody else changes the first run."""
+    run = story.world.runs.get(RUNS[0])
+    if run is None:
+        return
+    if what == "tags the run":
+        run["data"]["tags"] = [{"key": "stage", "value": "theirs"}]
+    elif what == "renames the run":
+        run["info"]["run_name"] = "theirs"
+    elif what in ("deletes the run", "restores the run"):
+        run["info"]["lifecycle_stage"] = "deleted" if what == "deletes the run" else "active"
+    elif what == "removes the run":
+        del story.world.runs[RUNS[0]]
 
 
 def _other_of_models(story: Story, what: str) -> None:

@@ -16,9 +16,11 @@ from mcp_tui.actions.jobs import Seen, plan_cancel, plan_delete, plan_hold
 from mcp_tui.actions.models import Wanted, plan_promote, plan_rollback
 from mcp_tui.actions.promoting import wanted_copy
 from mcp_tui.actions.retry import Changes
+from mcp_tui.actions.runedits import plan_run_edit
 from mcp_tui.actions.shell import Place, plan_forward, plan_shell
 from mcp_tui.actions.submit import Code, plan_submit
 from mcp_tui.domain.plan import Plan, Verb
+from mcp_tui.domain.runedit import EditKind, RunEdit
 from mcp_tui.domain.trainconfig import parse_train_config
 
 CODE: Final = Code(url="https://git.example.org/x.git", ref="main", commit="a" * 40)
@@ -34,6 +36,9 @@ tolerations: [{key: kwok.x-k8s.io/node, operator: Exists}]
 """
 
 Planner = Callable[[Engine, Sequence[Seen], float], Awaitable[Plan]]
+
+RUNS: Final = tuple(f"{number:032x}" for number in (1, 2, 3))
+"""Runs that actions on runs are about; each has the tags ``stage=dev`` and ``old=x``."""
 
 # What may be written, as ``system METHOD path``; a regular expression that must match all of it.
 _RUN: Final = (
@@ -61,7 +66,8 @@ class Action:
         on: What has to be there: ``""`` nothing, else ``running``, ``suspended``, ``finished``,
             ``queued`` (through Kueue), ``nodes`` (several nodes and their Service), ``model`` (a
             model ``ranker`` of three versions, the first its champion), ``promoted`` (whose second
-            is, by the record) or ``first`` (whose first is, by the record, and none was before).
+            is, by the record), ``first`` (whose first is, by the record, and none was before),
+            ``runs`` (:data:`RUNS`) or ``bin`` (the same, deleted).
         plan: How to plan it on what was seen; None for what is not applied by the engine.
         writes: What it may write.
         jobs: How many jobs it is about.
@@ -150,6 +156,14 @@ async def _roll_back(engine: Engine, seen: Sequence[Seen], now: float) -> Plan:
     return await engine.plan_taking_back("ranker", now=now)
 
 
+def _edit(runs: int, *edits: RunEdit) -> Planner:
+    async def planned(engine: Engine, seen: Sequence[Seen], now: float) -> Plan:
+        return await engine.plan_run_edit(RUNS[:runs], edits)
+
+    return planned
+
+
+_EDITING: Final = (plan_run_edit, Engine.plan_run_edit)
 _SUBMITTING: Final = (plan_submit, Engine.plan_submission)
 _PROMOTING: Final = (plan_promote, Engine.plan_promotion)
 _TAKING_BACK: Final = (plan_rollback, Engine.plan_taking_back)
@@ -317,6 +331,53 @@ ACTIONS: Final[tuple[Action, ...]] = (
             _ALIAS[0],
             "mlflow DELETE /api/2.0/mlflow/registered-models/alias",
         ),
+    ),
+    Action(
+        "tag runs",
+        Verb.TAG,
+        _EDITING,
+        "runs",
+        _edit(
+            3,
+            RunEdit(kind=EditKind.SET_TAG, key="stage", value="prod"),
+            RunEdit(kind=EditKind.DELETE_TAG, key="old"),
+        ),
+        (
+            "mlflow POST /api/2.0/mlflow/runs/set-tag",
+            "mlflow POST /api/2.0/mlflow/runs/delete-tag",
+        ),
+        command=("tag", "NAME", "stage=prod", "old-"),
+        group="run",
+    ),
+    Action(
+        "rename a run",
+        Verb.RENAME,
+        _EDITING,
+        "runs",
+        _edit(1, RunEdit(kind=EditKind.RENAME, value="better")),
+        (_KILLED,),
+        command=("rename", "NAME", "better"),
+        group="run",
+    ),
+    Action(
+        "delete runs",
+        Verb.DELETE,
+        _EDITING,
+        "runs",
+        _edit(2, RunEdit(kind=EditKind.DELETE)),
+        ("mlflow POST /api/2.0/mlflow/runs/delete",),
+        command=("delete", "NAME", "--confirm", "NAME"),
+        group="run",
+    ),
+    Action(
+        "restore runs",
+        Verb.RESTORE,
+        _EDITING,
+        "bin",
+        _edit(2, RunEdit(kind=EditKind.RESTORE)),
+        ("mlflow POST /api/2.0/mlflow/runs/restore",),
+        command=("restore", "NAME"),
+        group="run",
     ),
     Action(
         "keep a cause",

@@ -105,7 +105,7 @@ class RunWrites(Wire):
             UnknownOutcomeError: Its answer was lost: :meth:`is_done` says whether it was done.
         """
         edit = edit.checked()
-        path, body = _edit_call(edit)
+        path, body = edit_call(edit)
         try:
             await self.call("POST", path, body)
         except UnknownOutcomeError as error:
@@ -113,14 +113,18 @@ class RunWrites(Wire):
                 error.what, where=error.where, hint=f"look at the run: {_LOOK[edit.kind]}"
             ) from None
         except ApiError as error:
-            gone = error.reason == "RESOURCE_DOES_NOT_EXIST" and error.what.startswith("No tag")
-            if edit.kind is not EditKind.DELETE_TAG or not gone:
+            if edit.kind is not EditKind.DELETE_TAG or not no_such_tag(error):
                 raise
 
     async def is_done(self, edit: RunEdit) -> bool:
         """Whether a change whose answer was lost shows on the run; ApiError 404 without a run."""
         params = [("run_id", edit.run_id)]
         return edit.is_done((await self.get(f"{API}/runs/get", OneRun, params)).run)
+
+
+def no_such_tag(error: ApiError) -> bool:
+    """Whether a tag was not deleted because it is not there: that is as good."""
+    return error.reason == "RESOURCE_DOES_NOT_EXIST" and error.what.startswith("No tag")
 
 
 _LOOK: Final = {
@@ -132,7 +136,8 @@ _LOOK: Final = {
 }
 
 
-def _edit_call(edit: RunEdit) -> tuple[str, dict[str, str]]:
+def edit_call(edit: RunEdit) -> tuple[str, dict[str, str]]:
+    """The path and the body by which a change is sent."""
     run = {"run_id": edit.run_id}
     match edit.kind:
         case EditKind.SET_TAG:
