@@ -186,7 +186,7 @@ class Stack:
             self._service(
                 "plane", ["--dir", str(here / "plane"), "--fd", str(plane.fileno()),
                           "--tokens", str(here / "tokens.json"), "--node", "--back-off", "3",
-                          "--namespace", "ml", "--namespace", "research", "--with", "kueue",
+                          "--namespace", "ml", "--namespace", "research", "--with", "kueue,serving",
                           *_node("--gpu", str(ACCELERATORS), "--cpu", "16", "--memory", "64Gi",
                                  "--shutdown-grace", "1")],
                 plane,
@@ -195,6 +195,7 @@ class Stack:
                 "mlflow", ["--dir", str(here / "mlflow"), "--fd", str(mlflow.fileno())], mlflow
             ),
             self._service("simulator", ["--dir", str(here), "--mlflow", self.mlflow]),
+            self._service("experiments", ["--dir", str(here), "--mlflow", self.mlflow]),
         ]  # fmt: skip
         program = files.find_prometheus(self._env)
         if program:
@@ -225,6 +226,7 @@ class Stack:
             "plane": "mcp_tui.demo.plane",
             "mlflow": "mcp_tui.demo.stack_mlflow",
             "simulator": "mcp_tui.demo.seed",
+            "experiments": "mcp_tui.demo.experiments",
         }[name]
         return {
             "name": name,

@@ -23,6 +23,13 @@ CONTEXTS: Final[Mapping[str, tuple[str, str]]] = {
 """Context -> the role it acts as, and the tier it is taken for. All lead to one server."""
 
 NAMESPACE: Final = "ml"
+GATES: Final = (
+    "f1_macro >= 0.95",
+    "no class recall drops by more than 0.03",
+    "latency_p99_ms <= 40",
+    "model_size_mb <= 2",
+)
+"""What a model of the demo must keep to be promoted."""
 GET_PROMETHEUS: Final = (
     "not found on PATH or in the cache: the demo goes on without; `make cluster` builds one"
 )
@@ -59,7 +66,9 @@ def kubeconfig(server: str, ca: Path, tokens: Mapping[str, str]) -> str:
 
 def config(mlflow: str, prometheus: str) -> str:
     """The text of mcp-tui's configuration; an empty URL leaves Prometheus out."""
-    lines = ["# Written by mcp-tui demo."]
+    lines = ["# Written by mcp-tui demo.", "gates = ["]
+    lines += [f"  {json.dumps(gate)}," for gate in GATES]
+    lines.append("]")
     for name, (_, tier) in CONTEXTS.items():
         lines += ["", f"[contexts.{name}]", f'tier = "{tier}"', f'mlflow = "{mlflow}"']
         if prometheus:

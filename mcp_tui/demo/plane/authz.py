@@ -65,6 +65,8 @@ _LOOK = ("get", "list", "watch")
 _JOBS = ("jobs", "pytorchjobs", "trainjobs", "jobsets", "rayjobs")
 _JOB_GROUPS = ("batch", "kubeflow.org", "trainer.kubeflow.org", "jobset.x-k8s.io", "ray.io")
 _QUEUES = ("workloads", "localqueues", "clusterqueues")
+_SERVERS = ("deployments", "inferenceservices", "rollouts")
+_SERVER_GROUPS = ("apps", "serving.kserve.io", "argoproj.io")
 _SEEN = ("pods", "events", "namespaces", "services", "nodes", "configmaps")
 _REVIEWS = Rule(
     ("create",),
@@ -78,6 +80,7 @@ def _reader(verbs: tuple[str, ...]) -> tuple[Rule, ...]:
         _REVIEWS,
         Rule(verbs, _JOB_GROUPS, _JOBS),
         Rule(verbs, ("kueue.x-k8s.io",), _QUEUES),
+        Rule(verbs, _SERVER_GROUPS, _SERVERS),
         Rule(verbs, ("",), _SEEN),
         Rule(("get",), ("",), ("pods/log",)),
     )

@@ -248,8 +248,14 @@ EXTRAS: Mapping[str, tuple[Kind, ...]] = {
         _custom("kueue.x-k8s.io", "v1beta1", "workloads", "Workload", short=("wl",)),
         _custom("kueue.x-k8s.io", "v1beta1", "localqueues", "LocalQueue"),
     ),
-}
-"""Sets of custom kinds that can be switched on, without their controllers."""
+    "serving": (
+        _custom("apps", "v1", "deployments", "Deployment", short=("deploy",)),
+        _custom("serving.kserve.io", "v1beta1", "inferenceservices", "InferenceService",
+                short=("isvc",)),
+        _custom("argoproj.io", "v1alpha1", "rollouts", "Rollout", short=("ro",)),
+    ),
+}  # fmt: skip
+"""Sets of kinds that can be switched on: without controllers, their structure not checked."""
 
 
 def dig(obj: Any, *path: str) -> Any:

@@ -9,6 +9,7 @@ import json
 import math
 import os
 import random
+import resource
 import sys
 import time
 import urllib.request
@@ -54,6 +55,25 @@ class Run:
         self.call("update", {"status": status, "end_time": int(time.time() * 1000)})
 
 
+class Machine:
+    """What this process takes of the machine, by MLflow's names for it."""
+
+    def __init__(self):
+        self.wall, self.cpu = time.monotonic(), time.process_time()
+
+    def look(self):
+        wall, cpu = time.monotonic(), time.process_time()
+        busy = 100.0 * (cpu - self.cpu) / max(wall - self.wall, 1e-3)
+        self.wall, self.cpu = wall, cpu
+        # In KiB, and in bytes on macOS.
+        unit = 1024.0 * 1024.0 if sys.platform == "darwin" else 1024.0
+        memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
+        return {
+            "system/cpu_utilization_percentage": busy,
+            "system/system_memory_usage_megabytes": memory,
+        }
+
+
 def arguments():
     parser = argparse.ArgumentParser()
     parser.add_argument("--lr", type=float, default=0.003)
@@ -83,18 +103,36 @@ def main():
     print("rank %d of %d, %s" % (rank, world, time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())))
     print("lr %g, batch_size %d, %d steps" % (given.lr, given.batch_size, given.steps), flush=True)
     run.params(lr=given.lr, batch_size=given.batch_size, optimizer="adamw", world_size=world)
-    loss = 1.0
+    loss, machine = 1.0, Machine()
     for step in range(1, given.steps + 1):
         time.sleep(given.seconds)
         fail(given, step, rank)
         decay = 3.0 * step / given.steps
         loss = 0.31 + 0.69 * math.exp(-decay) + random.gauss(0, 0.006)
+        # On examples that it has not seen: noisier, and a little better than it will stay.
+        val_loss = 0.36 + 0.66 * math.exp(-decay) + 0.012 * decay + random.gauss(0, 0.011)
         f1 = 0.93 - 0.42 * math.exp(-decay) + random.gauss(0, 0.003)
+        accuracy = 0.95 - 0.36 * math.exp(-decay) + random.gauss(0, 0.003)
+        rate = (
+            given.lr
+            * min(1.0, 10.0 * step / given.steps)
+            * 0.5
+            * (1.0 + math.cos(math.pi * step / given.steps))
+        )
         speed = given.batch_size / given.seconds * random.uniform(0.95, 1.02)
         print("step %d  loss %.4f  f1 %.4f  %.0f samples/s" % (step, loss, f1, speed), flush=True)
         # A batch a step or, for short steps, every three seconds: enough for a curve.
         if step == given.steps or step % max(1, round(3.0 / given.seconds)) == 0:
-            run.metrics(step, loss=loss, f1=f1, samples_per_s=speed)
+            run.metrics(
+                step,
+                loss=loss,
+                val_loss=val_loss,
+                f1=f1,
+                accuracy=accuracy,
+                learning_rate=rate,
+                samples_per_s=speed,
+                **machine.look(),
+            )
     run.end("FINISHED")
     print("done: loss %.4f" % loss, flush=True)
 
