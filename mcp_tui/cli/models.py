@@ -12,6 +12,12 @@ import msgspec
 from mcp_tui.actions.aliaslook import SeenModel, named
 from mcp_tui.actions.evidence import unended_words
 from mcp_tui.cli.output import Column, Printer
+from mcp_tui.cli.served import (
+    ServingNow,
+    served_documents,
+    served_lines,
+    serving_now,
+)
 from mcp_tui.cli.session import Session, open_session
 from mcp_tui.domain.alias import is_record, is_version
 from mcp_tui.domain.aliashistory import Back, History, Move, MoveState
@@ -22,6 +28,8 @@ from mcp_tui.domain.text import clean_line
 from mcp_tui.errors import ApiError, ExitCode, GoneError, UnreachableError, UsageError
 from mcp_tui.sources.mlflow import MlflowClient
 from mcp_tui.sources.mlflow.signature import signature
+from mcp_tui.store.servedmodels import ServedModels, ServedVersion, served_models
+from mcp_tui.store.serving import Served, aliases_of
 
 _MOST_PAGES = 100
 
@@ -68,15 +76,35 @@ async def ls(args: argparse.Namespace) -> int:
         else:
             session.printer.note(f"there are more than the {len(found):,} that were read")
         printer = session.printer
+        now, served = await _served_models(session, args, found)
+        of = served.by_model
         if args.output in ("json", "yaml"):
-            printer.documents(map(_model_document, found), args.output)
+            documents = (_model_document(m, now, of.get(m.name, ())) for m in found)
+            printer.documents(documents, args.output)
         elif args.output == "name":
             printer.lines(m.name for m in found)
         elif found:
-            printer.table(found, _MODELS, wide=args.output == "wide")
+            printer.table(found, _models_of(now, of), wide=args.output == "wide")
         else:
             printer.note("no registered models" + (" that match" if args.filter else ""))
     return ExitCode.OK
+
+
+async def _served_models(
+    session: Session, args: argparse.Namespace, models: Sequence[RegisteredModel]
+) -> tuple[ServingNow | None, ServedModels]:
+    """What serves them; not asked for where nobody is shown it."""
+    if args.output in ("table", "name") or not models:
+        return None, ServedModels()
+    now = await serving_now(session, args)
+    now.tell(session.printer)
+    client, context = registry(session), session.chosen.name
+    served = await served_models(client, now.store, models, context=context)
+    if served.beyond:
+        session.printer.note(
+            f"{served.beyond:,} more runs and places that serve were not asked for"
+        )
+    return now, served
 
 
 async def show(args: argparse.Namespace) -> int:
@@ -91,19 +119,38 @@ async def show(args: argparse.Namespace) -> int:
             if found is None:
                 shown = clean_line(f"{name} has no version {version}")
                 raise GoneError(shown, where=session.chosen.name)
+            if args.output == "name":
+                printer.line(f"{found.name}/{found.version}")
+                return ExitCode.OK
             takes = await _signature(session, found, printer)
-            _print_version(seen, found, takes, args.output, printer)
+            now = await _serving(session, args)
+            _print_version(seen, found, takes, now, args.output, printer)
             return ExitCode.OK
-        if args.output in ("json", "yaml"):
-            printer.data(_seen_document(seen), args.output)
-        elif args.output == "name":
+        if args.output == "name":
             printer.lines(f"{v.name}/{v.version}" for v in seen.versions)
+            return ExitCode.OK
+        now = await _serving(session, args)
+        if args.output in ("json", "yaml"):
+            printer.data(_seen_document(seen, now), args.output)
         else:
             for alias in sorted(seen.aliases):
                 told = seen.history(alias)
                 printer.line(f"{alias:<12} {named(told.current)}; {back_words(told.back)}")
-            printer.table(seen.versions, _versions_of(seen), wide=args.output == "wide")
+            printer.table(seen.versions, _versions_of(seen, now), wide=args.output == "wide")
     return ExitCode.OK
+
+
+async def _serving(session: Session, args: argparse.Namespace) -> ServingNow:
+    now = await serving_now(session, args)
+    now.tell(session.printer)
+    return now
+
+
+def _served(seen: SeenModel, version: ModelVersion, now: ServingNow) -> tuple[Served, ...]:
+    """What serves a version."""
+    newest = max((v.number for v in seen.versions), default=0)
+    held = aliases_of(version, seen.aliases, newest)
+    return now.store.servings_of(version, aliases=held)
 
 
 async def _signature(session: Session, version: ModelVersion, printer: Printer) -> Signature | None:
@@ -169,7 +216,19 @@ def back_words(back: Back) -> str:
 # As documents
 
 
-def _model_document(model: RegisteredModel) -> Mapping[str, Any]:
+def _model_document(
+    model: RegisteredModel, now: ServingNow | None, versions: Sequence[ServedVersion]
+) -> Mapping[str, Any]:
+    served = (
+        {
+            "served": {
+                each.version: served_documents(now, each.served)["served_by"] for each in versions
+            },
+            "served_complete": now.complete,
+        }
+        if now is not None
+        else {}
+    )
     return {
         "name": model.name,
         "newest_version": model.newest,
@@ -178,10 +237,11 @@ def _model_document(model: RegisteredModel) -> Mapping[str, Any]:
         "created": model.creation_timestamp / 1000,
         "description": model.description,
         "tags": {p.key: p.value for p in model.tags},
+        **served,
     }
 
 
-def _version_document(seen: SeenModel, version: ModelVersion) -> Mapping[str, Any]:
+def _version_document(seen: SeenModel, version: ModelVersion, now: ServingNow) -> Mapping[str, Any]:
     return {
         "name": version.name,
         "version": version.version,
@@ -192,17 +252,18 @@ def _version_document(seen: SeenModel, version: ModelVersion) -> Mapping[str, An
         "source": version.source,
         "description": version.description,
         "tags": {k: v for k, v in version.tag.items() if not is_record(k)},
+        **served_documents(now, _served(seen, version, now)),
     }
 
 
-def _seen_document(seen: SeenModel) -> Mapping[str, Any]:
+def _seen_document(seen: SeenModel, now: ServingNow) -> Mapping[str, Any]:
     return {
         "name": seen.name,
         "aliases": {
             alias: {"version": version, "back": seen.history(alias).back}
             for alias, version in sorted(seen.aliases.items())
         },
-        "versions": [_version_document(seen, v) for v in seen.versions],
+        "versions": [_version_document(seen, v, now) for v in seen.versions],
     }
 
 
@@ -229,15 +290,21 @@ def history_document(told: History) -> Mapping[str, Any]:
 
 
 def _print_version(
-    seen: SeenModel, version: ModelVersion, told: Signature | None, output: str, printer: Printer
+    seen: SeenModel,
+    version: ModelVersion,
+    told: Signature | None,
+    now: ServingNow,
+    output: str,
+    printer: Printer,
 ) -> None:
-    document = {**_version_document(seen, version), "signature": told}
+    document = {**_version_document(seen, version, now), "signature": told}
     if output in ("json", "yaml"):
         printer.data(document, output)
         return
-    if output == "name":
-        printer.line(f"{version.name}/{version.version}")
-        return
+    served = served_lines(_served(seen, version, now))
+    if not served:
+        said = "nothing that is known" if not now.complete else "nothing"
+        served = [("served by", said)]
     copied = version.copied_from
     facts = [
         ("model", f"{version.name} version {version.version}"),
@@ -247,6 +314,7 @@ def _print_version(
         ("run", version.run_id),
         ("source", version.source),
         ("copy of", f"{copied[0]} version {copied[1]}" if copied else ""),
+        *served,
         ("about", version.description),
         *(("takes", each) for each in columns(told.inputs if told else "")),
         *(("gives", each) for each in columns(told.outputs if told else "")),
@@ -269,17 +337,25 @@ def _ago(milliseconds: int) -> str:
     return age(max(0.0, time.time() - milliseconds / 1000)) if milliseconds else ""
 
 
-_MODELS: Sequence[Column[RegisteredModel]] = (
-    Column("NAME", lambda m: m.name),
-    Column("NEWEST", lambda m: str(m.newest or "")),
-    Column("UPDATED", lambda m: _ago(m.last_updated_timestamp)),
-    Column("CREATED", lambda m: _ago(m.creation_timestamp), wide=True),
-    Column("DESCRIPTION", lambda m: m.description, wide=True),
-    Column("ALIASES", lambda m: _aliases(m.alias)),
-)
+def _models_of(
+    now: ServingNow | None, served: Mapping[str, Sequence[ServedVersion]]
+) -> Sequence[Column[RegisteredModel]]:
+    return (
+        Column("NAME", lambda m: m.name),
+        Column("NEWEST", lambda m: str(m.newest or "")),
+        Column("UPDATED", lambda m: _ago(m.last_updated_timestamp)),
+        Column("CREATED", lambda m: _ago(m.creation_timestamp), wide=True),
+        Column("DESCRIPTION", lambda m: m.description, wide=True),
+        Column("ALIASES", lambda m: _aliases(m.alias)),
+        Column(
+            "SERVED BY",
+            lambda m: now.model_cell(served.get(m.name, ())) if now is not None else "",
+            wide=True,
+        ),
+    )
 
 
-def _versions_of(seen: SeenModel) -> Sequence[Column[ModelVersion]]:
+def _versions_of(seen: SeenModel, now: ServingNow) -> Sequence[Column[ModelVersion]]:
     return (
         Column("VERSION", lambda v: v.version),
         Column("STATUS", lambda v: v.status.lower()),
@@ -290,6 +366,7 @@ def _versions_of(seen: SeenModel) -> Sequence[Column[ModelVersion]]:
             "ALIASES",
             lambda v: ", ".join(sorted(a for a, n in seen.aliases.items() if n == v.version)),
         ),
+        Column("SERVED BY", lambda v: now.cell(_served(seen, v, now))),
     )
 
 

@@ -18,6 +18,8 @@ from mcp_tui.domain.text import clean_line
 
 ABOUT: Final = 160
 """Characters of a description that a row keeps."""
+SOURCE: Final = 1_000
+"""Characters of a source that a row keeps: more are no address of anything."""
 
 
 class ModelRow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -48,6 +50,8 @@ class VersionRow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     Attributes:
         updated: Epoch seconds.
         status: Lower case; empty where it is ready.
+        source: Where its files are: what serves it may name that alone.
+        model_id: MLflow 3's logged model behind it; empty where it does not say.
         records: Levels for which an approval stands in its tags, whatever it is worth.
     """
 
@@ -58,6 +62,8 @@ class VersionRow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     status: str = ""
     about: str = ""
     records: tuple[str, ...] = ()
+    source: str = ""
+    model_id: str = ""
 
     @property
     def number(self) -> int:
@@ -105,6 +111,8 @@ def version_row(version: ModelVersion) -> VersionRow:
         status=status,
         about=about,
         records=tuple(sorted(clean_line(r, limit=40) for r in approval.records(version.tag))),
+        source=version.source[:SOURCE],
+        model_id=version.model_id or "",
     )
 
 

@@ -7,12 +7,11 @@ InferenceService) counts as part of that one; a Rollout takes over what its work
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from typing import Final
+from typing import Final, Protocol
 
 import msgspec
 
 from mcp_tui.domain.kube_serving import AnyServer
-from mcp_tui.domain.model import ModelVersion
 from mcp_tui.domain.references import (
     LATEST,
     How,
@@ -29,6 +28,34 @@ from mcp_tui.store.table import NO_CHANGE, Change, Table
 _ORDER: Final = {state: number for number, state in enumerate(ServingState)}
 # Folders of an address that a version's source may be.
 _DEEPEST: Final = 16
+
+
+class VersionLike(Protocol):
+    """What is asked of a version: the registry's own, or a row of it."""
+
+    @property
+    def name(self) -> str:
+        """The registered model's."""
+
+    @property
+    def version(self) -> str:
+        """Its number."""
+
+    @property
+    def number(self) -> int:
+        """The same as a number."""
+
+    @property
+    def run_id(self) -> str:
+        """The run that made it; may be empty."""
+
+    @property
+    def source(self) -> str:
+        """Where its files are."""
+
+    @property
+    def model_id(self) -> str | None:
+        """The logged model behind it; may be empty."""
 
 
 class Served(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -161,7 +188,7 @@ class ServingStore:
     # -- what is known ----------------------------------------------------------------------
 
     def servings_of(
-        self, version: ModelVersion, *, aliases: Collection[str] = (), context: str = ""
+        self, version: VersionLike, *, aliases: Collection[str] = (), context: str = ""
     ) -> tuple[Served, ...]:
         """What serves a version, exact statements first.
 
@@ -185,7 +212,7 @@ class ServingStore:
         found += self._by_id(version)
         return _best(found)
 
-    def _by_id(self, version: ModelVersion) -> Iterator[Served]:
+    def _by_id(self, version: VersionLike) -> Iterator[Served]:
         """By ids and places, which are the same whatever registry names them."""
         run, path = run_in(version.source)
         for run_id in {version.run_id, run} - {""}:
@@ -291,7 +318,7 @@ def _with_parts(whole: Serving, parts: Iterable[Serving]) -> Serving:
     )
 
 
-def aliases_of(version: ModelVersion, aliases: Mapping[str, str], newest: int) -> tuple[str, ...]:
+def aliases_of(version: VersionLike, aliases: Mapping[str, str], newest: int) -> tuple[str, ...]:
     """The aliases that point to a version, ``latest`` among them where it is the newest.
 
     Args:

@@ -85,15 +85,16 @@ class ServingFeed:
         self._follow(DEPLOYMENTS)
         self._spawn(self._discover())
 
-    async def stop(self) -> None:
-        """End everything that was started, and forget what it told."""
+    async def stop(self, *, forget: bool = True) -> None:
+        """End everything that was started, and forget what it told unless that is wanted still."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._tasks.clear()
         self._reflectors.clear()
-        self.store.forget(self.context)
-        self._tell()
+        if forget:
+            self.store.forget(self.context)
+            self._tell()
 
     def refresh(self) -> None:
         """Ask again now which kinds there are."""
@@ -101,8 +102,13 @@ class ServingFeed:
 
     @property
     def known(self) -> bool:
-        """Whether everything that may be read was read: that nothing serves means just that."""
-        return self._discovered and all(r.synced for r in self._reflectors.values())
+        """Whether all was read, so that nothing means that nothing serves.
+
+        A kind that the server does not have serves nothing.
+        """
+        return self._discovered and all(
+            r.synced or r.health.state is HealthState.ABSENT for r in self._reflectors.values()
+        )
 
     def healths(self) -> tuple[SourceHealth, ...]:
         """How each kind stands."""

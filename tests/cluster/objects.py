@@ -25,6 +25,11 @@ _GROUPS_OF_JOBS = {
     "ray.io": ["rayjobs", "rayclusters"],
 }
 _QUEUES = ["workloads", "localqueues", "clusterqueues"]
+_SERVERS = {
+    "apps": ["deployments"],
+    "serving.kserve.io": ["inferenceservices"],
+    "argoproj.io": ["rollouts"],
+}
 _OBJECTS = ["pods", "events", "namespaces", "services", "nodes", "configmaps"]
 
 IDENTITIES: dict[str, str] = {
@@ -43,7 +48,8 @@ def _rule(groups: list[str], resources: list[str], verbs: list[str]) -> Manifest
 
 
 def _reading(verbs: list[str]) -> list[Manifest]:
-    rules = [_rule([group], names, verbs) for group, names in _GROUPS_OF_JOBS.items()]
+    groups = {**_GROUPS_OF_JOBS, **_SERVERS}
+    rules = [_rule([group], names, verbs) for group, names in groups.items()]
     rules.append(_rule(["kueue.x-k8s.io"], _QUEUES, verbs))
     rules.append(_rule([""], _OBJECTS, verbs))
     rules.append(_rule([""], ["pods/log"], ["get"]))

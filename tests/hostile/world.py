@@ -28,6 +28,7 @@ from mcp_tui.domain.podlabels import POD_LABEL
 from mcp_tui.domain.run import Run
 from mcp_tui.sources.kubernetes.access import Allowed, WhoAmI
 from mcp_tui.sources.kubernetes.resources import RESOURCES, Resource
+from mcp_tui.store.servingfeed import SERVERS
 from tests.hostile.fill import Poison, fill
 from tests.hostile.texts import LONG, whole
 
@@ -256,6 +257,26 @@ class World:
             made.append(fill(kube.Event, self.poison, known))
         return made
 
+    def servers(self, resource: Resource[Any]) -> list[dict[str, Any]]:
+        """What serves: by labels, and by whatever else may name a model, hostile names too."""
+        bad = self.poison()
+        said: tuple[tuple[str, dict[str, Any]], ...] = (
+            ("labelled", {"labels": {"mcp-tui.io/model": MODEL, "mcp-tui.io/model-version": "1"}}),
+            ("annotated", {"annotations": {bad: f"models:/{MODEL}@champion"}}),
+            ("hostile", {"annotations": {"a": f"models:/{bad}/1", "b": f"runs:/{RUN_ID}/{bad}"}}),
+        )
+        made = []
+        for name, marks in said:
+            known = {
+                "kind": resource.kind,
+                "apiVersion": resource.api_version,
+                "metadata": self._metadata(name, f"uid-{resource.plural}-{name}", **marks),
+            }
+            made.append(fill(resource.type_, self.poison, known))
+        if self.named:
+            made.append(fill(resource.type_, self.poison))
+        return made
+
     def objects(self, resource: Resource[Any], query: dict[str, list[str]]) -> list[dict[str, Any]]:
         """A list of a kind."""
         selector = query.get("labelSelector", [""])[0]
@@ -267,6 +288,8 @@ class World:
         if resource.plural in ("namespaces", "nodes"):
             known = {"metadata": self._metadata(NAMESPACE, "n")}
             return [fill(resource.type_, self.poison, known), fill(resource.type_, self.poison)]
+        if resource in SERVERS:
+            return self.servers(resource)
         if resource.plural == "workloads":
             owner = {"kind": "Job", "name": "waiting", "uid": "uid-jobs-waiting"}
             known = {"metadata": self._metadata("w", "w", ownerReferences=[owner])}
