@@ -10,11 +10,13 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
-from typing import Final
+from typing import Final, TypeVar
 
 import msgspec
 
 from mcp_tui.domain.run import Metric
+
+T = TypeVar("T")
 
 # Times outside these are of a clock that was never set, or in another unit; they have no place on
 # an axis. In milliseconds: above 1970, below the year 3000.
@@ -192,6 +194,50 @@ def extended(old: History, tail: History, *, most: int = 0) -> History:
         sampled=old.sampled or tail.sampled or len(kept) < len(values),
         cut=tail.cut,
         total=(old.total or 0) - len(gone) + (tail.total or 0) if known else None,
+    )
+
+
+def later(found: History, step: int) -> History:
+    """What of a history is from a step on; whether that is all of it is as known as before."""
+    head = sum(each < step for each in found.steps)
+    if not head:
+        return found
+    steps, times, values = found.steps[head:], found.times[head:], found.values[head:]
+    return msgspec.structs.replace(
+        found,
+        steps=steps,
+        times=times,
+        values=values,
+        nan=sum(map(math.isnan, values)),
+        infinite=sum(map(math.isinf, values)),
+        repeated=len(steps) - len(set(steps)),
+        backwards=_backwards(times),
+        odd_times=sum(map(math.isnan, times)),
+        total=None if found.total is None else len(steps),
+    )
+
+
+def with_part(whole: History, part: History, steps: tuple[int, int]) -> History:
+    """A history whose points within some steps are those of a closer look.
+
+    Args:
+        whole: All of it, sampled: what is said of it stays.
+        part: What came of those steps.
+        steps: The first and the last that were asked for.
+    """
+    before = sum(step < steps[0] for step in whole.steps)
+    after = sum(step <= steps[1] for step in whole.steps)
+
+    def joined(mine: tuple[T, ...], theirs: tuple[T, ...]) -> tuple[T, ...]:
+        return mine[:before] + theirs + mine[after:]
+
+    if not part.steps:
+        return whole
+    return msgspec.structs.replace(
+        whole,
+        steps=joined(whole.steps, part.steps),
+        times=joined(whole.times, part.times),
+        values=joined(whole.values, part.values),
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from textual.screen import Screen
@@ -137,6 +138,15 @@ class CommandLine:
         place = getattr(front, "place", None)
         self._console.inside.forward(rest, place() if place is not None else None)
 
+    def _curves(self, rest: str) -> None:
+        from mcp_tui.tui.screens.together import Looked, show
+
+        runs, metrics = _runs_and_metrics(rest)
+        if not runs:
+            self._console.say("name a run: its id, NAME/VERSION or NAME@ALIAS", "error")
+            return
+        show(self._console, "curves", Looked(runs, metrics=metrics))
+
     def _unmark(self, rest: str) -> None:
         del rest
         if self._console.pane is not None:
@@ -155,3 +165,13 @@ class CommandLine:
     def _q(self, rest: str) -> None:
         del rest
         self._console.leave()
+
+
+_REFERENCE = re.compile(r"(?:.+/)?[0-9a-fA-F]{32}|.+/[0-9]+|.+@[^/@]+")
+
+
+def _runs_and_metrics(rest: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """What of some words names runs, and what is left: metrics."""
+    words = rest.split()
+    runs = dict.fromkeys(word for word in words if _REFERENCE.fullmatch(word))
+    return tuple(runs), tuple(dict.fromkeys(word for word in words if word not in runs))

@@ -33,6 +33,7 @@ COMMANDS: tuple[Command, ...] = (
     Command("submit", "plan a new job"),
     Command("retry", "plan a new try with changes: memory=128Gi cpu=8", "text"),
     Command("forward", "forward a port of the job or pod: 8080:80; stop ends it", "text"),
+    Command("curves", "the curves of a run: RUN [METRIC], or several RUNs", "text"),
     Command("unmark", "clear all marks"),
     Command("refresh", "ask the sources again now"),
     Command("help", "every key and command", "", ("h",)),

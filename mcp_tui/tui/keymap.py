@@ -12,7 +12,9 @@ from typing import Literal
 
 from mcp_tui.errors import UsageError
 
-Scope = Literal["all", "move", "table", "job", "jobs", "detail", "log"]
+Scope = Literal[
+    "all", "move", "table", "job", "jobs", "detail", "log", "evidence", "together", "curves"
+]
 
 FORBIDDEN: Mapping[str, str] = {
     "ctrl+a": "screen's prefix",
@@ -105,6 +107,68 @@ KEYS: tuple[Key, ...] = (
     Key("wrap", "w", "wrap", "log", "look", "wrap", "wrap long lines", 30),
     Key("timestamps", "T", "timestamps", "log", "look", "times", "show timestamps"),
     Key("save", "W", "save", "log", "look", "save", "save the text to a file", 40),
+    Key(
+        "curves",
+        "v",
+        "curves",
+        "evidence",
+        "look",
+        "curves",
+        "the curves of the marked runs, or of the one under the cursor",
+        25,
+        ("runs", "compare"),
+    ),
+    Key(
+        "compare",
+        "=",
+        "compare",
+        "evidence",
+        "look",
+        "compare",
+        "the marked runs side by side",
+        26,
+        ("runs", "curves"),
+    ),
+    Key(
+        "baseline",
+        "b",
+        "baseline",
+        "evidence",
+        "look",
+        "baseline",
+        "the run under the cursor is what others are held against, or none is",
+    ),
+    Key(
+        "view",
+        "tab",
+        "view(1)",
+        "together",
+        "look",
+        "views",
+        "curves, compare, evaluation, scatter",
+        10,
+    ),
+    Key("view-back", "shift+tab", "view(-1)", "together", "look", "views", "the view before"),
+    Key("export", "W", "export", "together", "look", "save", "save what is shown to a file", 60),
+    Key("left", "left", "across(-1)", "together", "look", "left", "to the left: cursor or columns"),
+    Key("right", "right", "across(1)", "together", "look", "right", "to the right"),
+    Key("all", "0", "all", "together", "look", "all", "all of the axis, or all rows", 50),
+    Key("metrics", "M", "metrics", "together", "look", "metrics", "choose metrics from a list", 20),
+    Key(
+        "x-axis", "X", "x_axis", "curves", "look", "x axis", "by step, wall time, relative time", 30
+    ),
+    Key("y-axis", "Y", "y_axis", "curves", "look", "y axis", "linear, log, symlog", 31),
+    Key("smooth", "S", "smooth", "curves", "look", "smooth", "smoother, then not at all", 32),
+    Key("zoom-in", "+", "zoom(0.5)", "curves", "look", "closer", "look at half as much", 40),
+    Key("zoom-out", "-", "zoom(2.0)", "curves", "look", "wider", "look at twice as much"),
+    Key("pan-left", "[", "pan(-0.5)", "curves", "look", "before", "the part before"),
+    Key("pan-right", "]", "pan(0.5)", "curves", "look", "after", "the part after"),
+    Key(
+        "machine", "H", "machine", "curves", "look", "hardware", "GPU and memory below, or not", 45
+    ),
+    Key(
+        "points", "d", "points", "curves", "look", "points", "each line's points and gaps, in words"
+    ),
     Key("refresh", "r", "refresh", "all", "look", "refresh", "ask the sources again now"),
     Key("interrupt", "ctrl+c", "interrupt", "all", "look", "stop", "interrupt; twice quits"),
     Key("submit", "s", "submit", "jobs", "act", "submit", "plan a new job", 30),
@@ -116,10 +180,12 @@ KEYS: tuple[Key, ...] = (
 )
 
 SCOPES: Mapping[str, tuple[Scope, ...]] = {
-    "jobs": ("all", "move", "table", "job", "jobs"),
-    "detail": ("all", "move", "job", "jobs", "detail"),
-    "log": ("all", "move", "job", "detail", "log"),
+    "jobs": ("all", "move", "table", "job", "jobs", "evidence"),
+    "detail": ("all", "move", "job", "jobs", "detail", "evidence"),
+    "log": ("all", "move", "job", "detail", "log", "evidence"),
     "view": ("all", "move", "log"),
+    "curves": ("all", "move", "evidence", "together", "curves"),
+    "choose": ("all", "move", "table"),
 }
 """Which scopes are alive together on a screen. Writes are dead in logs."""
 
@@ -131,6 +197,9 @@ SCOPE_TITLES: Mapping[Scope, str] = {
     "jobs": "Jobs",
     "detail": "In the detail",
     "log": "In logs and texts",
+    "evidence": "Runs together",
+    "together": "In the views of runs together",
+    "curves": "In curves",
 }
 
 _SHOWN = {
@@ -144,6 +213,8 @@ _SHOWN = {
     "end": "End",
     "up": "Up",
     "down": "Down",
+    "left": "Left",
+    "right": "Right",
 }
 _NAMES = {"esc": "escape", "pgdn": "pagedown", "pgup": "pageup", "return": "enter"}
 

@@ -25,7 +25,7 @@ from mcp_tui.domain import kube
 from mcp_tui.domain.alias import PREFIX, Intent, end_key, intent_key
 from mcp_tui.domain.model import ModelVersion, RegisteredModel
 from mcp_tui.domain.podlabels import POD_LABEL
-from mcp_tui.domain.run import Run
+from mcp_tui.domain.run import Metric, Run
 from mcp_tui.sources.kubernetes.access import Allowed, WhoAmI
 from mcp_tui.sources.kubernetes.resources import RESOURCES, Resource
 from mcp_tui.store.servingfeed import SERVERS
@@ -389,6 +389,13 @@ class World:
         if path.endswith("/version"):
             return b"3.17.2"
         run = self.run()
+        if path.endswith("/get-history-bulk-interval"):
+            now = int(time.time() * 1000)
+            points = [
+                {"run_id": RUN_ID, "timestamp": now + n, "step": n, "value": value}
+                for n, value in enumerate((0.5, "NaN", 0.4, self.poison(), 1.7976931348623157e308))
+            ]
+            return _json({"metrics": [fill(Metric, self.poison, each) for each in points]})
         if path.endswith("/search"):
             return _json({"runs": [run], "experiments": [{"experiment_id": "1"}]})
         return _json({"run": run, "run_info": run["info"], "experiment": {"experiment_id": "1"}})

@@ -36,6 +36,7 @@ from mcp_tui.tui.model import (
     RowView,
     SourceState,
 )
+from tests.tui.fake_curves import FakeEvidence
 
 NOW = 1_795_402_920.0
 """2026-11-23T03:02:00Z."""
@@ -429,6 +430,7 @@ class FakeBackend:
         self.panes: dict[str, PaneModel] = {"jobs": self.model}
         self.details = FakeDetails()
         self.actions = FakeActions(self)
+        self.evidence = FakeEvidence()
         self.calls: list[str] = []
         self.attended = 0
         self.keys = 0
@@ -451,6 +453,10 @@ class FakeBackend:
 
     def pane(self, name: str) -> PaneModel:
         return self.panes[name]
+
+    def run_of(self, key: str) -> str:
+        job = self.model.jobs.get(key)
+        return f"dev/{0x7BE2:032x}" if job is not None and job.state != "waiting" else ""
 
     def contexts(self) -> Sequence[str]:
         return ("dev", "test", "prod")

@@ -183,7 +183,7 @@ async def test_ns_and_zero_switch_namespaces() -> None:
 
 
 async def test_help_lists_every_key_and_command() -> None:
-    keymap = KeyMap({"cancel": "v"})
+    keymap = KeyMap({"cancel": "i"})
     for kind in ("jobs", "log"):
         text = ["".join(c.text for c in line) for line in help_lines(keymap, kind)]
         for key in keymap.keys:
@@ -202,11 +202,11 @@ async def test_help_lists_every_key_and_command() -> None:
 
 async def test_a_moved_key_works_and_is_shown() -> None:
     backend = FakeBackend()
-    async with console(backend, keys={"cancel": "v"}) as (app, pilot):
-        assert "v cancel" in screen_lines(app)[-1]
+    async with console(backend, keys={"cancel": "i"}) as (app, pilot):
+        assert "i cancel" in screen_lines(app)[-1]
         await pilot.press("x")
         assert not backend.actions.planned
-        await pilot.press("v")
+        await pilot.press("i")
         await until(pilot, lambda: backend.actions.planned)
 
 

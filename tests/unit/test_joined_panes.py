@@ -15,6 +15,7 @@ import mcp_tui.tui
 from mcp_tui.domain.plan import Confirmation
 from mcp_tui.tui.model import PANES as KNOWN_PANES
 from mcp_tui.tui.screens.detail import TABS
+from mcp_tui.tui.screens.together import VIEWS
 from tests.hostile.reach import reach, shows
 from tests.joined.panes import PANES, Pane
 from tests.tui.fake import FakeBackend
@@ -40,7 +41,8 @@ def _screens() -> set[str]:
         importlib.import_module(module.name)
     found = {s.__name__ for s in _below(Screen) if s.__module__.startswith("mcp_tui.")}
     made = set(re.findall(r"(?<!class )\b([A-Z]\w+)\(", _source()))
-    return found & (made | {pane.screen.partition(":")[2] for pane in KNOWN_PANES})
+    named = [pane.screen for pane in KNOWN_PANES] + [screen for _, screen in VIEWS.values()]
+    return found & (made | {screen.partition(":")[2] for screen in named})
 
 
 def test_every_screen_has_joined() -> None:

@@ -33,6 +33,8 @@ class Course:
         total: How many points there are where these came from, which is more than these when the
             server sampled them; as many as these when nobody knows.
         start: When the run began, in seconds since 1970; else the first point's time.
+        about: These are some of more points: ``total`` is an estimate, or where it says no more
+            than these, nobody knows how many.
     """
 
     __slots__ = (
@@ -40,6 +42,7 @@ class Course:
         "_smooth",
         "_start",
         "_times",
+        "about",
         "key",
         "name",
         "steps",
@@ -57,6 +60,7 @@ class Course:
         *,
         total: int | None = None,
         start: float | None = None,
+        about: bool = False,
     ) -> None:
         self.key = key
         self.name = name
@@ -66,12 +70,18 @@ class Course:
         if not len(self.steps) == len(self._times) == len(self.values):
             raise ValueError("a course needs a step, a time and a value for each point")
         self.total = max(total or 0, len(self.values))
+        self.about = about
         self._start = start
         self._orders: dict[str, tuple[array[float], array[float]]] = {}
         self._smooth: tuple[str, float, array[float]] | None = None
 
     def __len__(self) -> int:
         return len(self.values)
+
+    @property
+    def times(self) -> Sequence[float]:
+        """Seconds since 1970 of each point, as they came; NaN where there is none."""
+        return self._times
 
     @property
     def start(self) -> float:
@@ -97,6 +107,7 @@ class Course:
             self.values + _array(values),
             total=total if total is not None else self.total + len(values),
             start=self._start,
+            about=self.about,
         )
 
     def along(self, axis: Axis) -> tuple[array[float], array[float]]:

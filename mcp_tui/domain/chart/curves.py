@@ -260,7 +260,11 @@ def _said(
     said = []
     if courses:
         unit = " points" if width >= 60 else ""
-        said.append(f"{shown:,}{unit}" if shown == total else f"{shown:,} of {total:,}{unit}")
+        about = "about " if any(course.about for course in courses) else ""
+        if shown < total:
+            said.append(f"{shown:,} of {about}{total:,}{unit}")
+        else:
+            said.append(f"{shown:,}{unit}{', sampled' if about else ''}")
     missing = sum(found.missing for found in of_points)
     if missing:
         said.append(f"{missing:,} gap{'s' if missing > 1 else ''}")

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property, partial
 from importlib import import_module
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from mcp_tui.actions.journal import Journal
 from mcp_tui.config import Config
@@ -33,6 +33,10 @@ from mcp_tui.tui.model import (
     Phase,
     SourceState,
 )
+
+if TYPE_CHECKING:
+    from mcp_tui.domain.direction import Directions
+    from mcp_tui.tui.model_curves import Evidence
 
 _LATER: Final = ("mcp_tui.tui.live.details", "mcp_tui.tui.live.acts")
 _FRAME: Final = 0.1
@@ -102,6 +106,24 @@ class LiveBackend:
         from mcp_tui.tui.live.details import LiveDetails
 
         return LiveDetails(self)
+
+    @cached_property
+    def evidence(self) -> Evidence:
+        """Runs looked at together."""
+        from mcp_tui.tui.live.evidence import LiveEvidence
+
+        return LiveEvidence(self)
+
+    @property
+    def directions(self) -> Directions | None:
+        """Which way metrics are better, where the configuration says so."""
+        return self._config.metrics
+
+    def run_of(self, key: str) -> str:
+        """The reference of a job's run; empty where it has none."""
+        view = self.jobs.view(key)
+        live, _ = self.live_of(key)
+        return f"{live.name}/{view.run_id}" if view is not None and view.run_id else ""
 
     @cached_property
     def actions(self) -> Actions:

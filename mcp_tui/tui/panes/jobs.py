@@ -10,10 +10,11 @@ from textual.binding import BindingType
 from mcp_tui.domain.plan import Verb
 from mcp_tui.tui.model import Line, LogOptions, PaneModel
 from mcp_tui.tui.panes.previewed import PreviewedPane
+from mcp_tui.tui.runkeys import RunKeys, runs_of
 from mcp_tui.tui.screens.frame import bindings_for
 
 
-class JobsScreen(PreviewedPane, inherit_bindings=False):
+class JobsScreen(RunKeys, PreviewedPane, inherit_bindings=False):
     """The Jobs pane."""
 
     BINDINGS: ClassVar[list[BindingType]] = bindings_for("jobs")
@@ -81,6 +82,10 @@ class JobsScreen(PreviewedPane, inherit_bindings=False):
     def action_linked(self) -> None:
         """The run."""
         self._detail("Run")
+
+    def runs_chosen(self) -> tuple[str, ...]:
+        """The runs of the marked jobs, or of the one under the cursor."""
+        return runs_of(self.console, self.table.chosen())
 
     # -- acting -----------------------------------------------------------------------------
 

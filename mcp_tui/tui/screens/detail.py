@@ -22,6 +22,7 @@ from mcp_tui.tui.model import (
     RowView,
 )
 from mcp_tui.tui.panes.pods import PodsModel
+from mcp_tui.tui.runkeys import RunKeys, runs_of
 from mcp_tui.tui.screens.chooselogs import ChooseLogs
 from mcp_tui.tui.screens.frame import bindings_for
 from mcp_tui.tui.screens.viewer import ViewKeys
@@ -45,7 +46,7 @@ FRESH = {"Overview": 5.0, "Pods": 5.0, "Events": 10.0, "Run": 10.0}
 """Seconds after which a tab in front is fetched again; sooner when the row changed."""
 
 
-class DetailScreen(ViewKeys, inherit_bindings=False):
+class DetailScreen(RunKeys, ViewKeys, inherit_bindings=False):
     """The detail of one object.
 
     Args:
@@ -295,6 +296,10 @@ class DetailScreen(ViewKeys, inherit_bindings=False):
     def action_linked(self) -> None:
         """The run."""
         self.show("Run")
+
+    def runs_chosen(self) -> tuple[str, ...]:
+        """The run of this job."""
+        return runs_of(self.console, (self.key,))
 
     def action_refresh(self) -> None:
         """Fetch this part again."""

@@ -102,6 +102,11 @@ class FrameScreen(Screen[None], inherit_bindings=False):
         return ()
 
     @property
+    def pane_id(self) -> str:
+        """The pane that this belongs to."""
+        return self.PANE
+
+    @property
     def kind(self) -> str:
         """Which keys are alive now (a key of SCOPES)."""
         return self.KIND
@@ -111,7 +116,7 @@ class FrameScreen(Screen[None], inherit_bindings=False):
         state = self.console.state
         width = self.console.size.width
         self.line_bar.set_cells(bar.bar_cells(state, width), role=f"bar-{state.tier.value}")
-        self.line_panes.set_cells(bar.panes_cells(self.PANE, bar.trouble(state), width))
+        self.line_panes.set_cells(bar.panes_cells(self.pane_id, bar.trouble(state), width))
         notes = (*self.notes(), *self.console.inside.cells())
         self.line_crumbs.set_cells(bar.crumbs_cells(self.crumbs(), self.counts(), width, notes))
         self._update_keys()

@@ -1,0 +1,62 @@
+"""The keys that lead from a list of runs, or of what has runs, to these looked at together."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from mcp_tui.tui.model_curves import HasEvidence
+from mcp_tui.tui.screens.frame import FrameScreen
+
+if TYPE_CHECKING:
+    from mcp_tui.tui.app import Console
+
+
+def runs_of(console: Console, jobs: Sequence[str]) -> tuple[str, ...]:
+    """The references of the runs of some jobs; those without one are left out."""
+    backend = console.backend
+    if not isinstance(backend, HasEvidence):
+        return ()
+    return tuple(dict.fromkeys(run for job in jobs if (run := backend.run_of(job))))
+
+
+class RunKeys(FrameScreen, inherit_bindings=False):
+    """Curves and comparison of the runs that are chosen on a screen."""
+
+    baseline = ""
+
+    def runs_chosen(self) -> tuple[str, ...]:
+        """References of the runs that are marked, or of the one under the cursor."""
+        raise NotImplementedError
+
+    def look_at(self, view: str) -> None:
+        """Look at the chosen runs together."""
+        from mcp_tui.tui.screens.together import Looked, show
+
+        runs = self.runs_chosen()
+        if not runs:
+            self.say("no MLflow run here")
+            return
+        if self.baseline and self.baseline not in runs:
+            runs = (self.baseline, *runs)
+        show(self.console, view, Looked(runs, baseline=self.baseline))
+
+    def action_curves(self) -> None:
+        """Their curves."""
+        self.look_at("curves")
+
+    def action_compare(self) -> None:
+        """Side by side."""
+        self.look_at("compare")
+
+    def action_baseline(self) -> None:
+        """What others are held against: this one, or none."""
+        runs = self.runs_chosen()
+        if len(runs) != 1:
+            self.say("one run can be the baseline: clear the marks first")
+        elif self.baseline == runs[0]:
+            self.baseline = ""
+            self.say("no baseline")
+        else:
+            self.baseline = runs[0]
+            self.say("this run is the baseline: = and v show others beside it")
