@@ -132,8 +132,10 @@ class Terminal:
             if self.rate:  # It may have been told to stop meanwhile.
                 time.sleep(len(data) / self.rate)
 
-    def wait(self, name: str, value: str | None = None, *, deadline: float = 120.0) -> Mark:
-        """The first mark of a name, of that value where one is given.
+    def wait(
+        self, name: str, value: str | None = None, *, since: float = 0.0, deadline: float = 120.0
+    ) -> Mark:
+        """The first mark of a name after a moment, of that value where one is given.
 
         Raises:
             TimeoutError: It did not come.
@@ -144,7 +146,7 @@ class Terminal:
         with self._news:
             while True:
                 for mark in self.marks[looked:]:
-                    if mark.name == name and value in (None, mark.value):
+                    if mark.name == name and value in (None, mark.value) and mark.at > since:
                         return mark
                 looked = len(self.marks)
                 left = until - time.monotonic()

@@ -25,7 +25,7 @@ from tests.cluster.cache import cache_root, locked
 from tests.cluster.process import Processes, answers
 from tests.cluster.servers import keep_template, start_mlflow, template
 
-FIRST: Final = 1_790_000_000_000
+FIRST: Final = 1_780_000_000_000
 """When the first run started, in ms; each starts a minute after the one before."""
 
 EVERY: Final = 60_000
@@ -78,7 +78,7 @@ class Size:
 
     runs: int = 100_000
     experiments: int = 20
-    running: int = 50
+    running: int = 60
     points: int = 1_000_000
     wide: int = 50
     width: int = 200
@@ -194,7 +194,10 @@ def seed(path: Path, size: Size) -> None:
 
 
 def _experiments(db: sqlite3.Connection, size: Size) -> None:
-    """The wide runs' experiment is the last one."""
+    """The wide runs' experiment is the last one; the server's own is as old as the first."""
+    db.execute(
+        "UPDATE experiments SET creation_time = ?, last_update_time = ?", (FIRST - EVERY,) * 2
+    )
     db.executemany(
         "INSERT INTO experiments(experiment_id, name, artifact_location, lifecycle_stage,"
         " creation_time, last_update_time) VALUES(?, ?, ?, 'active', ?, ?)",

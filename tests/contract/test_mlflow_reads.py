@@ -289,7 +289,7 @@ async def test_many_runs_in_few_calls_and_strangers_are_empty(
     strangers = [f"{n:032x}" for n in range(60)]
     seen = await through.histories([*runs, *strangers, "no id", runs[0]], "m", max_points=100)
     assert list(seen) == [*runs, *strangers]
-    assert proxy.count("bulk-interval") == 2
+    assert proxy.count("bulk-interval") == 7
     assert [len(seen[run]) for run in runs] == [100, 100]
     assert seen[runs[1]].sampled
     assert (seen[runs[1]].steps[0], seen[runs[1]].last_step) == (0, 899)
