@@ -123,6 +123,7 @@ async def recheck_model(plan: Plan, wire: Reads, path: str, body: Any) -> None:
     """
     if path == f"{VERSIONS}/create":
         await _recheck_copy(plan, wire, body)
+    await recheck_approval(plan, wire, path, body)
     move = plan.move
     if move is None:
         return
@@ -134,6 +135,26 @@ async def recheck_model(plan: Plan, wire: Reads, path: str, body: Any) -> None:
         if seen.version(on) is None:
             name = clean_line(move.intent.model)
             raise GoneError(f"somebody else deleted version {on} of {name}; nothing was moved")
+
+
+async def recheck_approval(plan: Plan, wire: Reads, path: str, body: Mapping[str, Any]) -> None:
+    """Look once more before an approval is put on record: MLflow knows no precondition.
+
+    Raises:
+        GoneError: The version is not there any more.
+        RefusedError: Somebody gave it meanwhile.
+    """
+    given = plan.approval
+    if given is None or path != f"{VERSIONS}/set-tag" or body.get("key") != given.key:
+        return
+    version = (await see_model(wire, given.subject.model)).version(given.subject.version)
+    if version is None:
+        raise GoneError("somebody else deleted the version; nothing was put on record")
+    if version.tag.get(given.key) != given.was:
+        raise RefusedError(
+            f"somebody wrote {given.key} meanwhile; nothing was put on record",
+            hint="look at it again",
+        )
 
 
 def still_as_planned(plan: Plan, seen: SeenModel) -> None:

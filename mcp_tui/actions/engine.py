@@ -10,7 +10,7 @@ from urllib.parse import parse_qsl
 
 import msgspec
 
-from mcp_tui.actions import checks, lease, parent, promoting, runedits, runlook, seeing
+from mcp_tui.actions import approving, checks, lease, parent, promoting, runedits, runlook, seeing
 from mcp_tui.actions.aliaslook import SeenModel, see_model, still_as_planned
 from mcp_tui.actions.apply import Progress, apply
 from mcp_tui.actions.evidence import Evidence, Why
@@ -23,7 +23,9 @@ from mcp_tui.actions.record import record
 from mcp_tui.actions.retry import Changes, plan_retry
 from mcp_tui.actions.submit import Code, Tracking, plan_submit
 from mcp_tui.domain import keys
-from mcp_tui.domain.plan import Outcome, Plan, Target
+from mcp_tui.domain.approval import Rule
+from mcp_tui.domain.approval_rules import rule_for
+from mcp_tui.domain.plan import Outcome, Plan, Target, Tier
 from mcp_tui.domain.runedit import EditKind, RunEdit
 from mcp_tui.domain.text import clean_line
 from mcp_tui.domain.trainconfig import TrainConfig
@@ -51,6 +53,7 @@ class Engine:
         journal: Where actions are written down before they happen.
         proof_timeout: Seconds to wait for an effect to be seen.
         deadline: Seconds around each write to the API server.
+        approvals: What the configuration says of approvals, by tier.
     """
 
     def __init__(
@@ -62,12 +65,14 @@ class Engine:
         *,
         proof_timeout: float = 60.0,
         deadline: float = 10.0,
+        approvals: Mapping[Tier, Rule] | None = None,
     ) -> None:
         self.kube = kube
         self.mlflow_client = mlflow
         self.scope = scope
         self.journal = journal
         self.proof_timeout = proof_timeout
+        self.rule = rule_for(scope.tier, approvals or {})
         self._deadline = deadline
         self._user: str | None = None
         self._alias_seen: dict[str, str | None] = {}
@@ -123,7 +128,39 @@ class Engine:
         """
         seen = await self.see_model(name)
         asks = Why(user=await self.user(), now=now, why=why, override=override)
+        evidence = evidence or Evidence()
+        if alias:
+            approved = await approving.of_promotion(self, seen, wanted, override)
+            evidence = msgspec.structs.replace(evidence, checks=(*evidence.checks, *approved))
         return plan_promote(self.scope, seen, wanted, asks, alias=alias, evidence=evidence)
+
+    async def approvals(self, name: str, version: str) -> approving.Judged:
+        """How a version's approvals stand now.
+
+        Raises:
+            GoneError: There is no such version.
+            UsageError: MLflow does not serve its files: nothing says what would be approved.
+            UnreachableError: MLflow cannot be asked.
+        """
+        _, found = await approving.see_version(self, name, version)
+        return await approving.judged(self, found)
+
+    async def plan_approval(
+        self, name: str, version: str, level: str, reason: str, *, now: float
+    ) -> Plan:
+        """Plan an approval of a version, in the name by which the servers know us.
+
+        Raises:
+            UsageError: No reason, no such level's name, or its files are not served.
+            GoneError: There is no such version.
+            RefusedError: The cluster does not say who we are. Why somebody may not give it is a
+                check that blocks.
+        """
+        found = await self.approvals(name, version)
+        who = await approving.identity(self)
+        return approving.plan_approve(
+            self.scope, self.rule, found, who, level, reason=reason, now=now
+        )
 
     async def plan_taking_back(
         self, name: str, *, now: float, alias: str = CHAMPION, to: str = "", why: str = ""
@@ -282,6 +319,7 @@ class Engine:
         """
         if plan.context != self.scope.context or plan.tier is not self.scope.tier:
             raise RefusedError(f"this plan is for {clean_line(plan.context)}, not for this context")
+        await approving.still_the_same(self, plan)
         user = await self.user()
         ledger = Ledger(plan)
         try:
@@ -315,6 +353,8 @@ class Engine:
         return lease.held(self.kube, plan.targets[0].name, holder, progress)
 
     async def _prove(self, plan: Plan, targets: Mapping[int, Target]) -> Mapping[int, Outcome]:
+        if plan.approval is not None:
+            return await approving.prove_approval(self, plan, targets, timeout=self.proof_timeout)
         if promoting.is_about_models(plan):
             timeout = self.proof_timeout
             found, seen = await promoting.prove_models(self, plan, targets, timeout=timeout)

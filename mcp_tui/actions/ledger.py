@@ -7,9 +7,10 @@ from typing import Any, Final
 
 import msgspec
 
-from mcp_tui.actions.aliaslook import ALIAS
+from mcp_tui.actions.aliaslook import ALIAS, VERSIONS
 from mcp_tui.actions.runlook import is_edit
 from mcp_tui.actions.template import pick, words
+from mcp_tui.domain import approval
 from mcp_tui.domain.plan import Outcome, OutcomeStatus, Plan, Target, Write
 from mcp_tui.domain.text import clean_line
 from mcp_tui.errors import ExitCode, McpTuiError, UnknownOutcomeError
@@ -19,7 +20,13 @@ NOTHING_SENT: Final = "interrupted before anything of it was sent"
 
 def changes(write: Write) -> bool:
     """Whether a write is what its action is for: what comes before can be taken back."""
-    return write.system == "kubernetes" or write.path == ALIAS or is_edit(write.path, write.body)
+    path, body = write.path, write.body
+    return (
+        write.system == "kubernetes"
+        or path == ALIAS
+        or is_edit(path, body)
+        or (path == f"{VERSIONS}/set-tag" and str(body["key"]).startswith(approval.TAG))
+    )
 
 
 class Ledger:

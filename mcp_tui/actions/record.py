@@ -23,6 +23,7 @@ _PAST: Final[Mapping[Verb, str]] = {
     Verb.FORWARD: "port forwarded",
     Verb.PROMOTE: "promoted",
     Verb.ROLLBACK: "rolled back",
+    Verb.APPROVE: "approved",
     Verb.TAG: "tagged",
     Verb.RENAME: "renamed",
     Verb.RESTORE: "restored",

@@ -29,6 +29,8 @@ def title(plan: Plan) -> str:
     if len(plan.targets) == 1:
         target = plan.targets[0]
         what = f"{_named(target)} ({target.kind})"
+        if plan.approval is not None:
+            what = f"{target.name} version {target.uid} ({target.kind})"
     else:
         what = f"{len(plan.targets)} {plan.noun}"
     return f"{plan.tier.value.upper()} {plan.context}: {plan.verb.value} {what}"
@@ -71,7 +73,9 @@ def _record(plan: Plan) -> str:
     if plan.edits:
         return "a line in the journal here; MLflow keeps none of who changed a run"
     what = "an Event on the object"
-    if plan.move is not None:
+    if plan.approval is not None:
+        what = "who, when, why and what for as a tag of the version"
+    elif plan.move is not None:
         what = "from, to, who, when and why as tags of the version"
     elif any(t.kind == MODEL_VERSION for t in plan.targets):
         what = "the plan's id as a tag of the version"

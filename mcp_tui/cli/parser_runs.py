@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Callable
 from typing import Any, Final
 
-from mcp_tui.cli.parser import _confirmable, _late, _Parser
+from mcp_tui.cli.parser import _confirmable, _count, _late, _output, _Parser
 
 TABLES: Final = ("table", "json", "md", "csv")
 """Formats of what is a table and goes into a review or a spreadsheet."""
@@ -46,6 +46,7 @@ def add_commands(
     )
     _formats(evaluate)
 
+    add_approvals(commands, add)
     text = "compare and change runs"
     run = commands.add_parser(
         "run", help=text, description=text[0].upper() + text[1:] + ".", parents=[common]
@@ -58,6 +59,26 @@ def add_commands(
     both.add_argument("--all", dest="everything", action="store_true", help="what is equal, too")
     _formats(both)
     _edit_commands(verbs, add)
+
+
+def add_approvals(commands: Any, add: Callable[..., argparse.ArgumentParser]) -> None:
+    """``approve`` and ``approvals``."""
+    approve = add(
+        commands, "approve", _late("approve", "approve"), "approve a model version, on record"
+    )
+    approve.add_argument("name", metavar="MODEL/VERSION")
+    approve.add_argument("--level", required=True, metavar="NAME", help="which you fill")
+    approve.add_argument("--reason", required=True, metavar="TEXT", help="recorded with it")
+    _confirmable(approve)
+    approvals = add(
+        commands,
+        "approvals",
+        _late("approve", "approvals"),
+        "show how a version's approvals stand, or those of a model's newest versions",
+    )
+    approvals.add_argument("name", metavar="MODEL[/VERSION]")
+    approvals.add_argument("--limit", type=_count, default=5, metavar="N", help="the newest N")
+    _output(approvals)
 
 
 def _edit_commands(verbs: Any, add: Callable[..., argparse.ArgumentParser]) -> None:

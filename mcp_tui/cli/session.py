@@ -44,6 +44,7 @@ class Session:
             Scope(context=self.chosen.name, tier=self.chosen.config.tier),
             Journal(self.config.state_dir),
             proof_timeout=60.0 if proof_timeout is None else proof_timeout,
+            approvals=self.config.approvals,
         )
 
     async def find(self, text: str, engine: Engine) -> Seen:

@@ -118,6 +118,22 @@ class Approval(msgspec.Struct, frozen=True, kw_only=True):
     reason: str = ""
 
 
+class Given(msgspec.Struct, frozen=True, kw_only=True):
+    """An approval as a plan writes it.
+
+    Attributes:
+        subject: What it is for.
+        key: The tag of the version.
+        value: The record.
+        was: The record that was there; None where there was none.
+    """
+
+    subject: Subject
+    key: str
+    value: str
+    was: str | None = None
+
+
 # --- the subject
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from mcp_tui.domain.alias import AliasMove
+from mcp_tui.domain.approval import Given
 from mcp_tui.domain.runedit import SeenEdit
 
 
@@ -32,6 +33,7 @@ class Verb(StrEnum):
     FORWARD = "forward"
     PROMOTE = "promote"
     ROLLBACK = "rollback"
+    APPROVE = "approve"
     TAG = "tag"
     RENAME = "rename"
     RESTORE = "restore"
@@ -132,6 +134,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
             a warning of the config).
         move: The move of an alias of the model registry; None where none is moved.
         edits: Changes to runs, each with what was there when it was planned.
+        approval: The approval that is put on record; None where none is given.
     """
 
     id: str
@@ -149,6 +152,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     notes: tuple[str, ...] = ()
     move: AliasMove | None = None
     edits: tuple[SeenEdit, ...] = ()
+    approval: Given | None = None
 
     @property
     def noun(self) -> str:

@@ -60,6 +60,7 @@ READS: Final[tuple[tuple[Source, str, str], ...]] = (
         r"/(?:api|ajax-api)/2\.0/mlflow/metrics/get-history(?:-bulk|-bulk-interval)?",
     ),
     ("mlflow", "GET", r"/api/2\.0/mlflow/artifacts/list"),
+    ("mlflow", "GET", r"/api/2\.0/mlflow/users/current"),
     # The contents of artifacts: by run and path, by model and path, and by where they are kept.
     ("mlflow", "GET", r"/get-artifact"),
     ("mlflow", "GET", r"/api/2\.0/mlflow-artifacts/artifacts(?:/.+)?"),

@@ -107,6 +107,7 @@ async def test_a_password_in_a_file_opens_it(front: FaultProxy, tmp_path: Path) 
         load(written(tmp_path / "config.toml", front, f'password_file = "{secret}"'), {}), {}
     )
     assert (await mlflow.version()).startswith("3.")
+    assert await mlflow.current_user() == USER  # by its word, and not by our configuration
     await mlflow.aclose()
 
 

@@ -15,6 +15,7 @@ from mcp_tui.actions.engine import Engine
 from mcp_tui.actions.jobs import Scope, Seen
 from mcp_tui.actions.journal import Journal
 from mcp_tui.config import Endpoint
+from mcp_tui.domain.approval import Rule
 from mcp_tui.domain.plan import Outcome, Plan, Tier
 from mcp_tui.sources.endpoint import connect
 from mcp_tui.sources.gate import Gate
@@ -193,6 +194,7 @@ async def acting(
     proof: float = 20.0,
     deadline: float = 10.0,
     with_mlflow: bool = True,
+    approvals: Mapping[Tier, Rule] | None = None,
 ) -> AsyncIterator[Actor]:
     """An actor on ``ground`` as one of its identities."""
     async with (
@@ -212,6 +214,7 @@ async def acting(
             Journal(folder / "state"),
             proof_timeout=proof,
             deadline=deadline,
+            approvals=approvals,
         )
         try:
             yield Actor(engine, ground, kube, mlflow, namespace)

@@ -13,7 +13,7 @@ from mcp_tui.domain import keys
 from mcp_tui.domain.plan import Outcome, OutcomeStatus, Plan, Verb
 from tests.faults.model import Done
 from tests.faults.network import Call
-from tests.faults.registry_holds import registry_broken, registry_lies
+from tests.faults.registry_holds import approval_lies, registry_broken, registry_lies
 from tests.faults.run_holds import run_lies, runs_broken
 from tests.faults.schedule import Story
 
@@ -191,6 +191,9 @@ def _lies(story: Story, plan: Plan, index: int, outcome: Outcome) -> Iterator[st
         return
     if plan.verb in (Verb.PROMOTE, Verb.ROLLBACK):
         yield from registry_lies(story, plan, outcome)
+        return
+    if plan.approval is not None:
+        yield from approval_lies(story, plan, outcome)
         return
     if plan.edits:
         yield from run_lies(story, plan, index, outcome)

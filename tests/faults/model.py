@@ -85,6 +85,8 @@ class World:
     experiments: dict[str, str] = field(default_factory=dict)
     runs: dict[str, Object] = field(default_factory=dict)
     registry: Registry = field(default_factory=Registry)
+    files: dict[str, int] = field(default_factory=lambda: {"MLmodel": 9, "model.pkl": 77})
+    """Of the one run that has a model, by name; what the MLmodel file says goes with its size."""
     done: list[Done] = field(default_factory=list)
     told: list[Callable[[], None]] = field(default_factory=list)
 
@@ -312,6 +314,13 @@ class World:
         ask: Mapping[str, Any] = {**query, **(body or {})}
         if what.startswith("experiments/"):
             return self._experiments(what, ask)
+        if what == "users/current":
+            return Reply(200, {"user": {"username": "alice@tracker"}})
+        if what == "artifacts/list":
+            found = [{"path": f"model/{n}", "file_size": s} for n, s in self.files.items()]
+            return Reply(200, {"files": found} if ask.get("path") == "model" else {})
+        if what == "/get-artifact":
+            return Reply(200, {"size": self.files["MLmodel"]})
         if what.startswith(("registered-models/", "model-versions/")):
             return Reply(*self.registry.handle(method, what, ask))
         if what == "runs/create":

@@ -117,3 +117,25 @@ def registry_lies(story: Story, plan: Plan, outcome: Outcome) -> Iterator[str]:
         yield f"its record says {states}"
     if outcome.status is OutcomeStatus.FAILED and set(states) & set(MOVED):
         yield f"its record says {states}: {outcome.message}"
+
+
+def approval_lies(story: Story, plan: Plan, outcome: Outcome) -> Iterator[str]:
+    """What was said of an approval and is not so."""
+    assert plan.approval is not None
+    did = [
+        d
+        for d in _did(story)
+        if d.path.endswith("/set-tag")
+        and d.body["key"] == plan.approval.key
+        and "1" in (d.seen or {}).get("versions", {})
+    ]
+    if outcome.status in (OutcomeStatus.PROVEN, OutcomeStatus.UNPROVEN) and not did:
+        yield "nothing was put on record"
+    if outcome.status is OutcomeStatus.FAILED and did:
+        yield f"it was put on record: {outcome.message}"
+    for done in did:
+        before = _did(story)[: _did(story).index(done)]
+        looks = [d for d in before if d.path.endswith("registered-models/get") and d.seen]
+        tags = looks[-1].seen["versions"].get("1", {"tags": {}})["tags"] if looks else {}
+        if tags.get(plan.approval.key) != plan.approval.was:
+            yield f"{done.words} over another's record"

@@ -35,6 +35,7 @@ from mcp_tui.actions.journal import Action as Written
 from mcp_tui.actions.journal import Journal
 from mcp_tui.config import Endpoint
 from mcp_tui.domain import alias, keys
+from mcp_tui.domain.approval import TAG, Level, Mode, Rule
 from mcp_tui.domain.plan import Outcome, Plan, Tier
 from mcp_tui.errors import McpTuiError
 from mcp_tui.sources.endpoint import connect
@@ -50,6 +51,14 @@ from tests.faults.virtual import VirtualLoop, run
 from tests.joined.actions import ACTIONS, RUNS, Action
 
 NOW = 1_700_000_000.0
+ASKED = {
+    Tier.DEV: Rule(
+        mode=Mode.LEVELS,
+        levels=(Level(name="sre", people=("alice",)), Level(name="lead", people=("bo",))),
+        configured=True,
+    )
+}
+"""What approvals are asked for."""
 APPLIED = tuple(a for a in ACTIONS if a.plan is not None)
 """What the engine applies."""
 
@@ -107,6 +116,8 @@ OTHERS = (
     "takes its run",
     "takes the name",
     "moves the alias",
+    "approves it",
+    "changes its files",
     "moves it and back",
     "deletes the version",
     "tags the run",
@@ -301,7 +312,9 @@ async def _act(story: Story, loop: VirtualLoop, folder: Path) -> None:
     kube = KubeClient(_context(), gate=gate, env={})
     endpoint = Endpoint(url="http://mlflow.test")
     mlflow = MlflowClient(connect("mlflow", endpoint, gate=gate, env={}, kube=None))
-    engine = Engine(kube, mlflow, Scope(context="dev", tier=Tier.DEV), Journal(folder))
+    scope = Scope(context="dev", tier=Tier.DEV)
+    asked = ASKED if story.schedule.action.on == "to approve" else None
+    engine = Engine(kube, mlflow, scope, Journal(folder), approvals=asked)
     story.engine = engine
     story.seen = await _scene(story, engine)
     assert story.schedule.action.plan is not None
@@ -332,6 +345,9 @@ async def _scene(story: Story, engine: Engine) -> Sequence[Seen]:
     world.experiments["e"] = "77"
     if on in ("model", "promoted", "first"):
         _models(world, on)
+        return ()
+    if on == "to approve":
+        _to_approve(world)
         return ()
     if on in ("runs", "bin"):
         for run_id in RUNS:
@@ -378,6 +394,15 @@ def _models(world: World, on: str) -> None:
         tags = world.registry.models["ranker"]["versions"][to]["tags"]
         tags[alias.intent_key(plan)] = alias.intent_value(meant)
         tags[alias.end_key(plan)] = alias.end_value(alias.End(moved=True, at=NOW - 899, seen=to))
+
+
+def _to_approve(world: World) -> None:
+    """A model of one version, which a run of somebody else's made."""
+    world.registry.make("ranker", 0)
+    run = world.make_run("77", {"mlflow.user": "bo"})
+    root = "mlflow-artifacts:/77/r/artifacts"
+    run["info"]["artifact_uri"] = root
+    world.registry.add("ranker", f"{root}/model", run_id=run["info"]["run_id"])
 
 
 def _workload(world: World, job: dict[str, Any]) -> None:
@@ -513,6 +538,12 @@ def _other_of_models(story: Story, what: str) -> None:
     """Somebody else acts on the registry."""
     registry = story.world.registry
     move = story.plan.move.intent if story.plan is not None and story.plan.move else None
+    if what == "approves it" and "1" in registry.models["ranker"]["versions"]:
+        registry.models["ranker"]["versions"]["1"]["tags"][f"{TAG}sre"] = "theirs"
+    elif what == "changes its files":
+        story.world.files["model.pkl"] += 1
+    elif what == "deletes the version" and move is None:
+        registry.models["ranker"]["versions"].pop("1", None)
     if move is None or move.model not in registry.models:
         return
     versions = registry.models[move.model]["versions"]

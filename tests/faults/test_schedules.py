@@ -49,7 +49,7 @@ def test_without_a_fault_every_action_is_proven(name: str, tmp_path: Path) -> No
     assert not [line for line in story.said if line.startswith("warning")], tell(story)
 
 
-_BY_ITSELF = ("queued", "model", "promoted", "first", "runs", "bin")
+_BY_ITSELF = ("queued", "model", "promoted", "first", "runs", "bin", "to approve")
 """Nobody has to take these up."""
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from mcp_tui.actions import keep
+from mcp_tui.actions.approving import plan_approve
 from mcp_tui.actions.engine import Engine
 from mcp_tui.actions.jobs import Seen, plan_cancel, plan_delete, plan_hold
 from mcp_tui.actions.models import Wanted, plan_promote, plan_rollback
@@ -67,6 +68,7 @@ class Action:
             ``queued`` (through Kueue), ``nodes`` (several nodes and their Service), ``model`` (a
             model ``ranker`` of three versions, the first its champion), ``promoted`` (whose second
             is, by the record), ``first`` (whose first is, by the record, and none was before),
+            ``to approve`` (one of one version, which somebody else made),
             ``runs`` (:data:`RUNS`) or ``bin`` (the same, deleted).
         plan: How to plan it on what was seen; None for what is not applied by the engine.
         writes: What it may write.
@@ -164,6 +166,13 @@ def _edit(runs: int, *edits: RunEdit) -> Planner:
 
 
 _EDITING: Final = (plan_run_edit, Engine.plan_run_edit)
+
+
+async def _approve(engine: Engine, seen: Sequence[Seen], now: float) -> Plan:
+    return await engine.plan_approval("ranker", "1", "sre", "looks good", now=now)
+
+
+_APPROVING: Final = (plan_approve, Engine.plan_approval)
 _SUBMITTING: Final = (plan_submit, Engine.plan_submission)
 _PROMOTING: Final = (plan_promote, Engine.plan_promotion)
 _TAKING_BACK: Final = (plan_rollback, Engine.plan_taking_back)
@@ -331,6 +340,16 @@ ACTIONS: Final[tuple[Action, ...]] = (
             _ALIAS[0],
             "mlflow DELETE /api/2.0/mlflow/registered-models/alias",
         ),
+    ),
+    Action(
+        "approve",
+        Verb.APPROVE,
+        _APPROVING,
+        "to approve",
+        _approve,
+        (*_LEASE, _ALIAS[0]),
+        command=("approve", "NAME/1", "--level", "sre", "--reason", "looks good"),
+        group="",
     ),
     Action(
         "tag runs",

@@ -83,6 +83,13 @@ COMMANDS: tuple[Command, ...] = (
         TABLES,
     ),
     Command("run compare", ("0" * 32, "1" * 32), TABLES),
+    Command(
+        "approve",
+        ("{model}/2", "--level", "sre", "--reason", "good", "--confirm", "{context}/{model}"),
+        SOME,
+        writes=True,
+    ),
+    Command("approvals", ("{model}",), ALL),
     Command("run tag", ("0" * 32, "stage=prod", "old-"), SOME, writes=True),
     Command("run rename", ("0" * 32, "better"), SOME, writes=True),
     Command("run delete", ("0" * 32, "--confirm", "{context}/00000000"), SOME, writes=True),

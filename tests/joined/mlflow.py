@@ -82,6 +82,7 @@ MLFLOW_CALLS: Final[tuple[MlflowCall, ...]] = (
     ),
     # Runs
     MlflowCall("get_run", lambda c, s: c.get_run(s.run)),
+    MlflowCall("current_user", lambda c, s: c.current_user(), answers=frozenset({404})),
     MlflowCall("search_runs", lambda c, s: c.search_runs([s.experiment])),
     MlflowCall("runs_in_order", lambda c, s: c.runs_in_order([s.experiment]).next_page()),
     MlflowCall("started_since", lambda c, s: c.started_since([s.experiment], 1)),

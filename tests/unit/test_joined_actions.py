@@ -115,6 +115,10 @@ def test_whoever_writes_is_an_action() -> None:
 def test_every_command_that_asks_for_a_confirmation_is_there() -> None:
     [groups] = [a.choices for a in build()._actions if isinstance(a.choices, dict)]
     confirmable = {
+        ("", group)
+        for group, above in groups.items()
+        if any("--confirm" in action.option_strings for action in above._actions)
+    } | {
         (group, name)
         for group, above in groups.items()
         for verbs in [a.choices for a in above._actions if isinstance(a.choices, dict)]
@@ -124,7 +128,7 @@ def test_every_command_that_asks_for_a_confirmation_is_there() -> None:
     assert confirmable == {(a.group, a.command[0]) for a in ACTIONS if a.command}
     for action in ACTIONS:
         if action.command:
-            words = [action.group, *(w.replace("FILE", "x.yaml") for w in action.command)]
+            words = [*action.group.split(), *(w.replace("FILE", "x.yaml") for w in action.command)]
             assert build().parse_args(words).run is not None
 
 

@@ -26,15 +26,8 @@ async def signature(client: MlflowClient, version: ModelVersion) -> Signature | 
 
 async def mlmodel(client: MlflowClient, version: ModelVersion) -> bytes | None:
     """The MLmodel file of a version; None where it is not there. Raises as :func:`signature`."""
-    for _ in range(_COPIES):
-        if version.copied_from is None:
-            break
-        found = await client.get_version(*version.copied_from)
-        if found is None:
-            return None
-        version = found
     try:
-        place = await _place(client, version)
+        place = await place_of(client, version)
         if place is None:
             return None
         owner, ref = place
@@ -49,8 +42,18 @@ async def mlmodel(client: MlflowClient, version: ModelVersion) -> bytes | None:
     return part.data
 
 
-async def _place(client: MlflowClient, version: ModelVersion) -> tuple[str, str] | None:
-    """Whose artifact it is, and in which folder; None for what MLflow does not serve."""
+async def place_of(client: MlflowClient, version: ModelVersion) -> tuple[str, str] | None:
+    """Whose artifact a version is, and in which folder; None for what MLflow does not serve.
+
+    A copy's files are those of what it was copied from.
+    """
+    for _ in range(_COPIES):
+        if version.copied_from is None:
+            break
+        found = await client.get_version(*version.copied_from)
+        if found is None:
+            return None
+        version = found
     logged = version.source.removeprefix("models:/")
     if version.source.startswith("models:/") and logged.startswith("m-"):
         return logged, ""

@@ -25,6 +25,15 @@ PAGE: Final = 100
 """Pages of at most 100 runs keep the event loop's lag under 10 ms."""
 
 
+class _User(msgspec.Struct, frozen=True, kw_only=True):
+    username: str = ""
+
+
+class _Current(msgspec.Struct, frozen=True, kw_only=True):
+    username: str = ""
+    user: _User = _User()
+
+
 class Wire:
     """The calls that all parts of the client share.
 
@@ -79,6 +88,17 @@ class Wire:
         if re.fullmatch(r"[0-9]+(\.[0-9A-Za-z]+)+", text):
             return text
         raise failures.not_json(dict(reply.headers), reply.body, where=self.where)
+
+    async def current_user(self) -> str:
+        """Who the server takes us for; empty where it has no users, or is too old to say."""
+        try:
+            reply = await self._caller.call("GET", f"{API}/users/current", deadline=self._deadline)
+            answer = self._decode(reply, _Current, "GET", f"{API}/users/current")
+        except ApiError as error:
+            if error.status not in (404, 405):
+                raise
+            return ""
+        return answer.username or answer.user.username
 
     async def get(
         self,

@@ -247,6 +247,7 @@ class LiveBackend:
                 self._journal,
                 self._changed,
                 self._turn,
+                approvals=self._config.approvals,
             )
         # Only now, when every name was found, is anything that is open given up.
         old, self.lives = self.lives, opened

@@ -18,6 +18,8 @@ from mcp_tui.tui.model import SourceState, SourceWord
 
 if TYPE_CHECKING:
     from mcp_tui.actions.engine import Engine
+    from mcp_tui.domain.approval import Rule
+    from mcp_tui.domain.plan import Tier
 
 # A server that says nothing is asked long before; what is silent for so long though it answers has
 # missed a bookmark, which come once a minute.
@@ -43,8 +45,11 @@ class Live:
         journal: Journal,
         changed: Callable[[], None],
         turn: Turn | None = None,
+        *,
+        approvals: Mapping[Tier, Rule] | None = None,
     ) -> None:
         self.name = name
+        self._approvals = approvals
         self.connection = connection
         self.settings: ContextConfig = connection.settings
         self.store = JobStore(name)
@@ -61,7 +66,13 @@ class Live:
         from mcp_tui.actions.jobs import Scope
 
         scope = Scope(context=self.name, tier=self.settings.tier)
-        return Engine(self.connection.kube, self.connection.mlflow, scope, self._journal)
+        return Engine(
+            self.connection.kube,
+            self.connection.mlflow,
+            scope,
+            self._journal,
+            approvals=self._approvals,
+        )
 
     def sources(self, prefix: str) -> list[SourceState]:
         """What the frame says of each source; ``prefix`` tells several contexts apart."""
