@@ -11,6 +11,7 @@ from mcp_tui.domain.plan import Verb
 from mcp_tui.domain.text import one_line
 from mcp_tui.errors import McpTuiError
 from mcp_tui.tui import commands
+from mcp_tui.tui.panes.runs import RunsScreen
 from mcp_tui.tui.screens.frame import FrameScreen
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ class CommandLine:
             line,
             contexts=self._console.backend.contexts(),
             namespaces=self._console.backend.namespaces(),
+            values=pane.column_names() if isinstance(pane, RunsScreen) else (),
             columns=[c.id for c in pane.model.columns if c.sortable] if pane is not None else (),
         )
 
@@ -52,6 +54,9 @@ class CommandLine:
 
     def _jobs(self, rest: str) -> None:
         self._pane("jobs", rest)
+
+    def _runs(self, rest: str) -> None:
+        self._pane("runs", rest)
 
     def _pane(self, name: str, rest: str) -> None:
         self._console.show_pane(name)
@@ -83,6 +88,13 @@ class CommandLine:
             return
         pane.model.set_sort(column, False)
         pane.sync()
+
+    def _columns(self, rest: str) -> None:
+        pane = self._console.pane
+        if isinstance(pane, RunsScreen):
+            pane.choose_columns(rest)
+        else:
+            self._console.say("columns are chosen in the Runs pane")
 
     def _theme(self, rest: str) -> None:
         try:

@@ -10,7 +10,7 @@ from typing import Literal
 from mcp_tui.tui.model import PANES
 from mcp_tui.tui.theme import PALETTES
 
-Argument = Literal["", "contexts", "namespace", "theme", "column", "text"]
+Argument = Literal["", "contexts", "namespace", "theme", "column", "values", "text"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +29,11 @@ COMMANDS: tuple[Command, ...] = (
     Command("ns", "look at one namespace; all for every one", "namespace", ("namespace",)),
     Command("filter", "filter the list: text, /regex/, !not, label=value", "text"),
     Command("sort", "sort by a column; urgency for the pane's own order", "column"),
+    Command(
+        "columns",
+        "columns of the runs: metrics.f1 params.lr; none, or default for a guess",
+        "values",
+    ),
     Command("theme", "another colour scheme", "theme"),
     Command("submit", "plan a new job"),
     Command("retry", "plan a new try with changes: memory=128Gi cpu=8", "text"),
@@ -63,6 +68,7 @@ def complete(
     contexts: Sequence[str] = (),
     namespaces: Sequence[str] = (),
     columns: Sequence[str] = (),
+    values: Sequence[str] = (),
 ) -> list[str]:
     """Whole lines that ``line`` could become."""
     word, space, rest = line.lstrip().partition(" ")
@@ -77,6 +83,11 @@ def complete(
         "theme": tuple(PALETTES),
         "column": ("urgency", *columns),
     }
+    if command.argument == "values":
+        before, blank, last = rest.rpartition(" ")
+        named = ("none", "default", *values) if not blank else values
+        quoted = (f'"{name}"' if " " in name else name for name in named)
+        return [f"{word} {before}{blank}{name}" for name in quoted if last in name]
     pool = pools.get(command.argument, ())
     before, comma, last = rest.rpartition(",") if command.argument == "contexts" else ("", "", rest)
     return [f"{word} {before}{comma}{name}" for name in pool if name.startswith(last.strip())]

@@ -13,8 +13,9 @@ from typing import Literal
 from mcp_tui.errors import UsageError
 
 Scope = Literal[
-    "all", "move", "table", "job", "jobs", "detail", "log", "evidence", "together", "curves"
-]
+    "all", "move", "table", "tree", "job", "jobs", "runs", "detail", "log", "evidence", "together",
+    "curves",
+]  # fmt: skip
 
 FORBIDDEN: Mapping[str, str] = {
     "ctrl+a": "screen's prefix",
@@ -84,6 +85,9 @@ KEYS: tuple[Key, ...] = (
     ),
     Key("all-namespaces", "0", "all_namespaces", "table", "look", "all", "all namespaces"),
     Key("pane-2", "2", "pane('jobs')", "all", "look", "Jobs", "the Jobs pane"),
+    Key("pane-3", "3", "pane('runs')", "all", "look", "Runs", "the Runs pane"),
+    Key("unfold", "right", "unfold", "tree", "look", "unfold", "show what a row holds"),
+    Key("fold", "left", "fold", "tree", "look", "fold", "hide what a row holds; go to its holder"),
     Key("tab", "tab", "tab(1)", "detail", "look", "tabs", "next tab", 10),
     Key("tab-back", "shift+tab", "tab(-1)", "detail", "look", "tabs", "tab before"),
     Key("attempt-back", "[", "attempt(1)", "log", "look", "before", "the attempt before"),
@@ -103,6 +107,7 @@ KEYS: tuple[Key, ...] = (
     Key("describe", "d", "describe", "jobs", "look", "describe", "the object in words"),
     Key("yaml", "y", "yaml", "jobs", "look", "yaml", "the object as YAML"),
     Key("linked", "o", "linked", "jobs", "look", "run", "the linked run"),
+    Key("run-job", "o", "linked", "runs", "look", "job", "the job of the run", 20),
     Key("copy", "c", "copy", "all", "look", "copy", "copy name or text to the clipboard"),
     Key("wrap", "w", "wrap", "log", "look", "wrap", "wrap long lines", 30),
     Key("timestamps", "T", "timestamps", "log", "look", "times", "show timestamps"),
@@ -181,6 +186,8 @@ KEYS: tuple[Key, ...] = (
 
 SCOPES: Mapping[str, tuple[Scope, ...]] = {
     "jobs": ("all", "move", "table", "job", "jobs", "evidence"),
+    "runs": ("all", "move", "table", "tree", "runs", "evidence"),
+    "run": ("all", "move", "tree", "detail", "log", "runs", "evidence"),
     "detail": ("all", "move", "job", "jobs", "detail", "evidence"),
     "log": ("all", "move", "job", "detail", "log", "evidence"),
     "view": ("all", "move", "log"),
@@ -193,8 +200,10 @@ SCOPE_TITLES: Mapping[Scope, str] = {
     "all": "Everywhere",
     "move": "Moving",
     "table": "In a list",
+    "tree": "In a tree",
     "job": "A job's logs",
     "jobs": "Jobs",
+    "runs": "Runs",
     "detail": "In the detail",
     "log": "In logs and texts",
     "evidence": "Runs together",

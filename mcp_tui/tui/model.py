@@ -9,9 +9,12 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, NamedTuple, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol, runtime_checkable
 
 from mcp_tui.domain.plan import Outcome, Plan, Tier, Verb
+
+if TYPE_CHECKING:
+    from mcp_tui.tui.model_runs import RunDetails
 
 Tone = Literal[
     "",
@@ -387,6 +390,10 @@ class ConsoleBackend(Protocol):
     def actions(self) -> Actions:
         """Plans and writes."""
 
+    @property
+    def run_details(self) -> RunDetails:
+        """Parts of a run, fetched when looked at."""
+
     def state(self) -> ConsoleState:
         """The frame's contents, now. Cheap."""
 
@@ -448,7 +455,10 @@ class PaneInfo:
     screen: str
 
 
-PANES: tuple[PaneInfo, ...] = (PaneInfo("jobs", 2, "Jobs", "mcp_tui.tui.panes.jobs:JobsScreen"),)
+PANES: tuple[PaneInfo, ...] = (
+    PaneInfo("jobs", 2, "Jobs", "mcp_tui.tui.panes.jobs:JobsScreen"),
+    PaneInfo("runs", 3, "Runs", "mcp_tui.tui.panes.runs:RunsScreen"),
+)
 """Panes that exist; the numbers of those that do not stay free."""
 
 

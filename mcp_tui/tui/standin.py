@@ -16,6 +16,7 @@ from mcp_tui.tui.model import (
     Phase,
     RowView,
 )
+from mcp_tui.tui.model_runs import RunDetails
 
 
 class LoadingModel:
@@ -100,6 +101,11 @@ class StandIn:
     @property
     def actions(self) -> Actions:
         """There are none; nothing can be planned yet."""
+        raise LookupError("no backend yet")
+
+    @property
+    def run_details(self) -> RunDetails:
+        """There are none; nothing can be opened yet."""
         raise LookupError("no backend yet")
 
     def state(self) -> ConsoleState:

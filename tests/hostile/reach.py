@@ -5,7 +5,6 @@ from __future__ import annotations
 from textual.pilot import Pilot
 
 from mcp_tui.tui.app import Console
-from mcp_tui.tui.screens.detail import DetailScreen
 from mcp_tui.tui.screens.frame import FrameScreen
 from tests.joined.panes import Pane
 from tests.tui.harness import until
@@ -16,7 +15,7 @@ def shows(app: Console, pane: Pane) -> bool:
     screen = app.screen
     if type(screen).__name__ != pane.screen:
         return False
-    if pane.tab and not (isinstance(screen, DetailScreen) and screen.tab == pane.tab):
+    if pane.tab and getattr(screen, "tab", "") != pane.tab:
         return False
     asks = ""
     if isinstance(screen, FrameScreen) and screen.prompt.display:

@@ -55,6 +55,28 @@ PANES: tuple[Pane, ...] = (
     Pane("curves-points", "ViewScreen", ("v", "d"), "/ points"),
     Pane("choose-metrics", "ChooseMetrics", ("v", "M"), "space ticks"),
     Pane("choose-logs", "ChooseLogs", ("L",), "whose logs of"),
+    Pane("runs", "RunsScreen", ("3",), "EXPERIMENT", pane="runs"),
+    Pane("runs-wide", "RunsScreen", ("3",), "EXPERIMENT", pane="runs", size=(200, 50)),
+    Pane("runs-of", "RunsScreen", ("3", "enter"), "newest first", pane="runs"),
+    Pane("runs-filter", "RunsScreen", ("3", "slash"), "\n /", asks="filter", pane="runs"),
+    *(
+        Pane(
+            f"run-{tab.lower()}",
+            "RunScreen",
+            ("3", "enter", "enter", *("tab",) * at),
+            f"[{tab}]",
+            tab=tab,
+            pane="runs",
+        )
+        for at, tab in enumerate(("Overview", "Params", "Metrics", "Tags", "Artifacts"))
+    ),
+    Pane(
+        "artifact",
+        "ArtifactScreen",
+        ("3", "enter", "enter", "tab", "tab", "tab", "tab", "G", "enter"),
+        "report.json",
+        pane="runs",
+    ),
     Pane("help", "HelpScreen", ("question_mark",), "Everywhere"),
     Pane("submit", "SubmitScreen", ("s",), "submit / text", writes=True),
     Pane("submit-form", "SubmitScreen", ("s", "ctrl+t"), "submit / form", writes=True),

@@ -37,6 +37,7 @@ from mcp_tui.tui.model import (
     SourceState,
 )
 from tests.tui.fake_curves import FakeEvidence
+from tests.tui.fake_runs import FakeRunDetails, FakeRunsModel
 
 NOW = 1_795_402_920.0
 """2026-11-23T03:02:00Z."""
@@ -427,8 +428,10 @@ class FakeBackend:
 
     def __init__(self, jobs: Sequence[FakeJob] = JOBS, **fields: object) -> None:
         self.model = FakeModel(jobs)
-        self.panes: dict[str, PaneModel] = {"jobs": self.model}
+        self.runs = FakeRunsModel()
+        self.panes: dict[str, PaneModel] = {"jobs": self.model, "runs": self.runs}
         self.details = FakeDetails()
+        self.run_details = FakeRunDetails()
         self.actions = FakeActions(self)
         self.evidence = FakeEvidence()
         self.calls: list[str] = []

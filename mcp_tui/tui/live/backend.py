@@ -33,6 +33,7 @@ from mcp_tui.tui.model import (
     Phase,
     SourceState,
 )
+from mcp_tui.tui.model_runs import RunDetails
 
 if TYPE_CHECKING:
     from mcp_tui.domain.direction import Directions
@@ -76,7 +77,7 @@ class LiveBackend:
         demo: bool = False,
         example: str = "",
     ) -> None:
-        self._config = config
+        self.config = config
         self._load = load
         self._names = tuple(names)
         self._namespace = namespace
@@ -91,7 +92,7 @@ class LiveBackend:
         # When rows were last made, and when that was last said; seconds of the loop's clock.
         self._flushed = self._told = float("-inf")
         self._due_since = float("inf")
-        self._turn = Turn()
+        self.turn = Turn()
         self._tasks: set[asyncio.Task[Any]] = set()
         self._namespaces: set[str] = set()
         self.lives: dict[str, Live] = {}
@@ -117,7 +118,7 @@ class LiveBackend:
     @property
     def directions(self) -> Directions | None:
         """Which way metrics are better, where the configuration says so."""
-        return self._config.metrics
+        return self.config.metrics
 
     def run_of(self, key: str) -> str:
         """The reference of a job's run; empty where it has none."""
@@ -131,6 +132,13 @@ class LiveBackend:
         from mcp_tui.tui.live.acts import LiveActions
 
         return LiveActions(self)
+
+    @cached_property
+    def run_details(self) -> RunDetails:
+        """Parts of a run."""
+        from mcp_tui.tui.live.runs_details import LiveRunDetails
+
+        return LiveRunDetails(self)
 
     def pane(self, name: str) -> PaneModel:
         """The model of a pane."""
@@ -234,7 +242,7 @@ class LiveBackend:
         opened: dict[str, Live] = {}
         for name in dict.fromkeys(names):
             info = self._kubeconfig.context(name)
-            settings = self._config.for_context(
+            settings = self.config.for_context(
                 name, self._env, extension=info.extension, origin=info.origin
             )
             namespace = self._namespace
@@ -246,8 +254,8 @@ class LiveBackend:
                 namespace,
                 self._journal,
                 self._changed,
-                self._turn,
-                approvals=self._config.approvals,
+                self.turn,
+                approvals=self.config.approvals,
             )
         # Only now, when every name was found, is anything that is open given up.
         old, self.lives = self.lives, opened
@@ -306,7 +314,7 @@ class LiveBackend:
 
     def key(self) -> None:
         """A key came: what is not about it waits for its frame."""
-        self._turn.key()
+        self.turn.key()
 
     def focus(self, key: str | None) -> None:
         """The object under the cursor."""
@@ -365,7 +373,7 @@ class LiveBackend:
     def _flush(self) -> None:
         self._flush_at = None
         loop = asyncio.get_running_loop()
-        if self._turn.is_a_keys and loop.time() - self._due_since < LATEST:
+        if self.turn.is_a_keys and loop.time() - self._due_since < LATEST:
             self._flush_at = loop.call_later(_BEHIND_A_KEY, self._flush)
             return
         self._flushed = self._due_since = loop.time()

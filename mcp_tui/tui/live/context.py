@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Final
 
 from mcp_tui.actions.journal import Journal
 from mcp_tui.config import ContextConfig
-from mcp_tui.sources.base import HealthState, SourceHealth
+from mcp_tui.sources.base import AILING, HealthState, SourceHealth
 from mcp_tui.sources.connect import Connection
 from mcp_tui.store.feed import JobsFeed
 from mcp_tui.store.jobs import JobStore
+from mcp_tui.store.mlflowhealth import MlflowHealth
 from mcp_tui.store.turn import Turn
 from mcp_tui.tui.model import SourceState, SourceWord
 
@@ -58,6 +59,8 @@ class Live:
         self.user = ""
         self.kept: set[str] = set()
         self.prometheus: SourceHealth | None = None
+        # How MLflow answers the pane that asks it, while somebody looks at that.
+        self.asked: MlflowHealth | None = None
 
     @cached_property
     def engine(self) -> Engine:
@@ -78,12 +81,21 @@ class Live:
         """What the frame says of each source; ``prefix`` tells several contexts apart."""
         now = time.monotonic()
         found = [source_state(f"{prefix}k8s", self.feed.health(), now)]
-        mlflow = self.feed.mlflow_health
+        mlflow = self._mlflow_health()
         if mlflow.state is not HealthState.ABSENT:
             found.append(source_state(f"{prefix}mlflow", mlflow, now))
         if self.prometheus is not None:
             found.append(source_state(f"{prefix}prometheus", self.prometheus, now))
         return found
+
+    def _mlflow_health(self) -> SourceHealth:
+        """As who asks most sees it: a pane of runs or models, else the jobs' runs."""
+        known = self.feed.mlflow_health
+        if self.asked is None:
+            return known
+        asked = self.asked.health
+        heard = (asked.spoke_at or 0.0) >= (known.spoke_at or 0.0)
+        return asked if asked.state in AILING or (asked.synced and heard) else known
 
     @property
     def is_stale(self) -> bool:

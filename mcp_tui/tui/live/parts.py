@@ -35,7 +35,9 @@ class Part(Protocol):
         """End everything."""
 
 
-PARTS: Final[Mapping[str, str]] = {}
+PARTS: Final[Mapping[str, str]] = {
+    "runs": "mcp_tui.tui.live.runs_model:LiveRuns",
+}
 """By the pane's id: module and class."""
 
 

@@ -1,0 +1,44 @@
+"""How MLflow stands, as those who ask it see it."""
+
+from __future__ import annotations
+
+import time
+
+from mcp_tui.domain.text import one_line
+from mcp_tui.errors import ApiError, McpTuiError
+from mcp_tui.sources.base import HealthState, SourceHealth
+
+
+class MlflowHealth:
+    """The health of one server, told by calls that went well or did not."""
+
+    def __init__(self) -> None:
+        self.health = SourceHealth(name="mlflow", since=time.monotonic())
+
+    def spoke(self) -> None:
+        """It answered."""
+        self._is(HealthState.LIVE, "", None)
+
+    def failed(self, error: McpTuiError, again_in: float) -> None:
+        """It did not, or refused."""
+        denied = isinstance(error, ApiError) and error.status in (401, 403)
+        self._is(HealthState.DENIED if denied else HealthState.RETRYING, error.line(), again_in)
+
+    def defect(self, error: Exception, again_in: float) -> None:
+        """It may have answered: what asks it is broken."""
+        text = f"defect in runs: {type(error).__name__}: {one_line(str(error))}"
+        self._is(HealthState.RETRYING, text, again_in)
+
+    def _is(self, state: HealthState, message: str, again_in: float | None) -> None:
+        now = time.monotonic()
+        old = self.health
+        live = state is HealthState.LIVE
+        self.health = SourceHealth(
+            name="mlflow",
+            state=state,
+            spoke_at=now if live else old.spoke_at,
+            message=message,
+            retry_at=None if again_in is None else now + again_in,
+            since=old.since if old.state is state else now,
+            synced=live or old.synced,
+        )

@@ -1,0 +1,323 @@
+"""The runs of some experiments, read page by page and kept in step while somebody looks at them.
+
+Read: pages of a search, as far as the list is gone down. Asked again: the runs on screen that have
+not ended, and runs that started since, each within two seconds or a few; other runs that were read,
+and those on screen that have ended, within fifteen. Nothing is asked while nobody looks.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from typing import Final
+
+from mcp_tui.domain.run import Run
+from mcp_tui.domain.runorder import NEWEST_FIRST
+from mcp_tui.domain.runrow import guessed_columns
+from mcp_tui.domain.text import clean_line
+from mcp_tui.errors import ApiError, McpTuiError
+from mcp_tui.sources.mlflow import IDS_PER_SEARCH, MlflowClient, RunSearch
+from mcp_tui.store.mlflowhealth import MlflowHealth
+from mcp_tui.store.runlist import RunList
+from mcp_tui.store.turn import Turn
+
+ON_SCREEN_EVERY: Final = 1.7
+"""Seconds between two looks at the runs on screen that go on: 52 ms of the server's each."""
+
+NEW_EVERY: Final = 4.0
+OTHERS_EVERY: Final = 12.0
+OTHERS: Final = 200
+"""Runs off screen, or ended, that are looked at again."""
+
+GENERATIONS: Final = 4
+"""How many parents above one another are fetched for the runs of a page."""
+
+SERVER_SORTS_IN: Final = 5.0
+"""Seconds that a server may take to sort by something else than the start."""
+
+_FIRST_RETRY: Final = 1.0
+_LAST_RETRY: Final = 30.0
+_NEVER: Final = -1e9
+
+
+class RunWatch:
+    """One list of runs of one MLflow.
+
+    Args:
+        mlflow: The client.
+        experiments: Whose runs, by id.
+        columns: Chosen; None guesses them from the first page.
+        health: Told how the server answers.
+        on_change: Called when something came, with the ids of the rows that changed; None where
+            all may have.
+        turn: What can wait for keys does.
+
+    Attributes:
+        list: What was read.
+        done: Whether there is no further page.
+        loading: Whether a page is on its way.
+        refused: What the server says of the filter or order; empty while it takes them.
+        slow: Whether the server took too long to sort, so that only what was read is sorted.
+        deleted: Names of experiments that are deleted meanwhile.
+    """
+
+    def __init__(
+        self,
+        mlflow: MlflowClient,
+        experiments: Sequence[str],
+        columns: Sequence[str] | None,
+        *,
+        health: MlflowHealth,
+        on_change: Callable[[set[str] | None], None],
+        turn: Turn,
+    ) -> None:
+        self._mlflow = mlflow
+        self.experiments = tuple(experiments)
+        self._guesses = columns is None
+        self._health = health
+        self._tell = on_change
+        self._turn = turn
+        self.filters: tuple[str, ...] = ("",)
+        self.order_by: tuple[str, ...] = NEWEST_FIRST
+        self.list = RunList(columns or ())
+        self.done = False
+        self.loading = True
+        self.refused = ""
+        self.slow = False
+        self.deleted: tuple[str, ...] = ()
+        self.waiting_since = time.monotonic()
+        self._search = self._searched()
+        self._wanted = 1
+        self._visible: tuple[str, ...] = ()
+        self._want = asyncio.Event()
+        self._wake = asyncio.Event()
+        self._tasks: list[asyncio.Task[None]] = []
+        self._looked: dict[str, float] = {}
+        self._new_at = self._others_at = self._lived_at = _NEVER
+
+    # -- starting and stopping --------------------------------------------------------------
+
+    def start(self) -> None:
+        """Begin, or go on; returns at once."""
+        if not self._tasks:
+            self._tasks = [
+                asyncio.create_task(self._guarded(self._pages)),
+                asyncio.create_task(self._guarded(self._live)),
+            ]
+
+    async def stop(self) -> None:
+        """Ask nothing any more; what was read stays."""
+        tasks, self._tasks = self._tasks, []
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _guarded(self, work: Callable[[], Awaitable[None]]) -> None:
+        """Begin again what failed, later and later; how the server stands is said."""
+        delay = _FIRST_RETRY
+        while True:
+            began = time.monotonic()
+            try:
+                await work()
+                return
+            except McpTuiError as error:
+                self._health.failed(error, delay)
+            except Exception as error:  # noqa: BLE001 - a defect must not end the list in silence
+                self._health.defect(error, delay)
+            self._tell(set())
+            if time.monotonic() - began > _LAST_RETRY:
+                delay = _FIRST_RETRY
+            await asyncio.sleep(delay)
+            delay = min(_LAST_RETRY, delay * 2)
+
+    # -- what is asked for ------------------------------------------------------------------
+
+    def _searched(self) -> RunSearch:
+        return self._mlflow.runs_in_order(
+            self.experiments, self.filters, order_by=self.order_by or NEWEST_FIRST
+        )
+
+    def ask(self, filters: Sequence[str], order_by: Sequence[str]) -> None:
+        """Another filter or order: the list begins anew."""
+        self.filters, self.order_by = tuple(filters), tuple(order_by)
+        self.list = RunList(self.list.columns)
+        self.done, self.loading, self.refused, self.slow = False, True, "", False
+        self.waiting_since = time.monotonic()
+        self._search = self._searched()
+        self._wanted = 1
+        self._looked.clear()
+        self._want.set()
+        self._tell(None)
+
+    def more(self) -> None:
+        """The end of what was read is near."""
+        if not self.done and not self.loading:
+            self._wanted = 1
+            self.loading = True
+            self._want.set()
+
+    def visible(self, run_ids: Sequence[str]) -> None:
+        """These runs are on screen."""
+        if tuple(run_ids) != self._visible:
+            self._visible = tuple(run_ids)
+            if self.list.unread(run_ids):
+                self._wake.set()
+
+    def choose(self, columns: Sequence[str]) -> None:
+        """Show other columns."""
+        self._guesses = False
+        self.list.choose(columns)
+        self._wake.set()
+        self._tell(None)
+
+    def refresh(self) -> None:
+        """Ask for everything again that is asked for at intervals."""
+        self._looked.clear()
+        self._new_at = self._others_at = self._lived_at = _NEVER
+        self._wake.set()
+
+    # -- pages ------------------------------------------------------------------------------
+
+    async def _pages(self) -> None:
+        while True:
+            while self._wanted:
+                await self._turn.comes()
+                await self._page()
+            self._want.clear()
+            await self._want.wait()
+
+    async def _page(self) -> None:
+        search = self._search
+        sorts = self.order_by not in ((), NEWEST_FIRST)
+        try:
+            async with asyncio.timeout(SERVER_SORTS_IN if sorts else None):
+                runs = await search.next_page()
+        except TimeoutError:
+            if search is self._search:
+                self.ask(self.filters, ())
+                self.slow = True
+            return
+        except ApiError as error:
+            if error.status != 400 or search is not self._search:
+                raise
+            # The filter or the order is not to its liking: asking again would not help.
+            self.refused, self.loading, self._wanted = error.line(), False, 0
+            self._health.spoke()
+            self._tell(None)
+            return
+        above = await self._parents(runs) if self.filters == ("",) and not sorts else []
+        if search is not self._search:
+            return
+        self._health.spoke()
+        if self._guesses and runs:
+            self._guesses = False
+            self.list.choose(guessed_columns(runs))
+        touched = self.list.take((*above, *runs))
+        self.done, self.loading = search.done, False
+        self._wanted = 0
+        now = time.monotonic()
+        self._looked.update((run.run_id, now) for run in runs)
+        self._tell(touched)
+
+    async def _parents(self, runs: Iterable[Run]) -> list[Run]:
+        """What the runs of a page are nested in, and that in turn."""
+        found: list[Run] = []
+        coming = list(runs)
+        for _ in range(GENERATIONS):
+            missing = self.list.missing_parents([*found, *coming])
+            if not missing:
+                break
+            parents = await self._mlflow.newest(missing[:IDS_PER_SEARCH], self.experiments)
+            if not parents:
+                break
+            found += parents.values()
+        return found
+
+    # -- what changes -----------------------------------------------------------------------
+
+    async def _live(self) -> None:
+        while True:
+            await self._turn.comes()
+            await self.look()
+            self._wake.clear()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(ON_SCREEN_EVERY):
+                    await self._wake.wait()
+
+    async def look(self) -> None:
+        """Ask for what is due."""
+        rows, now = self.list.rows, time.monotonic()
+        if not rows and not self.done:
+            return  # the first page is on its way
+        runs = self.list
+        due = [i for i in self._visible if i in rows and not rows[i].is_over]
+        due += [i for i in runs.unread(self._visible) if i not in due]
+        touched: set[str] = set()
+        if due:
+            touched |= await self._again(runs, due[:IDS_PER_SEARCH])
+        if now - self._new_at >= NEW_EVERY:
+            self._new_at = now
+            touched |= await self._new(runs)
+        if now - self._others_at >= OTHERS_EVERY:
+            self._others_at = now
+            others = self._others(now)
+            for start in range(0, len(others), IDS_PER_SEARCH):
+                touched |= await self._again(runs, others[start : start + IDS_PER_SEARCH])
+            await self._alive()
+        if runs is self.list:
+            # Also when nothing came: that the server answered is news of its own.
+            self._health.spoke()
+            self._tell(touched)
+
+    def _others(self, now: float) -> list[str]:
+        """Runs that go on, and those on screen that ended: as they may be renamed or deleted."""
+        rows = self.list.rows
+        shown = [i for i in self._visible if i in rows and rows[i].is_over]
+        on_screen = set(self._visible)
+        going = [i for i, row in rows.items() if not row.is_over and i not in on_screen]
+        going.sort(key=lambda i: self._looked.get(i, _NEVER))
+        del now
+        return (shown + going)[:OTHERS]
+
+    async def _again(self, runs: RunList, run_ids: Sequence[str]) -> set[str]:
+        found = await self._mlflow.newest(run_ids, self.experiments)
+        if runs is not self.list:
+            return set()
+        now = time.monotonic()
+        self._looked.update(dict.fromkeys(run_ids, now))
+        touched = runs.take(found.values())
+        for run_id in run_ids:
+            if run_id not in found:
+                touched |= runs.drop(run_id)
+        return touched
+
+    async def _new(self, runs: RunList) -> set[str]:
+        """Runs that started since the newest that is known; in a sorted list only known places."""
+        if self.order_by not in ((), NEWEST_FIRST):
+            return set()
+        newest = max((row.started for row in runs.rows.values()), default=0)
+        found: list[Run] = []
+        for filter_ in self.filters:
+            page = await self._mlflow.started_since(self.experiments, newest, filter_)
+            found += page.runs
+        known = runs.rows
+        fresh = [run for run in found if run.run_id not in known]
+        above = await self._parents(fresh) if self.filters == ("",) and fresh else []
+        return runs.take((*above, *fresh)) if runs is self.list else set()
+
+    async def _alive(self) -> None:
+        """Whether the experiments are still there."""
+        gone: list[str] = []
+        for experiment in self.experiments[:3]:
+            try:
+                found = await self._mlflow.get_experiment(experiment)
+            except ApiError as error:
+                if error.status != 404:
+                    raise
+                gone.append(experiment)
+                continue
+            if found.is_deleted:
+                gone.append(clean_line(found.name))
+        self.deleted = tuple(gone)

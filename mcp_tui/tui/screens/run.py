@@ -1,0 +1,359 @@
+"""One run: its tabs, each fetched only when it is looked at, and its artifacts as a tree."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import ClassVar
+
+from textual.binding import BindingType
+from textual.containers import Container
+from textual.widget import Widget
+
+from mcp_tui.domain.quantity import format_bytes
+from mcp_tui.domain.tree import Node
+from mcp_tui.errors import McpTuiError
+from mcp_tui.tui import bar
+from mcp_tui.tui.model import Cell, Column, Line, Tone
+from mcp_tui.tui.model_runs import ArtifactLine
+from mcp_tui.tui.runkeys import RunKeys
+from mcp_tui.tui.screens.frame import bindings_for
+from mcp_tui.tui.screens.viewer import ViewKeys
+from mcp_tui.tui.treerows import TreeRows
+from mcp_tui.tui.widgets.logview import LogView
+from mcp_tui.tui.widgets.prompt import Ask
+from mcp_tui.tui.widgets.surface import LineWidget
+from mcp_tui.tui.widgets.tree import TreeTable
+
+RUN_TABS = ("Overview", "Params", "Metrics", "Tags", "Artifacts")
+DEADLINE = 20.0
+SLOW = 0.3
+FRESH = {"Overview": 5.0, "Metrics": 2.0, "Params": 15.0, "Tags": 15.0}
+"""Seconds after which a tab in front is fetched again."""
+
+_COLUMNS = (
+    Column("name", "ARTIFACT", 24, 0, kind="name", sortable=False),
+    Column("size", "SIZE", 8, 10, align="right", priority=1, sortable=False),
+    Column("kind", "KIND", 8, 10, priority=2, sortable=False),
+)
+
+
+class ArtifactRows(TreeRows[ArtifactLine]):
+    """The artifacts of a run."""
+
+    def __init__(self) -> None:
+        super().__init__(_COLUMNS)
+        self.note = ("asking for the artifacts",)
+
+    def cells(self, item: ArtifactLine) -> tuple[Cell, ...]:
+        """Name, size, kind."""
+        size = "" if item.size is None else format_bytes(item.size)
+        tone: Tone = "strong" if item.is_dir else ""
+        return Cell(item.name, tone), Cell(size), Cell(item.kind, "dim")
+
+    def text(self, item: ArtifactLine) -> str:
+        """Its name."""
+        return item.name
+
+
+class RunScreen(RunKeys, ViewKeys, inherit_bindings=False):
+    """The detail of one run.
+
+    Args:
+        key: Whose: ``context/run id``.
+        pane: The pane that it was opened from.
+        tab: The tab to begin with.
+    """
+
+    DEFAULT_CSS: ClassVar[str] = "#run-parts { height: 1fr; width: 1fr; layers: base; }"
+    KIND: ClassVar[str] = "run"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        *bindings_for("run"),
+        *(b for b in bindings_for("runs") if getattr(b, "id", "") in ("open", "mark")),
+    ]
+
+    def __init__(self, key: str, pane: str = "runs", tab: str = "Overview") -> None:
+        super().__init__()
+        self.key = key
+        self.pane = pane
+        self.tab = tab
+        self.tabs = LineWidget(id="tabs")
+        self.texts = {name: LogView(id=f"run-{name}") for name in RUN_TABS if name != "Artifacts"}
+        self.rows = ArtifactRows()
+        self.tree_table = TreeTable(self.rows, id="run-Artifacts")
+        self._asked: set[str] = set()
+        self._filled: dict[str, float] = {}
+        self._stale: dict[str, str] = {}
+        self._fetching: set[str] = set()
+
+    @property
+    def PANE(self) -> str:  # type: ignore[override]  # noqa: N802 - of the pane it was opened from
+        """The pane that it belongs to."""
+        return self.pane
+
+    @property
+    def part(self) -> Widget:
+        """The widget of the tab in front."""
+        return self.tree_table if self.tab == "Artifacts" else self.texts[self.tab]
+
+    @property
+    def view(self) -> LogView | None:
+        """The text in front; None on the artifacts."""
+        return self.texts.get(self.tab)
+
+    def body(self) -> Iterable[Widget]:
+        """Tabs, and the parts one behind the other."""
+        return (self.tabs, Container(*self.texts.values(), self.tree_table, id="run-parts"))
+
+    def home(self) -> Widget:
+        """The part in front."""
+        return self.part
+
+    def crumbs(self) -> Sequence[str]:
+        """The pane and the run."""
+        return ("Runs", self.console.backend.run_details.name_of(self.key))
+
+    def counts(self) -> Sequence[Cell]:
+        """Position in the text, or how many artifacts are known."""
+        if self.view is not None:
+            return self.view.status
+        return (Cell(f"{self.rows.total:,} known", "dim"),)
+
+    def notes(self) -> Sequence[Cell]:
+        """That what is shown is not the newest, and why."""
+        if self.tab not in self._stale:
+            return ()
+        return (Cell(f"  not refreshed: {bar.reason(self._stale[self.tab])}", "attention"),)
+
+    def on_mount(self) -> None:
+        """Show the first tab."""
+        self.show(self.tab)
+
+    def sync(self) -> None:
+        """Keep the tab in front fresh."""
+        super().sync()
+        if self.tab in self._filled and self.tab not in self._fetching:
+            aged = self.console.state.now - self._filled[self.tab]
+            if aged >= FRESH.get(self.tab, float("inf")):
+                self.fetch(self.tab)
+
+    def show(self, tab: str) -> None:
+        """Bring a tab to the front and fetch it if it was not."""
+        self.tab = tab
+        for name, widget in (*self.texts.items(), ("Artifacts", self.tree_table)):
+            widget.display = name == tab
+        cells: list[Cell] = []
+        for name in RUN_TABS:
+            front = name == tab
+            shown = f"[{name}]" if front else f" {name} "
+            cells += [Cell(" "), Cell(shown, "strong" if front else "dim")]
+        self.tabs.set_cells(cells)
+        self.part.focus()
+        if tab not in self._asked:
+            self._asked.add(tab)
+            self.fetch(tab)
+        self.update_frame()
+
+    # -- fetching ---------------------------------------------------------------------------
+
+    def fetch(self, tab: str) -> None:
+        """Fetch a part in a worker of its own."""
+        work = self._list("") if tab == "Artifacts" else self._fetch(tab)
+        self.run_worker(work, group=f"run-{tab}", exclusive=True, exit_on_error=False)
+
+    def _say_in(self, tab: str, text: str, *, error: bool = False) -> None:
+        self.texts[tab].set_lines([(Cell(text, "error" if error else "dim"),)])
+
+    async def _fetch(self, tab: str) -> None:
+        details = self.console.backend.run_details
+        fetches: dict[str, Callable[[str], object]] = {
+            "Overview": details.overview,
+            "Params": details.params,
+            "Metrics": details.metrics,
+            "Tags": details.tags,
+        }
+        first = tab not in self._filled
+        waiting = self.set_timer(SLOW, lambda: self._say_in(tab, f"asking for {tab.lower()}"))
+        if not first:
+            waiting.stop()
+        self._fetching.add(tab)
+        fault = ""
+        lines: Sequence[Line] = ()
+        try:
+            async with asyncio.timeout(DEADLINE):
+                lines = await fetches[tab](self.key)  # type: ignore[misc]  # each is a coroutine
+        except McpTuiError as error:
+            fault = error.line()
+        except TimeoutError:
+            fault = f"no answer in {DEADLINE:.0f} s; r asks again"
+        finally:
+            waiting.stop()
+            self._fetching.discard(tab)
+        if fault and first:
+            self._say_in(tab, fault, error=True)
+            return
+        self._filled[tab] = self.console.state.now
+        if fault:
+            self._stale[tab] = fault
+        else:
+            self._stale.pop(tab, None)
+            nothing: Sequence[Line] = ((Cell(f"no {tab.lower()}", "dim"),),)
+            self.texts[tab].set_lines(lines or nothing, keep=not first)
+        self.update_frame()
+
+    async def _list(self, ref: str) -> None:
+        """One level of the artifacts."""
+        fault = ""
+        found: Sequence[ArtifactLine] = ()
+        try:
+            async with asyncio.timeout(DEADLINE):
+                found = await self.console.backend.run_details.artifacts(self.key, ref)
+        except McpTuiError as error:
+            fault = error.line()
+        except TimeoutError:
+            fault = f"no answer in {DEADLINE:.0f} s; r asks again"
+        if fault:
+            if ref:
+                self.rows.tree.say(ref, fault)
+            else:
+                self.rows.phase, self.rows.note = "ready", (fault,)
+        else:
+            self.rows.note = ("no artifacts",)
+            nodes = [Node(line.ref, line, ref, branch=line.is_dir) for line in found]
+            self.rows.put_children(ref, nodes)
+        self.tree_table.sync()
+        self.update_frame()
+
+    def on_tree_table_asked(self, message: TreeTable.Asked) -> None:
+        """A folder is opened."""
+        message.stop()
+        self.run_worker(self._list(message.key), group="run-folder", exit_on_error=False)
+
+    # -- keys -------------------------------------------------------------------------------
+
+    def action_tab(self, step: int) -> None:
+        """Next tab."""
+        self.show(RUN_TABS[(RUN_TABS.index(self.tab) + step) % len(RUN_TABS)])
+
+    def action_refresh(self) -> None:
+        """Fetch this part again."""
+        self.fetch(self.tab)
+
+    def _on(self) -> ArtifactLine | None:
+        """The artifact under the cursor."""
+        key = self.tree_table.cursor_key
+        on = self.rows.item_of(key) if key is not None and self.tab == "Artifacts" else None
+        if on is None and self.tab == "Artifacts":
+            self.say("nothing under the cursor")
+        return on
+
+    def action_open(self) -> None:
+        """Open or close a folder; show the head of a file."""
+        if self.tab != "Artifacts":
+            return
+        on = self._on()
+        if on is None:
+            return
+        if on.is_dir:
+            self.tree_table.toggle()
+        else:
+            from mcp_tui.tui.screens.artifact import ArtifactScreen
+
+            self.app.push_screen(ArtifactScreen(self.key, on, self.crumbs(), self.pane))
+
+    def action_unfold(self) -> None:
+        """Open a folder."""
+        if self.tab == "Artifacts":
+            self.tree_table.unfold()
+
+    def action_fold(self) -> None:
+        """Close a folder, or go to the one that holds this."""
+        if self.tab == "Artifacts":
+            self.tree_table.fold()
+
+    def action_move(self, rows: int) -> None:
+        """Scroll, or move on the artifacts."""
+        if self.tab == "Artifacts":
+            self.tree_table.move(rows)
+        else:
+            super().action_move(rows)
+
+    def action_edge(self, direction: int) -> None:
+        """To an end."""
+        if self.tab == "Artifacts":
+            self.tree_table.move_edge(direction)
+        else:
+            super().action_edge(direction)
+
+    def action_half(self, direction: int) -> None:
+        """Half a page."""
+        if self.tab == "Artifacts":
+            self.tree_table.move_page(direction, half=True)
+        else:
+            super().action_half(direction)
+
+    def action_page(self, direction: int) -> None:
+        """A page."""
+        if self.tab == "Artifacts":
+            self.tree_table.move_page(direction)
+        else:
+            super().action_page(direction)
+
+    def runs_chosen(self) -> tuple[str, ...]:
+        """This run alone."""
+        return (self.key,)
+
+    def action_linked(self) -> None:
+        """The job of the run."""
+        from mcp_tui.tui.panes.runs import show_job
+
+        show_job(self, self.key)
+
+    def file_name(self) -> str:
+        """Named after the run and tab, or after the artifact."""
+        return f"{self.key.rpartition('/')[2][:8]}-{self.tab.lower()}.txt"
+
+    def action_save(self) -> None:
+        """Save the text, or download the artifact under the cursor."""
+        if self.tab != "Artifacts":
+            super().action_save()
+            return
+        on = self._on()
+        if on is not None and on.is_dir:
+            self.say("a folder is not downloaded: open it")
+        elif on is not None:
+            self.ask(Ask("save", f"download {on.name} as ", on.name))
+
+    def answer(self, ask: Ask, text: str) -> None:
+        """A name for what is downloaded."""
+        on = self._on() if ask.mode == "save" and self.tab == "Artifacts" else None
+        if on is None:
+            super().answer(ask, text)
+            return
+        self.stop_asking()
+        download(self, self.key, on.ref, text)
+
+
+def download(screen: ViewKeys, key: str, ref: str, name: str) -> None:
+    """Write an artifact to a file, saying how far it is."""
+    to = Path(screen.console.options.save_dir or ".", name.strip())
+    with suppress(RuntimeError):  # nobody has the home that was meant: said when it is written
+        to = to.expanduser()
+
+    def progress(size: int, total: int | None) -> None:
+        of = f" of {format_bytes(total)}" if total else ""
+        screen.say(f"downloading: {format_bytes(size)}{of}")
+
+    async def work() -> None:
+        try:
+            size = await screen.console.backend.run_details.download(key, ref, to, progress)
+        except McpTuiError as error:
+            screen.say(f"not saved: {error.line()}", "error")
+        except ValueError as error:
+            screen.say(f"not saved: {error}", "error")
+        else:
+            screen.say(f"saved {format_bytes(size)} to {to}")
+
+    screen.run_worker(work(), group="download", exclusive=False, exit_on_error=False)

@@ -1,0 +1,180 @@
+"""The Runs pane: experiments, their runs, a run's detail, on rows in memory."""
+
+from __future__ import annotations
+
+from mcp_tui.tui.panes.runs import RunsScreen
+from mcp_tui.tui.screens.artifact import ArtifactScreen
+from mcp_tui.tui.screens.detail import DetailScreen
+from mcp_tui.tui.screens.run import RunScreen
+from tests.tui.fake import FakeBackend
+from tests.tui.harness import changed, console, screen_lines, screen_text, until
+
+KEY = f"dev/{1:032x}"
+
+
+def names(app: object) -> list[str]:
+    """The rows that are shown, by their names."""
+    screen = app.screen  # type: ignore[attr-defined]  # the console
+    model = screen.model
+    at = [c.id for c in model.columns].index("name")
+    return [model.row(n).cells[at].text for n in range(model.count)]
+
+
+async def test_experiments_tell_what_was_read_of_them() -> None:
+    async with console(FakeBackend()) as (app, pilot):
+        await pilot.press("3")
+        await until(pilot, lambda: isinstance(app.screen, RunsScreen))
+        text = screen_text(app)
+        assert "Runs / experiments" in text
+        assert "1,000+" in text and "3 experiments" in text
+        assert names(app) == ["ranker", "ctr-hourly", "embeddings"]
+
+
+async def test_runs_of_one_and_the_way_back() -> None:
+    backend = FakeBackend()
+    async with console(backend) as (app, pilot):
+        await pilot.press("3", "j", "enter")
+        await until(pilot, lambda: "Runs / ctr-hourly" in screen_text(app))
+        assert backend.runs.opened == ("dev/2",)
+        assert names(app)[0].strip() == "ranker-train-0413"
+        await pilot.press("escape")
+        await until(pilot, lambda: "Runs / experiments" in screen_text(app))
+        assert isinstance(app.screen, RunsScreen)
+        assert app.screen.table.cursor_key == "dev/2", "the cursor is where one went in"
+
+
+async def test_runs_of_several_marked_experiments() -> None:
+    backend = FakeBackend()
+    async with console(backend, (160, 40)) as (app, pilot):
+        await pilot.press("3", "space", "space", "enter")
+        await until(pilot, lambda: "Runs / 2 experiments" in screen_text(app))
+        assert backend.runs.opened == ("dev/1", "dev/2")
+        assert "EXPERIMENT" in screen_text(app)
+
+
+async def test_nested_runs_open_and_close() -> None:
+    async with console(FakeBackend()) as (app, pilot):
+        await pilot.press("3", "enter")
+        await until(pilot, lambda: "newest first" in screen_text(app))
+        assert names(app)[-1] == "+ sweep-lr"
+        await pilot.press("G", "right")
+        assert names(app)[-3:] == ["- sweep-lr", "    lr=0.2", "    lr=0.1"]
+        await pilot.press("j", "left")
+        assert isinstance(app.screen, RunsScreen)
+        assert app.screen.table.cursor_key == f"dev/{4:032x}", "to what it is nested in"
+        await pilot.press("left")
+        assert names(app)[-1] == "+ sweep-lr"
+
+
+async def test_a_sorted_list_is_flat_and_says_over_what() -> None:
+    async with console(FakeBackend()) as (app, pilot):
+        await pilot.press("3", "enter")
+        await until(pilot, lambda: "newest first" in screen_text(app))
+        app.command_line.run("sort metrics.f1")
+        await until(pilot, lambda: "by f1, over 6 read" in screen_text(app))
+        assert names(app) == [
+            "ranker-train-0411",
+            "ranker-train-0413",
+            "ranker-train-0412",
+            "lr=0.1",
+            "lr=0.2",
+            "sweep-lr",
+        ]
+        app.command_line.run("sort metrics.val_loss")
+        await until(pilot, lambda: "by val_loss" in screen_text(app))
+        assert names(app)[0] == "ranker-train-0411", "a loss from the smallest"
+        await pilot.press("!")
+        assert names(app)[0] == "lr=0.2"
+        assert names(app)[-1] == "sweep-lr", "what is missing comes last, whichever way"
+
+
+async def test_a_metric_moves_without_a_key() -> None:
+    backend = FakeBackend()
+    async with console(backend) as (app, pilot):
+        await pilot.press("3", "enter")
+        await until(pilot, lambda: "0.912" in screen_text(app))
+        backend.runs.change(1, status="RUNNING", ago=1_860, f1=0.917, val_loss=0.4, lr="0.001")
+        await changed(app, backend, pilot)
+        assert "0.917" in screen_text(app) and "0.912" not in screen_text(app)
+
+
+async def test_words_filter_what_was_read_and_mlflow_s_language_asks_the_server() -> None:
+    backend = FakeBackend()
+    async with console(backend) as (app, pilot):
+        await pilot.press("3", "enter", "slash", *"0411")
+        assert names(app) == ["ranker-train-0411"]
+        await pilot.press("escape")
+        assert len(names(app)) == 4
+        await pilot.press("slash", *"metrics.f1 > 0.9")
+        assert not backend.runs.asked, "the server is not asked for each letter"
+        assert len(names(app)) == 4
+        await pilot.press("enter")
+        assert backend.runs.asked == ["metrics.f1 > 0.9"]
+        assert "metrics.f1 > 0.9" in screen_lines(app)[2]
+        await pilot.press("escape")
+        assert backend.runs.asked[-1] == "", "Esc takes it away"
+        await pilot.press("slash", *"params.lr = 'x", "enter")
+        assert "not closed" in screen_text(app)
+        assert len(backend.runs.asked) == 2
+
+
+async def test_columns_are_chosen() -> None:
+    async with console(FakeBackend()) as (app, pilot):
+        await pilot.press("3", "enter")
+        await until(pilot, lambda: "VAL_LOSS" in screen_text(app))
+        app.command_line.run("columns params.lr")
+        await until(pilot, lambda: "LR" in screen_lines(app)[3])
+        assert "VAL_LOSS" not in screen_text(app)
+        app.command_line.run("columns nonsense")
+        await until(pilot, lambda: "is called nonsense" in screen_text(app))
+        assert app.command_line.complete("columns params.lr met") == [
+            "columns params.lr metrics.f1",
+            "columns params.lr metrics.val_loss",
+        ]
+
+
+async def test_the_detail_of_a_run() -> None:
+    backend = FakeBackend()
+    async with console(backend) as (app, pilot):
+        await pilot.press("3", "enter", "enter")
+        await until(pilot, lambda: "clicks @ 7f1c" in screen_text(app))
+        assert isinstance(app.screen, RunScreen)
+        assert backend.run_details.asked == [f"overview {KEY}"]
+        await pilot.press("tab")
+        await until(pilot, lambda: "[Params]" in screen_text(app))
+        await until(pilot, lambda: "0.001" in screen_text(app))
+        await pilot.press("tab")
+        await until(pilot, lambda: "6,200" in screen_text(app))
+        await pilot.press("escape")
+        await until(pilot, lambda: isinstance(app.screen, RunsScreen))
+
+
+async def test_artifacts_are_listed_when_opened_previewed_and_downloaded() -> None:
+    backend = FakeBackend()
+    async with console(backend) as (app, pilot):
+        await pilot.press("3", "enter", "enter", "shift+tab")
+        await until(pilot, lambda: "report.json" in screen_text(app))
+        assert backend.run_details.asked[-1] == f"artifacts {KEY} "
+        await pilot.press("right")
+        await until(pilot, lambda: "MLmodel" in screen_text(app))
+        await pilot.press("left", "j", "enter")
+        await until(pilot, lambda: "could not read the artifacts" in screen_text(app))
+        await pilot.press("G", "enter")
+        await until(pilot, lambda: '"accuracy": 0.93' in screen_text(app))
+        assert isinstance(app.screen, ArtifactScreen)
+        await pilot.press("W", "enter")
+        await until(pilot, lambda: "saved 2Ki to report.json" in screen_text(app))
+        assert [path.name for path in backend.run_details.saved] == ["report.json"]
+
+
+async def test_from_a_run_to_its_job_and_from_a_job_to_its_run() -> None:
+    backend = FakeBackend()
+    job = next(iter(backend.model.jobs))
+    backend.run_details.job_keys[KEY] = job
+    async with console(backend) as (app, pilot):
+        await pilot.press("3", "enter", "o")
+        await until(pilot, lambda: isinstance(app.screen, DetailScreen))
+        assert isinstance(app.screen, DetailScreen)
+        assert app.screen.key == job
+        await pilot.press("escape", "j", "o")
+        await until(pilot, lambda: "no job of this run is known here" in screen_text(app))
