@@ -33,6 +33,11 @@ def objects(cancer: Mapping[str, Made]) -> list[tuple[str, dict[str, Any]]]:
         apps, "Deployment", "digits-kiosk", 1, "models:/digits-classifier/1",
         {"mlflow.org/model-uri": "models:/digits-classifier/1"},
     )  # fmt: skip
+    # It follows the alias, and serves another version after a promotion.
+    batch = _workload(
+        apps, "Deployment", "digits-batch", 1, "models:/digits-classifier@champion", {}
+    )
+    batch["metadata"]["namespace"] = "research"
     shadow = {
         "apiVersion": kserve,
         "kind": "InferenceService",
@@ -58,6 +63,7 @@ def objects(cancer: Mapping[str, Made]) -> list[tuple[str, dict[str, Any]]]:
     return [
         (f"/apis/{apps}/namespaces/{_NAMESPACE}/deployments", digits),
         (f"/apis/{apps}/namespaces/{_NAMESPACE}/deployments", old),
+        (f"/apis/{apps}/namespaces/research/deployments", batch),
         (f"/apis/{kserve}/namespaces/{_NAMESPACE}/inferenceservices", shadow),
         (f"/apis/{argo}/namespaces/{_NAMESPACE}/rollouts", rollout),
     ]
