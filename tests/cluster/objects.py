@@ -62,6 +62,8 @@ def _writing() -> list[Manifest]:
     rules.append(_rule(["kueue.x-k8s.io"], ["workloads"], ["patch"]))
     rules.append(_rule([""], ["events"], ["create", "patch"]))
     rules.append(_rule([""], ["pods/exec", "pods/portforward"], ["get", "create"]))
+    # By which consoles that promote keep each other out.
+    rules.append(_rule(["coordination.k8s.io"], ["leases"], ["get", "create", "update"]))
     return rules
 
 

@@ -141,6 +141,8 @@ REVIEW = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
         ("operator", "create", "batch", "jobs", True),
         ("operator", "update", "batch", "jobs", False),
         ("operator", "delete", "", "pods", False),
+        ("operator", "update", "coordination.k8s.io", "leases", True),
+        ("viewer", "create", "coordination.k8s.io", "leases", False),
         ("viewer", "watch", "batch", "jobs", True),
         ("viewer", "create", "batch", "jobs", False),
         ("viewer", "get", "", "secrets", False),

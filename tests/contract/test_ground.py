@@ -199,6 +199,7 @@ def test_rights_on_the_rest(ground: Ground) -> None:
         assert may(ground, identity, "patch", "kueue.x-k8s.io", "workloads") is patch
         assert may(ground, identity, "create", "", "events") is patch
         assert may(ground, identity, "create", "", "pods/exec") is execs
+        assert may(ground, identity, "update", "coordination.k8s.io", "leases") is patch
         assert not may(ground, identity, "delete", "", "pods")
         assert not may(ground, identity, "get", "", "secrets")
 

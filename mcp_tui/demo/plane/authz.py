@@ -94,6 +94,7 @@ ROLES: Mapping[str, tuple[Rule, ...]] = {
         Rule(("patch",), ("kueue.x-k8s.io",), ("workloads",)),
         Rule(("create", "patch"), ("",), ("events",)),
         Rule(("get", "create"), ("",), ("pods/exec", "pods/portforward")),
+        Rule(("get", "create", "update"), ("coordination.k8s.io",), ("leases",)),
     ),
     "viewer": _reader(_LOOK),
     "nowatch": _reader(("get", "list")),
