@@ -239,6 +239,20 @@ def test_something_serves_each_version(api: Api) -> None:
     assert run in json.dumps(rollout["spec"])
 
 
+def test_the_console_joins_versions_with_what_serves_them(served: Served) -> None:
+    def said(words: str) -> str:
+        done = served.run("model", "show", words)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    versions = {line.split()[0]: line for line in said("digits-classifier").splitlines()[2:]}
+    assert "Deployment/digits-api 3/3" in versions["3"]
+    assert "Deployment/digits-batch" in versions["3"], "which follows the alias"
+    assert "InferenceService/digits-shadow" in versions["4"]
+    assert "Deployment/digits-kiosk" in versions["1"]
+    assert "Rollout/cancer-screen" in said("cancer-screen")
+
+
 def test_a_second_seeding_adds_nothing(api: Api, served: Served) -> None:
     def counts() -> list[int]:
         runs = [len(api.runs(name)) for name in EXPERIMENTS]
