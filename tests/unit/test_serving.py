@@ -125,6 +125,7 @@ def test_addresses_that_name_a_model_are_understood(text: str, expected: dict[st
         "models:/ranker/0",
         "runs:/short/model",
         f"/var/lib/{RUN}/data",
+        f"/var/lib/{RUN}/data/artifacts/model",
         f"sha256:{RUN}{RUN}",
         f"s3://bucket/{RUN.upper()}/x",
         "postgres://user:secret@db/models",
@@ -189,6 +190,7 @@ def test_no_text_is_a_surprise(text: str) -> None:
 
 def test_a_long_text_costs_little() -> None:
     assert said("a" * 2_000_000 + ":/") == []
+    assert said("x" * 20_000 + " models:/a/1") == [], "only the beginning is looked at"
     assert len(serving_of(server(args=("models:/a/1 " * 5_000,)), context="c").references) == 1
     many = tuple(f"models:/a/{n}" for n in range(1, 100))
     assert len(serving_of(server(args=many), context="c").references) == 16
@@ -239,7 +241,10 @@ def test_words_that_others_use_are_guesses() -> None:
 
 def test_an_exact_statement_stands_before_the_same_as_a_guess() -> None:
     both = server(picture="ranker:7", annotations={"x": "models:/ranker/7"})
-    assert refs(both) == [("annotation", {"model": "ranker", "version": "7"}, False)]
+    expected = {"model": "ranker", "version": "7"}
+    assert refs(both) == [("annotation", expected, False)]
+    later = server(labels={"model": "ranker", "model-version": "7"}, args=("models:/ranker/7",))
+    assert refs(later) == [("argument", expected, False)]
 
 
 @pytest.mark.parametrize("framework", ["model", "sklearn", "huggingface"])
@@ -274,6 +279,8 @@ def test_how_it_stands() -> None:
     down = of(2, conditions=[stuck])
     assert (down.state, down.why) == (ServingState.FAILING, "deadline")
     assert down.stands() == "not ready 0/2: deadline"
+    less = of(3, readyReplicas=2, conditions=[stuck])
+    assert less.stands() == "serving 2/3: deadline"
     half = of(4, replicas=4, readyReplicas=4, updatedReplicas=1)
     assert half.state is ServingState.SERVING and "1 of 4 pods" in half.note
     canary = {"currentPodHash": "new", "stableRS": "old", "phase": "Paused", "readyReplicas": 1}
@@ -335,6 +342,18 @@ def test_a_version_is_found_by_its_name_alias_run_and_place() -> None:
     assert [each.serving.name for each in six] == ["other"]
 
 
+def test_of_several_statements_the_surest_is_shown() -> None:
+    both = ("models:/ranker@champion", f"runs:/{RUN}/model")
+    [found] = store(server(args=both)).servings_of(version(run_id=RUN), aliases=("champion",))
+    assert found.mark == "" and found.reference.run_id == RUN
+
+
+def test_files_below_a_versions_source_are_of_it() -> None:
+    it = store(inference({"model": {"storageUri": "s3://bucket/ranker/7/model/1"}}))
+    assert it.servings_of(version(source="s3://bucket/ranker/7/"))
+    assert not it.servings_of(version(source="s3://bucket/ranker/70"))
+
+
 def test_a_run_that_made_two_models_is_told_apart_by_the_path() -> None:
     it = store(inference({"model": {"storageUri": f"s3://b/0/{RUN}/artifacts/small"}}))
     small = version("1", run_id=RUN, source=f"s3://b/0/{RUN}/artifacts/small")
@@ -363,6 +382,7 @@ def test_names_of_another_registry_mean_nothing_but_ids_do() -> None:
     it = store(server(args=("models:/ranker/7", f"runs:/{RUN}/model")), context="prod")
     assert it.servings_of(version(), context="dev")
     it.belongs("prod", "http://b")
+    assert it.servings_of(version(), context="dev"), "of one it is not known"
     it.belongs("dev", "http://a")
     assert not it.servings_of(version(), context="dev") and not it.naming("ranker", context="dev")
     assert it.servings_of(version(run_id=RUN), context="dev")
@@ -374,6 +394,9 @@ def test_an_image_holds_a_name_as_it_can() -> None:
     it = store(server(picture="reg/it-s-a-ranker:7"))
     assert labels(it.servings_of(version(name="it's a Ranker"))) == ["Deployment/web 0/1 ?"]
     assert it.servings_of(version(name="ranker")) == ()
+    # Where any name can be written, another one is another model.
+    env = {"MODEL_NAME": "it-s-a-ranker", "MODEL_VERSION": "7"}
+    assert store(server(env=env)).servings_of(version(name="it's a Ranker")) == ()
 
 
 def test_what_another_object_made_is_part_of_it() -> None:
@@ -442,6 +465,8 @@ def test_what_names_a_model_without_a_version() -> None:
     it = store(server(args=("models:/ranker/Production",)))
     assert it.servings_of(version()) == ()
     assert labels(it.naming("ranker")) == ["Deployment/web 0/1"]
+    it = store(server(args=("models:/ranker@live",)))
+    assert labels(it.naming("ranker")) == ["Deployment/web 0/1 @live"]
 
 
 def test_aliases_of_a_version() -> None:
