@@ -28,7 +28,12 @@ from mcp_tui.domain.text import clean_line
 from mcp_tui.errors import ApiError, ExitCode, GoneError, UnreachableError, UsageError
 from mcp_tui.sources.mlflow import MlflowClient
 from mcp_tui.sources.mlflow.signature import signature
-from mcp_tui.store.servedmodels import ServedModels, ServedVersion, served_models
+from mcp_tui.store.servedmodels import (
+    ServedModels,
+    ServedVersion,
+    known_model,
+    served_models,
+)
 from mcp_tui.store.serving import Served, aliases_of
 
 _MOST_PAGES = 100
@@ -99,7 +104,8 @@ async def _served_models(
     now = await serving_now(session, args)
     now.tell(session.printer)
     client, context = registry(session), session.chosen.name
-    served = await served_models(client, now.store, models, context=context)
+    known = map(known_model, models)
+    served = await served_models(client, now.store, known, context=context)
     if served.beyond:
         session.printer.note(
             f"{served.beyond:,} more runs and places that serve were not asked for"

@@ -9,8 +9,6 @@ from typing import Any, Final
 from mcp_tui.cli.output import Printer
 from mcp_tui.cli.session import Session
 from mcp_tui.cli.settings import asked_namespace
-from mcp_tui.domain.text import clean_line
-from mcp_tui.sources.base import HealthState
 from mcp_tui.store.servedmodels import ServedVersion
 from mcp_tui.store.serving import Served, ServingStore
 from mcp_tui.store.servingfeed import ServingFeed
@@ -59,31 +57,18 @@ class ServingNow:
 async def serving_now(session: Session, args: argparse.Namespace) -> ServingNow:
     """Read what serves in the context, in all namespaces where that is allowed.
 
-    Never raises: what could not be read is noted.
+    Never raises for what cannot be read: that is noted.
     """
     asked = asked_namespace(args) or None
-    look = await _read(session, asked)
-    if asked is None and look[1]:
-        # Not of the whole cluster; of one's own namespace perhaps.
-        own = await _read(session, session.namespace)
-        if not own[1]:
-            note = f"only namespace {clean_line(session.namespace)} may be read"
-            return ServingNow(own[0].store, False, (note, *own[0].notes))
-    return look[0]
-
-
-async def _read(session: Session, namespace: str | None) -> tuple[ServingNow, bool]:
-    """What serves, and whether it may not be read."""
     store = ServingStore()
-    feed = ServingFeed(session.connection, namespace, store)
+    feed = ServingFeed(session.connection, asked, store, fallback=session.namespace)
     feed.start()
     try:
         complete = await feed.settle(_SETTLE)
-        denied = any(h.state is HealthState.DENIED for h in feed.healths())
         notes = list(feed.troubles())
         if not (complete or notes):
             notes = [f"no answer within {_SETTLE:.0f} s"]
-        return ServingNow(store, complete, notes), denied
+        return ServingNow(store, complete, notes)
     finally:
         await feed.stop(forget=False)
 

@@ -24,6 +24,26 @@ MOST_ASKED: Final = 200
 _AT_ONCE: Final = 4
 
 Key = tuple[str, str]
+Answers = dict[Key, tuple[ModelVersion, ...]]
+"""What the registry said before of a run, a logged model or a place; who keeps it, clears it."""
+
+
+class KnownModel(msgspec.Struct, frozen=True, kw_only=True):
+    """A registered model, as far as is needed here.
+
+    Attributes:
+        aliases: Versions by alias.
+        newest: Its highest version; 0 for none.
+    """
+
+    name: str
+    aliases: Mapping[str, str] = {}
+    newest: int = 0
+
+
+def known_model(model: RegisteredModel) -> KnownModel:
+    """Of what the registry says of it."""
+    return KnownModel(name=model.name, aliases=model.alias, newest=model.newest)
 
 
 class ServedVersion(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -47,9 +67,10 @@ class ServedModels(msgspec.Struct, frozen=True, kw_only=True):
 async def served_models(
     client: MlflowClient,
     store: ServingStore,
-    models: Iterable[RegisteredModel],
+    models: Iterable[KnownModel],
     *,
     context: str = "",
+    answers: Answers | None = None,
 ) -> ServedModels:
     """Which versions of some models are served now, and by what.
 
@@ -58,6 +79,7 @@ async def served_models(
         store: What serves; flushed.
         models: Of whom it is asked, with their aliases.
         context: Whose registry it is.
+        answers: What need not be asked again; filled.
 
     Raises:
         McpTuiError: The registry cannot be asked.
@@ -71,12 +93,12 @@ async def served_models(
         number = _number(ref, known[name]) if name else ""
         if number:
             versions[name, number] = ModelVersion(name=name, version=number)
-    found, beyond = await _asked(client, references)
+    found, beyond = await _asked(client, references, {} if answers is None else answers)
     versions |= {(v.name, v.version): v for v in found if v.name in known}
     by_model: dict[str, list[ServedVersion]] = {}
     for version in sorted(versions.values(), key=lambda v: -v.number):
         model = known[version.name]
-        held = aliases_of(version, model.alias, model.newest)
+        held = aliases_of(version, model.aliases, model.newest)
         served = store.servings_of(version, aliases=held, context=context)
         if served:
             said = ServedVersion(version=version.version, served=served)
@@ -93,16 +115,16 @@ async def served_models(
     return ServedModels(by_model={k: tuple(v) for k, v in by_model.items()}, beyond=beyond)
 
 
-def _number(ref: Reference, model: RegisteredModel) -> str:
+def _number(ref: Reference, model: KnownModel) -> str:
     if ref.version or not ref.alias:
         return ref.version
     if ref.alias == LATEST:
         return str(model.newest or "")
-    return model.alias.get(ref.alias, "")
+    return model.aliases.get(ref.alias, "")
 
 
 async def _asked(
-    client: MlflowClient, references: Iterable[Reference]
+    client: MlflowClient, references: Iterable[Reference], answers: Answers
 ) -> tuple[list[ModelVersion], int]:
     """The versions of what is named by an id or a place."""
     questions: dict[Key, bool] = {}
@@ -113,19 +135,21 @@ async def _asked(
             questions["logged", ref.model_id] = True
         if ref.location and not (ref.run_id or ref.model_id):
             questions["place", ref.location] = True
-    asked = list(questions)[:MOST_ASKED]
+    wanted = list(questions)[:MOST_ASKED]
     room = asyncio.Semaphore(_AT_ONCE)
 
-    async def ask(kind: str, what: str) -> tuple[ModelVersion, ...]:
+    async def ask(kind: str, what: str) -> None:
         async with room:
             if kind == "run":
-                return await _of(client.versions_of_run(what))
-            if kind == "logged":
-                return await _of(_of_logged(client, what))
-            return await _of(_at_place(client, what))
+                answers[kind, what] = await _of(client.versions_of_run(what))
+            elif kind == "logged":
+                answers[kind, what] = await _of(_of_logged(client, what))
+            else:
+                answers[kind, what] = await _of(_at_place(client, what))
 
-    answers = await asyncio.gather(*(ask(*each) for each in asked))
-    return [version for answer in answers for version in answer], len(questions) - len(asked)
+    await asyncio.gather(*(ask(*each) for each in wanted if each not in answers))
+    found = [version for each in wanted for version in answers[each]]
+    return found, len(questions) - len(wanted)
 
 
 async def _of(answer: Awaitable[tuple[ModelVersion, ...]]) -> tuple[ModelVersion, ...]:

@@ -42,6 +42,7 @@ class ServingFeed:
         store: Filled by this feed; emptied of the context by :meth:`stop`.
         on_change: Called on the event loop when the store has something to flush, or a source's
             health changed.
+        fallback: The namespace that is read where not all of them may be.
         timing: The reflectors'.
     """
 
@@ -52,15 +53,19 @@ class ServingFeed:
         store: ServingStore,
         on_change: Callable[[], None] = lambda: None,
         *,
+        fallback: str = "",
         timing: Timing | None = None,
     ) -> None:
         self.connection = connection
         self.namespace = namespace
+        self.fallback = fallback if namespace is None else ""
         self.store = store
         self._tell = on_change
         self._timing = timing
         self._reflectors: dict[str, Reflector[Any]] = {}
         self._tasks: list[asyncio.Task[None]] = []
+        self._following: dict[str, asyncio.Task[None]] = {}
+        self._narrow: set[str] = set()
         self._news = asyncio.Event()
         self._again = asyncio.Event()
         self._discovered = False
@@ -92,6 +97,8 @@ class ServingFeed:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._tasks.clear()
         self._reflectors.clear()
+        self._following.clear()
+        self._narrow.clear()
         if forget:
             self.store.forget(self.context)
             self._tell()
@@ -106,8 +113,12 @@ class ServingFeed:
 
         A kind that the server does not have serves nothing.
         """
-        return self._discovered and all(
-            r.synced or r.health.state is HealthState.ABSENT for r in self._reflectors.values()
+        return (
+            self._discovered
+            and not self._narrow
+            and all(
+                r.synced or r.health.state is HealthState.ABSENT for r in self._reflectors.values()
+            )
         )
 
     def healths(self) -> tuple[SourceHealth, ...]:
@@ -117,6 +128,9 @@ class ServingFeed:
     def troubles(self) -> tuple[str, ...]:
         """What is not known and why, each in a line."""
         found = [self._undiscovered, self._defect]
+        if self._narrow:
+            kinds = " and ".join(sorted(self._narrow))
+            found.append(f"{self.context}: {kinds} may be read in {self.fallback} only")
         for health in self.healths():
             ails = health.state in AILING
             said = health.message or (health.state.value if ails else "")
@@ -141,8 +155,10 @@ class ServingFeed:
     def _settled(self) -> bool:
         if not (self._discovered or self._undiscovered or self._defect):
             return False
-        for reflector in self._reflectors.values():
+        for plural, reflector in self._reflectors.items():
             state = reflector.health.state
+            if plural in self._narrow and reflector.namespace is None:
+                return False  # about to be asked in one namespace
             waits = state is HealthState.CONNECTING or (state in SPEAKING and not reflector.synced)
             if waits:
                 return False
@@ -154,9 +170,10 @@ class ServingFeed:
         self._news.set()
         self._tell()
 
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(self._guarded(work))
         self._tasks.append(task)
+        return task
 
     async def _guarded(self, work: Coroutine[Any, Any, None]) -> None:
         try:
@@ -176,17 +193,34 @@ class ServingFeed:
                 self._defect = f"defect in {resource.plural}: {type(error).__name__}"
             self._changed()
 
+        def heard(health: SourceHealth) -> None:
+            denied = health.state is HealthState.DENIED and not health.synced
+            if denied and self.fallback and resource.plural not in self._narrow:
+                self._narrow.add(resource.plural)
+                asyncio.get_running_loop().call_soon(self._narrowed, resource)
+            self._changed()
+
+        narrow = resource.plural in self._narrow
         reflector = Reflector(
             self.connection.kube,
             resource,
-            namespace=self.namespace,
+            namespace=self.fallback if narrow else self.namespace,
             sink=sink,
-            on_health=lambda _health: self._changed(),
+            on_health=heard,
             timing=self._timing,
             most=_MOST,
         )
         self._reflectors[resource.plural] = reflector
-        self._spawn(reflector.run())
+        self._following[resource.plural] = self._spawn(reflector.run())
+
+    def _narrowed(self, resource: Resource[Any]) -> None:
+        """Read one namespace instead of all, which is not allowed."""
+        task = self._following.pop(resource.plural, None)
+        if task is not None and self._tasks:
+            task.cancel()
+            del self._reflectors[resource.plural]
+            self._follow(resource)
+            self._changed()
 
     async def _discover(self) -> None:
         """Follow the kinds that are there, and those that come."""

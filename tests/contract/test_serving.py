@@ -23,7 +23,7 @@ from mcp_tui.sources.base import HealthState
 from mcp_tui.sources.connect import Connection
 from mcp_tui.sources.kubernetes.kubeconfig import load_kubeconfig
 from mcp_tui.sources.mlflow import MlflowClient
-from mcp_tui.store.servedmodels import served_models
+from mcp_tui.store.servedmodels import Answers, known_model, served_models
 from mcp_tui.store.serving import ServingStore, aliases_of
 from mcp_tui.store.servingfeed import ServingFeed
 from tests.cluster import Ground
@@ -162,9 +162,11 @@ async def connect(ground: Ground, proxy: FaultProxy, tmp_path: Path) -> AsyncIte
 class Looking:
     """A feed that runs, and its store."""
 
-    def __init__(self, connection: Connection, namespace: str | None) -> None:
+    def __init__(
+        self, connection: Connection, namespace: str | None, *, fallback: str = ""
+    ) -> None:
         self.store = ServingStore()
-        self.feed = ServingFeed(connection, namespace, self.store, timing=QUICK)
+        self.feed = ServingFeed(connection, namespace, self.store, fallback=fallback, timing=QUICK)
         self.feed.start()
 
     def names(self, version: ModelVersion, *aliases: str) -> list[str]:
@@ -277,6 +279,20 @@ async def test_a_kind_that_may_not_be_listed_is_said_and_hides_no_other(
     await looking.feed.stop()
 
 
+async def test_where_not_all_namespaces_may_be_read_ones_own_is(
+    place: Place, model: Registered, connect: Connect, proxy: FaultProxy
+) -> None:
+    no = json.dumps({"kind": "Status", "reason": "Forbidden", "code": 403, "message": "not all"})
+    proxy.add(Fault(Answer(403, no.encode()), path=r"/apis/[^/]+/v[^/]+/(deployments|rollouts)\b"))
+    await place.make("Deployment", deployment("web", URI=model.first.uri))
+    looking = Looking(connect("viewer"), None, fallback=place.namespace)
+    assert not await looking.feed.settle(20), "not all was read"
+    assert looking.names(model.first)
+    [said] = looking.feed.troubles()
+    assert said.endswith(f"deployments and rollouts may be read in {place.namespace} only")
+    await looking.feed.stop()
+
+
 async def test_a_server_that_hangs_ends_no_look(
     place: Place, connect: Connect, proxy: FaultProxy
 ) -> None:
@@ -312,9 +328,14 @@ async def test_models_are_found_from_what_serves(
     looking.store.flush()
     registered = await mlflow.get_model(model.name)
     assert registered is not None
-    found = await served_models(mlflow, looking.store, [registered])
+    known, answers = [known_model(registered)], Answers()
+    found = await served_models(mlflow, looking.store, known, answers=answers)
     said = {v.version: [s.serving.name for s in v.served] for v in found.by_model[model.name]}
     assert said == {"2": ["by-run"], "1": ["by-alias"], "": ["which"]}
+    assert answers["run", model.second.run_id]
+    answers["run", model.second.run_id] = ()
+    again = await served_models(mlflow, looking.store, known, answers=answers)
+    assert [v.version for v in again.by_model[model.name]] == ["1", ""], "what is known is kept"
     newest = await mlflow.versions_of(model.name)
     assert aliases_of(newest[0], registered.alias, registered.newest) == ("latest",)
     await looking.feed.stop()
