@@ -107,7 +107,7 @@ def _instructions(stack: Stack) -> list[str]:
         "# The demo serves until it is interrupted. In another terminal:",
         *stack.exports(),
         "# then, for example:",
-        "#   mcp-tui                 (contexts: demo, demo-operator, demo-viewer, demo-prod)",
+        "#   mcp-tui                 (contexts: demo, demo-operator, demo-viewer, demo-prod, ...)",
     ]
     if stack.has_git:
         lines.append(

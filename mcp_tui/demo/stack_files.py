@@ -19,6 +19,7 @@ CONTEXTS: Final[Mapping[str, tuple[str, str]]] = {
     "demo-viewer": ("viewer", "dev"),
     "demo-nowatch": ("nowatch", "dev"),
     "demo-prod": ("operator", "prod"),
+    "demo-prod-lead": ("admin", "prod"),
 }
 """Context -> the role it acts as, and the tier it is taken for. All lead to one server."""
 
@@ -30,6 +31,8 @@ GATES: Final = (
     "model_size_mb <= 2",
 )
 """What a model of the demo must keep to be promoted."""
+APPROVAL: Final = '{name = "ml-lead", people = ["admin"]}'
+"""Who must have approved it in production: whom context ``demo-prod-lead`` acts as."""
 GET_PROMETHEUS: Final = (
     "not found on PATH or in the cache: the demo goes on without; `make cluster` builds one"
 )
@@ -69,6 +72,7 @@ def config(mlflow: str, prometheus: str) -> str:
     lines = ["# Written by mcp-tui demo.", "gates = ["]
     lines += [f"  {json.dumps(gate)}," for gate in GATES]
     lines.append("]")
+    lines += ["", "[approvals.prod]", f"levels = [{APPROVAL}]"]
     for name, (_, tier) in CONTEXTS.items():
         lines += ["", f"[contexts.{name}]", f'tier = "{tier}"', f'mlflow = "{mlflow}"']
         if prometheus:

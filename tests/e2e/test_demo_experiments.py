@@ -226,6 +226,35 @@ def test_a_rollback_goes_down_the_record_and_forth_again(served: Served) -> None
     assert told["back"]["to"] == "1"
 
 
+def test_production_asks_for_an_approval_and_goes_on_with_it(served: Served) -> None:
+    version, words = "digits-classifier/4", ("--confirm", "demo-prod/digits-classifier")
+    promote = ("--context", "demo-prod", "model", "promote", version, "--why", "F1", *words)
+    done = served.run(*promote)
+    assert done.returncode == 3
+    assert "approvals 0 of 1" in done.stdout + done.stderr
+    lead = ("--context", "demo-prod-lead")
+    done = served.run(
+        *(*lead, "approve", version, "--level", "ml-lead", "--reason", "better"),
+        *("--confirm", "demo-prod-lead/digits-classifier"),
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    done = served.run(*promote)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "was version 3" in done.stdout
+    back = ("--context", "demo-prod", "model", "rollback", "digits-classifier")
+    done = served.run(*back, *words)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "is version 3, was version 4" in done.stdout
+
+
+def test_a_model_of_mlflow_3_is_beside_its_run(api: Api, served: Served) -> None:
+    shown = json.loads(served.run("model", "show", "wine-cultivar/1", "-o", "json").stdout)
+    assert shown["source"].startswith("models:/m-")
+    assert "alcohol" in shown["signature"]["inputs"]
+    run = api.runs("wine")["forest"]
+    assert run["outputs"]["model_outputs"][0]["model_id"] == shown["source"].partition("/")[2]
+
+
 def test_something_serves_each_version(api: Api) -> None:
     (rollout,) = api.kubernetes("/apis/argoproj.io/v1alpha1/rollouts")
     (shadow,) = api.kubernetes("/apis/serving.kserve.io/v1beta1/inferenceservices")

@@ -16,7 +16,7 @@ from mcp_tui.demo.experiments.catalog import EXPERIMENTS, MODELS, Model, Spec
 from mcp_tui.demo.experiments.data import load
 from mcp_tui.demo.experiments.files import evaluation, model_files, picture
 from mcp_tui.demo.experiments.fits import LATENCIES, fit
-from mcp_tui.demo.experiments.record import commit_of
+from mcp_tui.demo.experiments.origin import commit_of
 from mcp_tui.demo.experiments.registry import set_back
 from mcp_tui.domain.evalfiles import Confusion, Predictions, Report, kind_of, read
 from mcp_tui.domain.evalnames import understand

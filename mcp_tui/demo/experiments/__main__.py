@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Final
 
 from mcp_tui.demo.experiments.catalog import EXPERIMENTS, MODELS
-from mcp_tui.demo.experiments.record import Recorder, commit_of
+from mcp_tui.demo.experiments.origin import commit_of
+from mcp_tui.demo.experiments.record import Recorder
 from mcp_tui.demo.experiments.registry import register, set_back
 from mcp_tui.demo.experiments.serving import serve
 from mcp_tui.demo.experiments.wire import Wire

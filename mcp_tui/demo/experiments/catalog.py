@@ -186,6 +186,9 @@ EXPERIMENTS: Final[Mapping[str, tuple[Spec, ...]]] = {
     ),
 }  # fmt: skip
 
+LOGGED: Final = frozenset({"wine"})
+"""Experiments whose models are logged as MLflow 3 has it: beside the run, not in its artifacts."""
+
 MODELS: Final[tuple[Model, ...]] = (
     Model(
         name="digits-classifier",

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import secrets
 import statistics
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,14 +9,13 @@ from typing import Any, Final
 
 import msgspec
 
-from mcp_tui.demo.experiments.catalog import Spec
+from mcp_tui.demo.experiments.catalog import LOGGED, Spec
 from mcp_tui.demo.experiments.data import Data, load
 from mcp_tui.demo.experiments.files import evaluation, model_files
 from mcp_tui.demo.experiments.fits import Fit, fit
+from mcp_tui.demo.experiments.logged import log_model, logged_by
+from mcp_tui.demo.experiments.origin import digests_logged, digests_of, made_of, tags_of
 from mcp_tui.demo.experiments.wire import Wire
-from mcp_tui.demo.seed_repo import BRANCH
-from mcp_tui.demo.stack_files import repository_url
-from mcp_tui.domain import keys
 from mcp_tui.errors import ApiError
 
 DONE: Final = "mcp-tui.demo"
@@ -26,16 +23,26 @@ DONE: Final = "mcp-tui.demo"
 
 _BEGUN: Final = "begun"
 _BATCH: Final = 900
-_IMAGE: Final = "ghcr.io/acme/trainer"
 
 
 class Made(msgspec.Struct, frozen=True, kw_only=True):
-    """A run that is there: what its model versions need to know of it."""
+    """A run that is there: what its model versions need to know of it.
+
+    Attributes:
+        model_id: Of the logged model that it made; empty where the model is among its artifacts.
+        made: What it was made of, as a promotion puts it on record.
+    """
 
     run_id: str
     root: str
+    model_id: str = ""
     made: Mapping[str, str] = {}
     f1: float | None = None
+
+    @property
+    def source(self) -> str:
+        """Where its model is."""
+        return f"models:/{self.model_id}" if self.model_id else f"{self.root}/model"
 
 
 class Recorder:
@@ -97,13 +104,14 @@ class Recorder:
                 found[info["run_name"]] = Made(
                     run_id=info["run_id"],
                     root=info["artifact_uri"],
-                    made=_made(tags, load_digests(run)),
+                    model_id=logged_by(run),
+                    made=made_of(tags, digests_logged(run)),
                 )
         return found
 
     def _run(self, experiment_id: str, spec: Spec, data: Data, parent: str) -> Made:
         start = self._now - spec.ago * 3600
-        tags = self._tags(spec, parent)
+        tags = {**tags_of(self._directory, spec, parent), DONE: _BEGUN}
         body = {
             "experiment_id": experiment_id,
             "run_name": spec.name,
@@ -120,33 +128,34 @@ class Recorder:
             for point in found.points
             for name, value in {**point.values, **point.system}.items()
         ]
-        files: dict[str, bytes] = {}
         end = start + spec.minutes * 60
-        if found.error:
-            files["error.txt"] = found.error.encode()
+        model_id, files = "", {"error.txt": found.error.encode()} if found.error else {}
         if found.model is not None:
             files, figures = evaluation(found.model, data)
             model = model_files(found.model, data, run_id, end)
-            files |= {f"model/{path}": content for path, content in model.items()}
+            if data.name in LOGGED:
+                model_id = log_model(self._wire, experiment_id, run_id, spec.params, model)
+            else:
+                files |= {f"model/{path}": content for path, content in model.items()}
             figures |= _figures(found, len(model["model.pkl"]))
             last = len(found.points)
             points += [_metric(name, value, end, last) for name, value in figures.items()]
-        params = {**spec.params, **({"epochs": spec.steps} if spec.steps else {}), "seed": 1}
-        self._log(run_id, params if spec.kind != "sweep" else spec.params, points)
+        self._log(run_id, spec, points)
+        digest = ""
         if spec.kind != "sweep":
+            digest = digests_of(data)
             self._wire.post("runs/log-inputs", {"run_id": run_id, "datasets": data.inputs})
         for path, content in files.items():
             self._wire.upload(root, path, content)
-        ended: dict[str, Any] = {"run_id": run_id, "status": spec.status}
-        if spec.status != "RUNNING":
-            ended["end_time"] = int(end * 1000)
-        self._wire.post("runs/update", ended)
-        self._wire.post("runs/set-tag", {"run_id": run_id, "key": DONE, "value": spec.name})
-        digest = "" if spec.kind == "sweep" else _digests(data)
+        self._end(run_id, spec, end)
         f1 = found.points[-1].values["f1_macro"] if found.points else None
-        return Made(run_id=run_id, root=root, made=_made(tags, digest), f1=f1)
+        made = made_of(tags, digest)
+        return Made(run_id=run_id, root=root, model_id=model_id, made=made, f1=f1)
 
-    def _log(self, run_id: str, params: Mapping[str, Any], points: list[dict[str, Any]]) -> None:
+    def _log(self, run_id: str, spec: Spec, points: list[dict[str, Any]]) -> None:
+        params = dict(spec.params)
+        if spec.kind != "sweep":
+            params |= {"epochs": spec.steps, "seed": 1} if spec.steps else {"seed": 1}
         first: dict[str, Any] = {
             "params": [{"key": k, "value": str(v)} for k, v in params.items()],
         }
@@ -155,72 +164,12 @@ class Recorder:
             self._wire.post("runs/log-batch", {"run_id": run_id, "metrics": part, **first})
             first = {}
 
-    def _tags(self, spec: Spec, parent: str) -> dict[str, str]:
-        """As a submission leaves them; where it is not traced, as a notebook does."""
-        tags = {keys.TAG_USER: spec.user, "mlflow.source.name": "train.py"}
-        tags |= {keys.TAG_PLAN_ID: secrets.token_hex(16), DONE: _BEGUN}
-        if spec.note:
-            tags["mlflow.note.content"] = spec.note
-        if parent:
-            tags[keys.TAG_PARENT_RUN] = parent
-        if spec.status == "FAILED":
-            tags[keys.TAG_CAUSE] = "ValueError: Input X contains NaN."
-        if spec.status == "RUNNING":
-            # Of a job that nobody finds any more.
-            tags |= {
-                keys.TAG_CLUSTER: "demo",
-                keys.TAG_NAMESPACE: "ml",
-                keys.TAG_KIND: "Job",
-                keys.TAG_NAME: f"{spec.name}-{secrets.token_hex(3)}",
-                keys.TAG_UID: "5b0f2d5e-0d6f-4f0e-9a3b-2f7f0f5d7c11",
-            }
-        if not spec.traced:
-            tags["mlflow.source.name"] = "try.ipynb"
-            return tags
-        branch = BRANCH if spec.user == "eva" else "main"
-        commit = commit_of(self._directory, branch)
-        config = repr(sorted(spec.params.items())).encode()
-        tags |= {
-            "mlflow.docker.image.uri": f"{_IMAGE}:2.4",
-            "mlflow.docker.image.id": f"sha256:{hashlib.sha256(_IMAGE.encode()).hexdigest()}",
-            "mcp-tui.config-digest": f"sha256:{hashlib.sha256(config).hexdigest()}",
-            **{f"{keys.TAG_PARAM}{name}": str(value) for name, value in spec.params.items()},
-        }
-        if commit:
-            tags |= {
-                keys.TAG_COMMIT: commit,
-                keys.TAG_BRANCH: branch,
-                keys.TAG_REPO: repository_url(self._directory),
-            }
-        return tags
-
-
-def commit_of(directory: Path, branch: str) -> str:
-    """The commit of a branch of the demo's repository; empty where there is none (yet)."""
-    try:
-        return (directory / "repo" / ".git" / "refs" / "heads" / branch).read_text().strip()
-    except OSError:
-        return ""
-
-
-def load_digests(run: Mapping[str, Any]) -> str:
-    """The digests of a run's data, as a promotion puts them on record."""
-    inputs = (run.get("inputs") or {}).get("dataset_inputs") or ()
-    return ", ".join(sorted({each["dataset"]["digest"] for each in inputs}))
-
-
-def _digests(data: Data) -> str:
-    return ", ".join(sorted({data.training.digest, data.held_out.digest}))
-
-
-def _made(tags: Mapping[str, str], data: str) -> dict[str, str]:
-    parts = {
-        "commit": tags.get(keys.TAG_COMMIT, ""),
-        "image": tags.get("mlflow.docker.image.id", ""),
-        "config": tags.get("mcp-tui.config-digest", ""),
-        "data": data,
-    }
-    return {part: value for part, value in parts.items() if value}
+    def _end(self, run_id: str, spec: Spec, end: float) -> None:
+        ended: dict[str, Any] = {"run_id": run_id, "status": spec.status}
+        if spec.status != "RUNNING":
+            ended["end_time"] = int(end * 1000)
+        self._wire.post("runs/update", ended)
+        self._wire.post("runs/set-tag", {"run_id": run_id, "key": DONE, "value": spec.name})
 
 
 def _metric(name: str, value: float, at: float, step: int) -> dict[str, Any]:

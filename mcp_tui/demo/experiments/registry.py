@@ -33,8 +33,9 @@ def register(wire: Wire, model: Model, runs: Mapping[str, Made], now: float) -> 
             "model-versions/create",
             {
                 "name": model.name,
-                "source": f"{made.root}/model",
+                "source": made.source,
                 "run_id": made.run_id,
+                **({"model_id": made.model_id} if made.model_id else {}),
                 "description": version.description,
             },
         )

@@ -50,11 +50,15 @@ class Wire:
         """A write, sent once. Raises ApiError, UnreachableError."""
         return self._json("POST", f"{API}/{path}", json.dumps(body).encode())
 
+    def patch(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
+        """As :meth:`post`, by PATCH."""
+        return self._json("PATCH", f"{API}/{path}", json.dumps(body).encode())
+
     def upload(self, root: str, path: str, data: bytes) -> None:
         """Put a file among a run's artifacts.
 
         Args:
-            root: The run's ``artifact_uri``.
+            root: The ``artifact_uri`` of the run, or of the logged model.
         """
         inside = root.removeprefix("mlflow-artifacts:/").strip("/")
         self._send("PUT", f"{_ARTIFACTS}/{quote(f'{inside}/{path}')}", data,
