@@ -6,6 +6,7 @@ import argparse
 from collections.abc import Callable
 from typing import Any, Final
 
+from mcp_tui.cli.output import FORMATS
 from mcp_tui.cli.parser import _confirmable, _count, _late, _output, _Parser
 
 TABLES: Final = ("table", "json", "md", "csv")
@@ -47,12 +48,13 @@ def add_commands(
     _formats(evaluate)
 
     add_approvals(commands, add)
-    text = "compare and change runs"
+    text = "list, show, draw, compare and change runs"
     run = commands.add_parser(
         "run", help=text, description=text[0].upper() + text[1:] + ".", parents=[common]
     )
     verbs = run.add_subparsers(metavar="VERB", parser_class=_Parser, title="verbs",
                                required=True)  # fmt: skip
+    _read_commands(verbs, add)
     compare = _late("evaluate", "compare")
     both = add(verbs, "compare", compare, "show what differs between runs", words="run compare")
     both.add_argument("runs", nargs="+", metavar="RUN", help="a run's id, NAME/VERSION, NAME@ALIAS")
@@ -79,6 +81,77 @@ def add_approvals(commands: Any, add: Callable[..., argparse.ArgumentParser]) ->
     approvals.add_argument("name", metavar="MODEL[/VERSION]")
     approvals.add_argument("--limit", type=_count, default=5, metavar="N", help="the newest N")
     _output(approvals)
+
+
+def _read_commands(verbs: Any, add: Callable[..., argparse.ArgumentParser]) -> None:
+    """The verbs that read runs."""
+    ls = add(verbs, "ls", _late("runs", "ls"), "list runs, the newest first", words="run ls")
+    ls.add_argument("--filter", default="", help="MLflow's own; OR and parentheses too")
+    ls.add_argument("--sort", default="", metavar="WHAT", help="metrics.f1, '-params.lr', end_time")
+    ls.add_argument("--limit", type=_some, default=50, metavar="N", help="the first N")
+    ls.add_argument("-w", "--watch", action="store_true", help="go on, a line a change")
+    ls.add_argument("-o", "--output", choices=(*FORMATS, "csv"), default="table", help="format")
+    of_all = add(
+        verbs, "experiments", _late("runs", "experiments"), "list experiments",
+        words="run experiments",
+    )  # fmt: skip
+    of_all.add_argument("--limit", type=_some, default=50, metavar="N", help="the N changed last")
+    of_all.add_argument(
+        "--read", type=_some, default=100, metavar="N", help="runs of each that are counted"
+    )
+    _output(of_all)
+    for p in (ls, of_all):
+        p.add_argument(
+            "-e", "--experiment", action="append", default=[], metavar="NAME", help="or its id"
+        )
+        p.add_argument("--view", choices=("active", "deleted", "all"), default="active")
+    reference = "a run's id, NAME/VERSION, NAME@ALIAS"
+    show = add(verbs, "show", _late("runshow", "show"), "show one run", words="run show")
+    show.add_argument("run_id", metavar="RUN", help=reference)
+    show.add_argument("--artifacts", action="store_true", help="its files, as a tree")
+    show.add_argument("--artifact", default="", metavar="PATH", help="the head of one")
+    _output(show)
+    download = add(
+        verbs, "download", _late("runfiles", "download"), "download artifacts of a run",
+        words="run download",
+    )  # fmt: skip
+    download.add_argument("run_id", metavar="RUN", help=reference)
+    download.add_argument("path", nargs="?", default="", metavar="PATH", help="one, or a folder")
+    download.add_argument("--dir", default=".", metavar="DIR", help="where to; it has to be there")
+    curves = add(
+        verbs, "curves", _late("curves", "curves"), "draw metrics of runs", words="run curves"
+    )
+    curves.add_argument("runs", nargs="+", metavar="RUN", help=reference)
+    curves.add_argument(
+        "-m", "--metric", action="append", default=[], metavar="NAME", help="may repeat"
+    )
+    curves.add_argument("--by", choices=("step", "time", "relative"), default="step")
+    curves.add_argument("--log", action="store_true", help="a logarithmic y axis")
+    curves.add_argument(
+        "--smooth", type=_weight, default=0.0, metavar="WEIGHT", help="from 0 to below 1"
+    )
+    curves.add_argument("--size", default="", metavar="WxH", help="such as 80x24")
+    curves.add_argument(
+        "--points", type=_some, default=320, metavar="N", help="of each line, at most 2500"
+    )
+    curves.add_argument("-o", "--output", choices=("table", "json", "csv"), default="table")
+
+
+def _some(text: str) -> int:
+    value = _count(text)
+    if not 1 <= value <= 1_000_000:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1 to 1000000")
+    return value
+
+
+def _weight(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0 to below 1")
+    return value
 
 
 def _edit_commands(verbs: Any, add: Callable[..., argparse.ArgumentParser]) -> None:

@@ -25,11 +25,18 @@ class Tracker:
     Attributes:
         client: Its gate lets only reads leave.
         settings: The context's; of none where MLflow is known by its address alone.
+        connection: To the cluster that goes with it; None where there is none.
     """
 
     def __init__(
-        self, client: MlflowClient, config: Config, settings: ContextConfig, printer: Printer
+        self,
+        client: MlflowClient,
+        config: Config,
+        settings: ContextConfig,
+        printer: Printer,
+        connection: Connection | None = None,
     ) -> None:
+        self.connection = connection
         self.client = client
         self.config = config
         self.settings = settings
@@ -69,7 +76,7 @@ async def open_tracker(args: argparse.Namespace) -> AsyncIterator[Tracker]:
                 where=chosen.name,
                 hint="name it in the configuration, or set MLFLOW_TRACKING_URI",
             )
-        yield Tracker(connection.mlflow, config, settings, printer)
+        yield Tracker(connection.mlflow, config, settings, printer, connection)
     finally:
         await connection.aclose()
 

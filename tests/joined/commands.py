@@ -82,6 +82,11 @@ COMMANDS: tuple[Command, ...] = (
         ("0" * 32, "--champion", "{model}@champion", "--gate", "f1_macro >= champion - 0.01"),
         TABLES,
     ),
+    Command("run ls", ("--limit", "20"), (*ALL, "csv")),
+    Command("run experiments", (), ALL),
+    Command("run show", ("0" * 32,), ALL),
+    Command("run download", ("0" * 32, "model/MLmodel")),
+    Command("run curves", ("0" * 32, "--metric", "loss"), ("table", "json", "csv")),
     Command("run compare", ("0" * 32, "1" * 32), TABLES),
     Command(
         "approve",

@@ -1,132 +1,14 @@
-"""The head of an artifact as lines: text, JSON, YAML, tables, and what is said of the rest."""
+"""The head of an artifact as the console's lines."""
 
 from __future__ import annotations
 
-import asyncio
-import csv
-import io
-import json
-from collections.abc import Iterable, Sequence
-from typing import Any, Final
+from collections.abc import Sequence
 
-from mcp_tui.domain.artifact import ArtifactPart, Preview, preview_of
-from mcp_tui.domain.quantity import format_bytes
-from mcp_tui.domain.text import clean_line
 from mcp_tui.sources.mlflow import MlflowClient
+from mcp_tui.store import preview
 from mcp_tui.tui.model import Cell, Line
-
-LINES: Final = 2_000
-ROWS: Final = 200
-_WIDEST: Final = 32
-_PARQUET: Final = 4 * 1024 * 1024
 
 
 async def head_lines(mlflow: MlflowClient, run_id: str, ref: str) -> Sequence[Line]:
-    """The head of an artifact, as it can be looked at.
-
-    Raises:
-        McpTuiError: It cannot be read, or is no path inside the run's artifacts.
-    """
-    kind = preview_of(ref)
-    if kind is Preview.PARQUET:
-        part = await mlflow.artifact_head(run_id, ref, most=_PARQUET)
-    else:
-        part = await mlflow.artifact_head(run_id, ref)
-    return await asyncio.to_thread(_lines, kind, part)
-
-
-def _lines(kind: Preview, part: ArtifactPart) -> list[Line]:
-    size = "" if part.total is None else f"{part.total:,} bytes"
-    if kind is Preview.PARQUET:
-        return _parquet(part, size)
-    if kind in (Preview.IMAGE, Preview.BINARY) and (kind is Preview.IMAGE or _is_binary(part.data)):
-        what = "an image" if kind is Preview.IMAGE else "not text"
-        return [_said(f"{what}, {size or 'of unknown size'}; W downloads it")]
-    text = part.data.decode("utf-8", "replace")
-    if not part.is_whole:
-        # The last line may be cut in its middle.
-        text = text.rpartition("\n")[0] or text
-    if kind is Preview.JSON and part.is_whole:
-        text = _json(text)
-    if kind is Preview.TABLE:
-        lines = _table(text, "\t" if "\t" in text[:1000].split("\n")[0] else ",")
-    else:
-        lines = [(Cell(clean_line(line, limit=8_192)),) for line in text.split("\n")]
-    cut = len(lines) > LINES or not part.is_whole
-    lines = lines[:LINES]
-    if cut:
-        lines.append(_said(f"... the head of {size or 'more'}; W downloads all of it"))
-    return lines or [_said("empty")]
-
-
-def _said(text: str) -> Line:
-    return (Cell(text, "dim"),)
-
-
-def _is_binary(data: bytes) -> bool:
-    head = data[:8_192]
-    if b"\x00" in head:
-        return True
-    odd = sum(byte < 9 or 13 < byte < 32 for byte in head)
-    return odd * 20 > len(head)
-
-
-def _json(text: str) -> str:
-    """Indented, if it is JSON that fits; else as it is."""
-    try:
-        return json.dumps(json.loads(text), indent=2, ensure_ascii=False)
-    except (ValueError, RecursionError):
-        return text
-
-
-def _table(text: str, separator: str) -> list[Line]:
-    try:
-        rows = [row for row, _ in zip(csv.reader(io.StringIO(text), delimiter=separator),
-                                      range(ROWS + 1), strict=False)]  # fmt: skip
-    except csv.Error:
-        return [(Cell(clean_line(line)),) for line in text.split("\n")]
-    return _aligned(rows)
-
-
-def _aligned(rows: Sequence[Sequence[str]]) -> list[Line]:
-    """Columns below one another, the first row as their heads."""
-    cells = [[clean_line(cell, limit=200) for cell in row] for row in rows]
-    widths: list[int] = []
-    for row in cells:
-        widths += [0] * (len(row) - len(widths))
-        for n, cell in enumerate(row):
-            widths[n] = min(_WIDEST, max(widths[n], len(cell)))
-    lines: list[Line] = []
-    for at, row in enumerate(cells):
-        text = "  ".join(_cut(cell, widths[n]) for n, cell in enumerate(row)).rstrip()
-        lines.append((Cell(text, "heading" if at == 0 else ""),))
-    return lines
-
-
-def _cut(cell: str, width: int) -> str:
-    return f"{cell[: width - 2]}.." if len(cell) > width else cell.ljust(width)
-
-
-def _parquet(part: ArtifactPart, size: str) -> list[Line]:
-    """The first rows; needs all of the file, since what it holds is written at its end."""
-    if not part.is_whole:
-        return [_said(f"a Parquet file of {size}: only those up to {format_bytes(_PARQUET)} are "
-                      "shown; W downloads it")]  # fmt: skip
-    try:
-        from pyarrow import parquet  # type: ignore[import-untyped,unused-ignore]
-    except ImportError:
-        return [_said(f"a Parquet file of {size}: needs pyarrow to be shown; W downloads it")]
-    try:
-        file = parquet.ParquetFile(io.BytesIO(part.data))
-        batch = next(file.iter_batches(batch_size=ROWS), None)
-        table: dict[str, list[Any]] = {} if batch is None else batch.to_pydict()
-        rows = file.metadata.num_rows
-    except Exception as error:  # noqa: BLE001 - the reader's own errors are of many kinds
-        return [_said(f"not a Parquet file that can be read: {clean_line(str(error), limit=200)}")]
-    lines = _aligned([list(table), *_across(table.values())])
-    shown = min(ROWS, rows)
-    return [*lines, _said(f"{shown:,} of {rows:,} rows, {len(table)} columns, {size}")]
-
-
-def _across(columns: Iterable[Sequence[Any]]) -> list[list[str]]:
-    return [["" if v is None else str(v) for v in row] for row in zip(*columns, strict=False)]
+    """As :func:`mcp_tui.store.preview.head_lines`."""
+    return [(Cell(text, role),) for text, role in await preview.head_lines(mlflow, run_id, ref)]
