@@ -10,7 +10,8 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 import pytest_asyncio
@@ -26,6 +27,8 @@ from mcp_tui.sources.mlflow import MlflowClient
 from mcp_tui.store.servedmodels import Answers, known_model, served_models
 from mcp_tui.store.serving import ServingStore, aliases_of
 from mcp_tui.store.servingfeed import ServingFeed
+from mcp_tui.tui.live.context import Live
+from mcp_tui.tui.live.serving import LiveServing
 from tests.cluster import Ground
 from tests.cluster.objects import FAKE_TOLERATION
 from tests.cluster.plane import REPO
@@ -339,6 +342,46 @@ async def test_models_are_found_from_what_serves(
     newest = await mlflow.versions_of(model.name)
     assert aliases_of(newest[0], registered.alias, registered.newest) == ("latest",)
     await looking.feed.stop()
+
+
+async def test_the_console_shows_what_serves(
+    place: Place, model: Registered, mlflow: MlflowClient, connect: Connect
+) -> None:
+    await place.make("Deployment", deployment("by-alias", URI=f"models:/{model.name}@champion"))
+    await place.make("Deployment", deployment("by-run", URI=f"runs:/{model.second.run_id}/model"))
+    told: list[int] = []
+    it = LiveServing(lambda: told.append(1))
+    connection = connect("viewer")
+    live = SimpleNamespace(connection=connection, feed=SimpleNamespace(namespace=place.namespace))
+    registered = await mlflow.get_model(model.name)
+    assert registered is not None
+    known = known_model(registered)
+    try:
+        assert it.cell(()) == "?" and it.model_cell("faulty", model.name) == "?"
+        await it.reopen({"faulty": cast(Live, live)})
+        it.models("faulty", [known])
+        assert not told, "nothing is asked before somebody looks"
+        it.front(True)
+        expected = "2: Deployment/by-run 1/1; 1: Deployment/by-alias 1/1 @champion"
+        await until(lambda: it.model_cell("faulty", model.name) == expected, 30,
+                    lambda: it.model_cell("faulty", model.name))  # fmt: skip
+        served = it.of_version("faulty", model.first, known.aliases, known.newest)
+        lines = ["".join(cell.text for cell in line) for line in it.lines(served)]
+        assert lines[0].startswith(f"served by  Deployment/by-alias in {place.namespace}: serving")
+        assert "follows the alias champion" in lines[1]
+        assert "".join(cell.text for cell in it.lines(())[0]) == "served by  nothing"
+        assert it.cell(()) == "" and it.model_cell("faulty", "none") == ""
+        before = it.version
+        await place.delete("Deployment", "by-run")
+        await until(lambda: it.model_cell("faulty", model.name).startswith("1: "), 30)
+        assert it.version > before
+        # Who comes back soon finds it as it was.
+        it.front(False)
+        it.front(True)
+        assert it.complete
+    finally:
+        await it.stop()
+    assert _of_the_feed() == [] and len(it.store.table) == 0
 
 
 def command(ground: Ground, folder: Path, *argv: str, identity: str = "viewer") -> Any:
