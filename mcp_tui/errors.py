@@ -58,6 +58,13 @@ class RefusedError(McpTuiError):
     exit_code = ExitCode.REFUSED
 
 
+class MovedError(RefusedError):
+    """What was planned is about something that somebody else changed meanwhile; nothing was sent.
+
+    It may be planned again, and asked again.
+    """
+
+
 class UnreachableError(McpTuiError):
     """A server could not be reached, or did not answer before the deadline."""
 

@@ -15,7 +15,7 @@ from mcp_tui.domain.aliashistory import History, history
 from mcp_tui.domain.model import ModelVersion, RegisteredModel
 from mcp_tui.domain.plan import Plan
 from mcp_tui.domain.text import clean_line
-from mcp_tui.errors import ApiError, GoneError, RefusedError, UnreachableError
+from mcp_tui.errors import ApiError, GoneError, MovedError, RefusedError, UnreachableError
 from mcp_tui.sources.mlflow.registry import quoted
 
 T = TypeVar("T")
@@ -161,7 +161,7 @@ def still_as_planned(plan: Plan, seen: SeenModel) -> None:
     """Whether an alias is where it was when the move was planned, and nobody else moves it.
 
     Raises:
-        RefusedError: It is not; says who, where the record knows.
+        MovedError: It is not; says who, where the record knows.
     """
     move = plan.move
     if move is None:
@@ -173,14 +173,14 @@ def still_as_planned(plan: Plan, seen: SeenModel) -> None:
     who = clean_line(others[-1].intent.who) if others else ""
     if now != came:
         by = who or "somebody"
-        raise RefusedError(
+        raise MovedError(
             f"{by} moved {alias} meanwhile: it is {named(now)}, was {named(came)}; "
             "nothing was moved",
             hint="look at it again",
         )
     if others:
         what = "moved it and back" if others[-1].end is not None else "is moving it too"
-        raise RefusedError(
+        raise MovedError(
             f"{who or 'somebody'} {what} meanwhile ({alias}, plan {others[-1].plan[:8]}); "
             "nothing was moved",
             hint="look at it again",

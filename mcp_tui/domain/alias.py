@@ -233,6 +233,18 @@ def records(model: str, alias: str, versions: Iterable[VersionTags]) -> Records:
     return Records(moves=tuple(moves), problems=tuple(problems))
 
 
+def aliases_on_record(model: str, tags_of_versions: Iterable[Mapping[str, str]]) -> list[str]:
+    """The aliases of a model that were ever moved on record, set or not."""
+    found: set[str] = set()
+    for tags in tags_of_versions:
+        for key, value in tags.items():
+            if key.startswith(PREFIX) and not key.endswith(END):
+                intent = _intent(key.removeprefix(PREFIX), value)
+                if intent is not None and intent.model == model:
+                    found.add(intent.alias)
+    return sorted(found)
+
+
 def _intent(plan: str, value: str) -> Intent | None:
     if not _PLAN.fullmatch(plan) or len(value) > 2 * LONGEST:
         return None

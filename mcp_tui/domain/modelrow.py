@@ -27,7 +27,7 @@ class ModelRow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
     Attributes:
         name: As MLflow has it: what calls are made with.
-        aliases: Versions by alias, in order of the alias.
+        aliases: Versions by alias, as :func:`in_order` has them.
         newest: Its highest version that is known; 0 for none.
         updated: Epoch seconds.
     """
@@ -84,7 +84,7 @@ def model_row(model: RegisteredModel) -> ModelRow:
     """The row of a registered model."""
     return ModelRow(
         name=model.name,
-        aliases=tuple(sorted((clean_line(a, limit=80), v) for a, v in model.alias.items())),
+        aliases=in_order(model.alias),
         newest=model.newest,
         updated=model.last_updated_timestamp / 1000,
         about=clean_line(model.description, limit=ABOUT),
@@ -124,6 +124,12 @@ def run_row(run: Run) -> RunRow:
         status="deleted" if run.is_deleted else clean_line(run.info.status, limit=20).lower(),
         over=run.is_over or run.is_deleted,
     )
+
+
+def in_order(aliases: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
+    """Aliases with their versions, what is live first."""
+    shown = ((clean_line(alias, limit=80), version) for alias, version in aliases.items())
+    return tuple(sorted(shown, key=lambda each: (each[0] != "champion", each)))
 
 
 def aliases_of(aliases: tuple[tuple[str, str], ...], version: str) -> tuple[str, ...]:

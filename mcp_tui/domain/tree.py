@@ -70,6 +70,10 @@ class Tree(Generic[T]):
         """A node; None where there is none."""
         return self._nodes.get(key)
 
+    def children(self, key: str) -> tuple[str, ...] | None:
+        """What is under a node, empty is the top; None where that is not known."""
+        return self._children.get(key)
+
     def put_all(self, nodes: Iterable[Node[T]]) -> None:
         """Have these nodes and no others, in their order; what was open stays open."""
         found = {node.key: node for node in nodes}

@@ -29,6 +29,7 @@ class Acting:
         self.unwritten: dict[str, str] = {}
         self.as_form = False
         self.retry_drafts: dict[str, dict[str, str]] = {}
+        self.drafts: dict[tuple[str, ...], dict[str, str]] = {}
 
     def submit(self) -> None:
         """Open the submit editor."""
@@ -81,6 +82,7 @@ class Acting:
         *,
         hidden: int = 0,
         then: Callable[[bool | None], None] | None = None,
+        again: bool = False,
     ) -> None:
         """Have a plan made, with its checks, and show it; one at a time.
 
@@ -89,9 +91,10 @@ class Acting:
             make: Makes the plan; McpTuiError where it cannot be.
             hidden: How many of its objects the filter hides.
             then: Told whether it was sent, once the dialog is closed.
+            again: Have it made and asked anew when what it is about changed before the yes.
         """
         self._console.run_worker(
-            self._plan(what, make, hidden, then),
+            self._plan(what, make, hidden, then, again),
             group="plan",
             exclusive=True,
             exit_on_error=False,
@@ -103,6 +106,7 @@ class Acting:
         make: Callable[[], Awaitable[Plan]],
         hidden: int,
         then: Callable[[bool | None], None] | None,
+        again: bool,
     ) -> None:
         try:
             async with asyncio.timeout(30):
@@ -113,10 +117,15 @@ class Acting:
         except TimeoutError:
             self._console.say(f"no plan to {what} in 30 s; nothing was sent", "error")
             return
-        self.show_plan(plan, hidden=hidden, then=then)
+        self.show_plan(plan, hidden=hidden, then=then, again=make if again else None)
 
     def show_plan(
-        self, plan: Plan, *, hidden: int = 0, then: Callable[[bool | None], None] | None = None
+        self,
+        plan: Plan,
+        *,
+        hidden: int = 0,
+        then: Callable[[bool | None], None] | None = None,
+        again: Callable[[], Awaitable[Plan]] | None = None,
     ) -> None:
         """Show a plan and ask.
 
@@ -124,12 +133,13 @@ class Acting:
             plan: With its checks made.
             hidden: How many of its objects the filter hides.
             then: Told whether it was sent, once the dialog is closed.
+            again: Makes it anew when what it is about changed before the yes.
         """
         from mcp_tui.tui.screens.confirm import ConfirmScreen
 
         if isinstance(self._console.screen, FrameScreen):
             self._console.screen.hush()
-        self._console.push_screen(ConfirmScreen(plan, hidden=hidden), then)
+        self._console.push_screen(ConfirmScreen(plan, hidden=hidden, again=again), then)
 
     def may_write(self, what: str) -> bool:
         """Whether writes are possible; says why not."""

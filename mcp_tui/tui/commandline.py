@@ -58,6 +58,9 @@ class CommandLine:
     def _runs(self, rest: str) -> None:
         self._pane("runs", rest)
 
+    def _models(self, rest: str) -> None:
+        self._pane("models", rest)
+
     def _pane(self, name: str, rest: str) -> None:
         self._console.show_pane(name)
         if rest:

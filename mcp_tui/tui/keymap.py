@@ -13,9 +13,20 @@ from typing import Literal
 from mcp_tui.errors import UsageError
 
 Scope = Literal[
-    "all", "move", "table", "tree", "job", "jobs", "runs", "detail", "log", "evidence", "together",
+    "all",
+    "move",
+    "table",
+    "tree",
+    "job",
+    "jobs",
+    "runs",
+    "models",
+    "detail",
+    "log",
+    "evidence",
+    "together",
     "curves",
-]  # fmt: skip
+]
 
 FORBIDDEN: Mapping[str, str] = {
     "ctrl+a": "screen's prefix",
@@ -86,6 +97,7 @@ KEYS: tuple[Key, ...] = (
     Key("all-namespaces", "0", "all_namespaces", "table", "look", "all", "all namespaces"),
     Key("pane-2", "2", "pane('jobs')", "all", "look", "Jobs", "the Jobs pane"),
     Key("pane-3", "3", "pane('runs')", "all", "look", "Runs", "the Runs pane"),
+    Key("pane-4", "4", "pane('models')", "all", "look", "Models", "the Models pane"),
     Key("unfold", "right", "unfold", "tree", "look", "unfold", "show what a row holds"),
     Key("fold", "left", "fold", "tree", "look", "fold", "hide what a row holds; go to its holder"),
     Key("tab", "tab", "tab(1)", "detail", "look", "tabs", "next tab", 10),
@@ -182,6 +194,22 @@ KEYS: tuple[Key, ...] = (
     Key("cancel", "x", "act('cancel')", "jobs", "act", "cancel", "plan to cancel the job", 50),
     Key("hold", "z", "hold", "jobs", "act", "suspend", "plan to suspend, or to resume"),
     Key("delete", "a", "act('delete')", "jobs", "act", "delete", "plan to delete finished jobs"),
+    Key(
+        "model-detail", "d", "model_detail", "models", "look", "detail", "the model or version", 20
+    ),
+    Key(
+        "alias-history",
+        "h",
+        "alias_history",
+        "models",
+        "look",
+        "history",
+        "who moved its aliases, when and why",
+        25,
+    ),
+    Key("promote", "p", "promote", "models", "act", "promote", "plan to move an alias here", 30),
+    Key("undo", "u", "undo", "models", "act", "undo", "plan to take an alias back", 40),
+    Key("copy-version", "a", "more", "models", "act", "copy", "plan a copy to another model", 50),
 )
 
 SCOPES: Mapping[str, tuple[Scope, ...]] = {
@@ -190,6 +218,8 @@ SCOPES: Mapping[str, tuple[Scope, ...]] = {
     "run": ("all", "move", "tree", "detail", "log", "runs", "evidence"),
     "detail": ("all", "move", "job", "jobs", "detail", "evidence"),
     "log": ("all", "move", "job", "detail", "log", "evidence"),
+    "models": ("all", "move", "table", "tree", "models", "evidence"),
+    "model": ("all", "move", "models", "detail", "evidence"),
     "view": ("all", "move", "log"),
     "curves": ("all", "move", "evidence", "together", "curves"),
     "choose": ("all", "move", "table"),
@@ -204,6 +234,7 @@ SCOPE_TITLES: Mapping[Scope, str] = {
     "job": "A job's logs",
     "jobs": "Jobs",
     "runs": "Runs",
+    "models": "Models",
     "detail": "In the detail",
     "log": "In logs and texts",
     "evidence": "Runs together",

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol, runtime_checkab
 from mcp_tui.domain.plan import Outcome, Plan, Tier, Verb
 
 if TYPE_CHECKING:
+    from mcp_tui.tui.model_models import ModelsBackend
     from mcp_tui.tui.model_runs import RunDetails
 
 Tone = Literal[
@@ -394,6 +395,10 @@ class ConsoleBackend(Protocol):
     def run_details(self) -> RunDetails:
         """Parts of a run, fetched when looked at."""
 
+    @property
+    def models(self) -> ModelsBackend:
+        """What the Models pane shows and plans."""
+
     def state(self) -> ConsoleState:
         """The frame's contents, now. Cheap."""
 
@@ -458,6 +463,7 @@ class PaneInfo:
 PANES: tuple[PaneInfo, ...] = (
     PaneInfo("jobs", 2, "Jobs", "mcp_tui.tui.panes.jobs:JobsScreen"),
     PaneInfo("runs", 3, "Runs", "mcp_tui.tui.panes.runs:RunsScreen"),
+    PaneInfo("models", 4, "Models", "mcp_tui.tui.panes.models:ModelsScreen"),
 )
 """Panes that exist; the numbers of those that do not stay free."""
 

@@ -16,6 +16,7 @@ from mcp_tui.tui.model import (
     Phase,
     RowView,
 )
+from mcp_tui.tui.model_models import ModelsBackend
 from mcp_tui.tui.model_runs import RunDetails
 
 
@@ -106,6 +107,11 @@ class StandIn:
     @property
     def run_details(self) -> RunDetails:
         """There are none; nothing can be opened yet."""
+        raise LookupError("no backend yet")
+
+    @property
+    def models(self) -> ModelsBackend:
+        """There are none yet."""
         raise LookupError("no backend yet")
 
     def state(self) -> ConsoleState:

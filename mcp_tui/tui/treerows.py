@@ -28,10 +28,7 @@ class TreeRows(Generic[T]):
         columns: The one of the id ``name`` holds the tree.
     """
 
-    faults = False
-    sort = ("", False)
     own_order = "as they are"
-    summary = ""
 
     def __init__(self, columns: tuple[Column, ...]) -> None:
         self.columns = columns
@@ -84,6 +81,21 @@ class TreeRows(Generic[T]):
     def version(self) -> int:
         """Grows with every change."""
         return self.tree.version
+
+    @property
+    def summary(self) -> str:
+        """Counts in words."""
+        return ""
+
+    @property
+    def faults(self) -> bool:
+        """All rows are shown."""
+        return False
+
+    @property
+    def sort(self) -> tuple[str, bool]:
+        """The order is that in which they were put."""
+        return ("", False)
 
     @property
     def count(self) -> int:

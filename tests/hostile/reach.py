@@ -7,7 +7,7 @@ from textual.pilot import Pilot
 from mcp_tui.tui.app import Console
 from mcp_tui.tui.screens.frame import FrameScreen
 from tests.joined.panes import Pane
-from tests.tui.harness import until
+from tests.tui.harness import screen_text, until
 
 
 def shows(app: Console, pane: Pane) -> bool:
@@ -25,6 +25,8 @@ def shows(app: Console, pane: Pane) -> bool:
 
 async def reach(app: Console, pilot: Pilot[int], pane: Pane) -> None:
     """Press its keys, and wait until it is there."""
-    for key in pane.keys:
+    for number, key in enumerate(pane.keys):
         await pilot.press(key)
+        if number == 0 and pane.ready:
+            await until(pilot, lambda: pane.ready in "\n" + screen_text(app))
     await until(pilot, lambda: shows(app, pane))

@@ -90,6 +90,8 @@ class Console(Terminal):
         """From the Jobs pane to a view."""
         for number, key in enumerate(pane.keys if len(pane.keys) > 1 else ()):
             self.press(key)
+            if number == 0 and pane.ready:
+                self.until(lambda: pane.ready in "\n" + self.text)
             if number < len(pane.keys) - 1:
                 self.quiet(0.1)
         if len(pane.keys) == 1:
@@ -107,6 +109,8 @@ class Console(Terminal):
             self.quiet(0.15)
         self.press("n")
         self.until(lambda: "leave the console?" not in self.text)
+        if "\n Jobs / " not in self.text:
+            self.insist("2", lambda: "\n Jobs / " in self.text)
 
     def choose(self, name: str, kind: str = "Job") -> None:
         """Have one job alone in the list."""

@@ -21,9 +21,9 @@ def visit(console: Console, pane: Pane, pasted: str) -> None:
     if pane.id == "submit-form":
         # Which of the two it was is remembered, and what is no config has no form.
         console.press("ctrl+t")
-    elif pane.asks or pane.id in ("submit", "retry"):
+    elif pane.asks or pane.id in ("submit", "retry", "promote", "copy"):
         console.paste(pasted)
-    elif pane.screen == "DetailScreen":
+    elif pane.screen in ("DetailScreen", "ModelScreen"):
         # Copied, searched, to the end, as long lines, with times; then saved.
         console.press("c", "G", "w", "T")
         console.quiet(0.1)
@@ -34,7 +34,7 @@ def visit(console: Console, pane: Pane, pasted: str) -> None:
         console.until(lambda: "save as " in console.text)
         console.type(f"-{pane.id}\r")
         console.until(lambda: "saved " in console.text or "not saved" in console.text)
-    elif pane.screen == "JobsScreen":
+    elif pane.screen in ("JobsScreen", "ModelsScreen"):
         console.press("c", "G", "g")
         console.quiet(0.1)
     console.home()

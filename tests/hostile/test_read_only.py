@@ -14,6 +14,7 @@ import sys
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import pytest
 import pytest_asyncio
@@ -26,8 +27,10 @@ from mcp_tui.tui.commands import COMMANDS as WORDS
 from mcp_tui.tui.keymap import KEYS, normalise
 from mcp_tui.tui.live.backend import LiveBackend
 from mcp_tui.tui.model import ConsoleOptions
+from mcp_tui.tui.model_models import Part
 from mcp_tui.tui.screens.detail import DetailScreen
 from mcp_tui.tui.screens.frame import FrameScreen
+from mcp_tui.tui.screens.modeldetail import MODEL_TABS, ModelScreen
 from tests.cluster import Ground
 from tests.faults.acting import Actor, acting
 from tests.faults.proxy import FaultProxy
@@ -108,7 +111,7 @@ async def watched(ground: Ground, namespace: str, tmp_path: Path) -> AsyncIterat
 
 async def _home(app: Console, pilot: Pilot[int], pane: Pane, namespace: str) -> None:
     """Back to a view with as little as is needed, from wherever a key has led."""
-    depth = 1 if pane.screen == "JobsScreen" else 2
+    depth = 1 if pane.screen in ("JobsScreen", "ModelsScreen") else 2
     while len(app.screen_stack) > depth:
         app.pop_screen()
         await pilot.pause()
@@ -117,6 +120,8 @@ async def _home(app: Console, pilot: Pilot[int], pane: Pane, namespace: str) -> 
         screen.stop_asking()
     if pane.tab and isinstance(screen, DetailScreen) and screen.tab != pane.tab:
         screen.show(pane.tab)
+    elif pane.tab and isinstance(screen, ModelScreen) and screen.tab != pane.tab:
+        screen.action_tab(MODEL_TABS.index(cast("Part", pane.tab)) - MODEL_TABS.index(screen.tab))
     await pilot.pause()
     if shows(app, pane):
         return

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 
 @dataclass(frozen=True)
@@ -14,6 +15,7 @@ class Pane:
         screen: The class of the screen in front.
         keys: What is pressed on the Jobs pane, the cursor on the job in question, by Textual's
             names of keys. One key is pressed after what the one before brought is there.
+        ready: A text that is on the screen before the second key is pressed.
         shown: A text that is on the screen then, and on none of the screens on the way.
         tab: The tab in front, on a detail.
         asks: What the prompt asks for; empty where it is closed.
@@ -27,6 +29,7 @@ class Pane:
     screen: str
     keys: tuple[str, ...] = ()
     shown: str = ""
+    ready: str = ""
     tab: str = ""
     asks: str = ""
     pane: str = "jobs"
@@ -34,6 +37,8 @@ class Pane:
     prod: bool = False
     size: tuple[int, int] = (80, 24)
 
+
+_of_models = partial(Pane, pane="models", ready="\n + ")
 
 PANES: tuple[Pane, ...] = (
     Pane("jobs", "JobsScreen", shown="STATE"),
@@ -82,5 +87,12 @@ PANES: tuple[Pane, ...] = (
     Pane("submit-form", "SubmitScreen", ("s", "ctrl+t"), "submit / form", writes=True),
     Pane("retry", "RetryScreen", ("t",), "/ retry", writes=True),
     Pane("plan", "ConfirmScreen", ("x",), "checks", writes=True),
+    Pane("models", "ModelsScreen", ("4",), "UPDATED", pane="models"),
+    Pane("models-wide", "ModelsScreen", ("4",), "UPDATED", pane="models", size=(200, 50)),
+    _of_models("model", "ModelScreen", ("4", "d"), "[Overview]", tab="Overview"),
+    _of_models("model-history", "ModelScreen", ("4", "h"), "[History]", tab="History"),
+    _of_models("model-approvals", "ModelScreen", ("4", "h", "tab"), "[Approvals]", tab="Approvals"),
+    _of_models("promote", "PromoteScreen", ("4", "enter", "j", "p"), "/ promote", writes=True),
+    _of_models("copy", "CopyScreen", ("4", "enter", "j", "a"), "/ copy", writes=True),
     Pane("shell-plan", "InsideConfirm", ("e",), "checks", writes=True, prod=True),
 )

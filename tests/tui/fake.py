@@ -19,7 +19,7 @@ from mcp_tui.domain.plan import (
     Verb,
     Write,
 )
-from mcp_tui.errors import UnreachableError, UsageError
+from mcp_tui.errors import MovedError, UnreachableError, UsageError
 from mcp_tui.tui.cells import tailored
 from mcp_tui.tui.columns import JOB_COLUMNS
 from mcp_tui.tui.model import (
@@ -37,6 +37,7 @@ from mcp_tui.tui.model import (
     SourceState,
 )
 from tests.tui.fake_curves import FakeEvidence
+from tests.tui.fake_models import FakeModels
 from tests.tui.fake_runs import FakeRunDetails, FakeRunsModel
 
 NOW = 1_795_402_920.0
@@ -329,6 +330,7 @@ class FakeActions:
         self.blocked = False
         self.with_run = True
         self.mlflow_down = False
+        self.moved = ""
 
     async def plan(
         self,
@@ -417,6 +419,9 @@ class FakeActions:
         return "name: ranker\nimage: registry/train\n"
 
     async def apply(self, plan: Plan, progress: Callable[[str], None]) -> Sequence[Outcome]:
+        if self.moved:
+            said, self.moved = self.moved, ""
+            raise MovedError(said, hint="look at it again")
         self.applied.append(plan)
         progress("sent; waiting until the job is gone")
         await self.release.wait()
@@ -430,6 +435,7 @@ class FakeBackend:
         self.model = FakeModel(jobs)
         self.runs = FakeRunsModel()
         self.panes: dict[str, PaneModel] = {"jobs": self.model, "runs": self.runs}
+        self._models: FakeModels | None = None
         self.details = FakeDetails()
         self.run_details = FakeRunDetails()
         self.actions = FakeActions(self)
@@ -454,8 +460,14 @@ class FakeBackend:
     def state(self) -> ConsoleState:
         return self.current
 
+    @property
+    def models(self) -> FakeModels:
+        if self._models is None:
+            self._models = FakeModels(self)
+        return self._models
+
     def pane(self, name: str) -> PaneModel:
-        return self.panes[name]
+        return self.models.model if name == "models" else self.panes[name]
 
     def run_of(self, key: str) -> str:
         job = self.model.jobs.get(key)

@@ -12,6 +12,7 @@ from dataclasses import replace
 import pytest
 from textual.pilot import Pilot
 
+from mcp_tui.actions.evidence import GateLine
 from mcp_tui.domain.plan import Confirmation, Tier
 from mcp_tui.domain.trainconfig import EXAMPLE
 from mcp_tui.tui.app import Console
@@ -109,6 +110,38 @@ async def _form(pilot: Pilot[int], app: Console, backend: FakeBackend) -> None:
     await pilot.press("ctrl+t", "tab", "tab", "tab", "ctrl+u", *"feature/v2")
 
 
+async def _models(pilot: Pilot[int], app: Console, backend: FakeBackend) -> None:
+    await pilot.press("4")
+    await until(pilot, lambda: "+ ranker" in screen_text(app))
+    await pilot.press("G", "enter", "j", "j", "j")
+    await until(pilot, lambda: "version 7" in screen_text(app))
+    if app.size.width >= 132:
+        await until(pilot, lambda: "ranker version 5  " in screen_text(app))
+
+
+async def _alias_history(pilot: Pilot[int], app: Console, backend: FakeBackend) -> None:
+    await _models(pilot, app, backend)
+    await pilot.press("h")
+    await until(pilot, lambda: "in spite of a failed gate" in screen_text(app))
+
+
+async def _promote_form(pilot: Pilot[int], app: Console, backend: FakeBackend) -> None:
+    await _models(pilot, app, backend)
+    await pilot.press("k", "k", "p")
+    await until(pilot, lambda: "champion is version 5" in screen_text(app))
+    await pilot.press("tab", *"better recall")
+
+
+async def _promote(pilot: Pilot[int], app: Console, backend: FakeBackend) -> None:
+    backend.models.gates = (
+        GateLine(passed=True, said="f1_macro >= 0.90: 0.940 (f1_macro)"),
+        GateLine(passed=False, said="latency_p99_ms <= 40: 44.0 (latency_p99_ms)"),
+    )
+    await _promote_form(pilot, app, backend)
+    await pilot.press("enter")
+    await until(pilot, lambda: isinstance(app.screen, ConfirmScreen))
+
+
 def _dev() -> FakeBackend:
     return FakeBackend((*JOBS, *MORE))
 
@@ -158,6 +191,10 @@ PICTURES: dict[str, tuple[Callable[[], FakeBackend], Step, dict[str, object]]] =
     "submit": (_dev, _submit, {}),
     "submit-form": (_dev, _form, {}),
     "retry": (_dev, _retry, {}),
+    "models": (_prod, _models, {}),
+    "models-history": (_prod, _alias_history, {}),
+    "models-form": (_prod, _promote_form, {}),
+    "models-promote": (_prod, _promote, {}),
     "empty": (_empty, _nothing, {}),
     "stale": (_stale, _nothing, {}),
     "broken": (_broken, _nothing, {}),

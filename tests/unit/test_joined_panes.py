@@ -15,6 +15,7 @@ import mcp_tui.tui
 from mcp_tui.domain.plan import Confirmation
 from mcp_tui.tui.model import PANES as KNOWN_PANES
 from mcp_tui.tui.screens.detail import TABS
+from mcp_tui.tui.screens.modeldetail import MODEL_TABS
 from mcp_tui.tui.screens.run import RUN_TABS
 from mcp_tui.tui.screens.together import VIEWS
 from tests.hostile.reach import reach, shows
@@ -51,7 +52,7 @@ def test_every_screen_has_joined() -> None:
 
 
 def test_every_tab_has_joined() -> None:
-    assert {pane.tab for pane in PANES if pane.tab} == {*TABS, *RUN_TABS}
+    assert {pane.tab for pane in PANES if pane.tab} == {*TABS, *RUN_TABS, *MODEL_TABS}
 
 
 def test_every_pane_has_joined() -> None:

@@ -111,7 +111,12 @@ class LiveActions:
         live = self._backend.lives.get(plan.context)
         if live is None:
             raise UsageError(f"{clean_line(plan.context)} is not open any more")
-        return await live.engine.apply(plan, progress=progress)
+        # What moved since it was shown is said before anything is sent: it is asked again then.
+        await live.engine.still_as_planned(plan)
+        try:
+            return await live.engine.apply(plan, progress=progress)
+        finally:
+            self._backend.parts.refresh()
 
 
 async def _retry(live: Live, seen: Seen, made: Changes, *, now: float, with_run: bool) -> Plan:

@@ -7,21 +7,18 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property, partial
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from mcp_tui.actions.journal import Journal
 from mcp_tui.config import Config
-from mcp_tui.domain.jobview import JobState
 from mcp_tui.domain.kube import Namespace, ObjectList
 from mcp_tui.domain.plan import Tier
-from mcp_tui.domain.text import word
 from mcp_tui.errors import McpTuiError, UsageError
-from mcp_tui.sources.base import AILING
 from mcp_tui.sources.connect import Connection
 from mcp_tui.sources.kubernetes.kubeconfig import Kubeconfig
 from mcp_tui.sources.kubernetes.resources import NAMESPACES
 from mcp_tui.store.turn import LATEST, Turn
-from mcp_tui.tui.live import prometheus
+from mcp_tui.tui.live import keeping, prometheus, standing
 from mcp_tui.tui.live.context import Live
 from mcp_tui.tui.live.jobs_model import JobsModel
 from mcp_tui.tui.live.parts import Parts
@@ -36,8 +33,8 @@ from mcp_tui.tui.model import (
 from mcp_tui.tui.model_runs import RunDetails
 
 if TYPE_CHECKING:
-    from mcp_tui.domain.direction import Directions
     from mcp_tui.tui.model_curves import Evidence
+    from mcp_tui.tui.model_models import ModelsBackend
 
 _LATER: Final = ("mcp_tui.tui.live.details", "mcp_tui.tui.live.acts")
 _FRAME: Final = 0.1
@@ -115,11 +112,6 @@ class LiveBackend:
 
         return LiveEvidence(self)
 
-    @property
-    def directions(self) -> Directions | None:
-        """Which way metrics are better, where the configuration says so."""
-        return self.config.metrics
-
     def run_of(self, key: str) -> str:
         """The reference of a job's run; empty where it has none."""
         view = self.jobs.view(key)
@@ -139,6 +131,11 @@ class LiveBackend:
         from mcp_tui.tui.live.runs_details import LiveRunDetails
 
         return LiveRunDetails(self)
+
+    @property
+    def models(self) -> ModelsBackend:
+        """What the Models pane shows and plans."""
+        return cast("ModelsBackend", self.parts.part("models"))
 
     def pane(self, name: str) -> PaneModel:
         """The model of a pane."""
@@ -189,26 +186,8 @@ class LiveBackend:
         return live is None or live.is_stale
 
     def _status(self) -> tuple[Phase, tuple[str, ...]]:
-        lines: list[str] = []
-        waiting = False
-        for live in self.lives.values():
-            health = live.feed.health()
-            name = live.name
-            if health.state in AILING:
-                lines.append(f"{name}: {health.message}")
-                if health.retry_at is not None:
-                    left = max(0.0, health.retry_at - time.monotonic())
-                    lines.append(f"tried again in {left:.0f} s")
-                lines.append(f"mcp-tui doctor --context {word(name)} says more")
-            elif not live.feed.synced:
-                waiting = True
-                seconds = time.monotonic() - health.since
-                lines.append(f"listing the jobs of {name}, since {seconds:.0f} s")
-        if lines:
-            return ("loading" if waiting else "broken"), tuple(lines)
-        where = f"in {self._shown_namespace()}" if self._namespace is not None else "anywhere"
-        hint = "s submits one" + (", 0 shows all namespaces" if self._namespace is not None else "")
-        return "ready", (f"no jobs {where}; {hint}",)
+        every = self._namespace is None
+        return standing.of_jobs(self.lives.values(), "" if every else self._shown_namespace() or "")
 
     # -- starting, stopping, switching ------------------------------------------------------
 
@@ -383,7 +362,8 @@ class LiveBackend:
             if live.store.dirty:
                 change = live.store.flush(now, most)
                 self.jobs.take(live.name, change, live.store.table.get)
-                self._keep_causes(live, change.added | change.changed)
+                for work in keeping.causes(live, change.added | change.changed):
+                    self.spawn(work)
         more = any(live.store.dirty for live in self.lives.values())
         if more:
             # Keys that came meanwhile have their turn first.
@@ -403,23 +383,6 @@ class LiveBackend:
             self._preparing = loop.call_later(_BEFORE_PREPARING, self._prepare)
         elif self.jobs.prepare(_ROWS_AT_ONCE):
             self._preparing = loop.call_later(_BETWEEN_FLUSHES, self._prepare)
-
-    def _keep_causes(self, live: Live, uids: frozenset[str]) -> None:
-        """Keep the cause of a failure in the run's tags while there is evidence of it."""
-        mlflow = live.connection.mlflow
-        if mlflow is None or live.settings.read_only:
-            return
-        from mcp_tui.actions.keep import keep_cause
-
-        for uid in uids:
-            view = live.store.table.get(uid)
-            if view is None or view.state is not JobState.FAILED or not view.run_id:
-                continue
-            run = live.store.run(view.run_id)
-            if uid in live.kept or run is None or view.cause is None or not view.cause.evidence:
-                continue
-            live.kept.add(uid)
-            self.spawn(keep_cause(mlflow, view, run))
 
     def spawn(self, work: Any) -> asyncio.Task[Any]:
         """Let something run beside the console; it ends with it."""

@@ -111,7 +111,7 @@ class LiveEvidence:
         return Compared(
             keys=keys,
             runs=tuple(named.run for _, named in found),
-            directions=self._backend.directions,
+            directions=self._backend.config.metrics,
             champion=champion if champion in keys else "",
         )
 
@@ -139,7 +139,7 @@ class LiveEvidence:
             every,
             ruling,
             also=[gate.metric for gate in gates],
-            directions=self._backend.directions,
+            directions=self._backend.config.metrics,
         )
         told = table.differences or ({},) * len(every)
         return Evaluated(

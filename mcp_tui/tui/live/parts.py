@@ -37,6 +37,7 @@ class Part(Protocol):
 
 PARTS: Final[Mapping[str, str]] = {
     "runs": "mcp_tui.tui.live.runs_model:LiveRuns",
+    "models": "mcp_tui.tui.live.models:LiveModels",
 }
 """By the pane's id: module and class."""
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, ClassVar, Literal, cast
 
+import msgspec
 from rich.cells import cell_len
 from textual import events
 from textual.app import ComposeResult
@@ -20,7 +22,7 @@ from mcp_tui.domain.plan import (
     Plan,
 )
 from mcp_tui.domain.text import one_line
-from mcp_tui.errors import McpTuiError
+from mcp_tui.errors import McpTuiError, MovedError
 from mcp_tui.tui.model import Cell, Line, Tone
 from mcp_tui.tui.theme import TIER_WORDS
 from mcp_tui.tui.widgets.planbox import PlanBox, diff_lines, json_lines, plan_lines, subject
@@ -40,6 +42,8 @@ MANY = 3
 
 SETTLED = 0.3
 """Seconds of quiet after which what a paste left behind is looked at, and taken away."""
+
+_AGAIN = 30.0
 
 PASTED = "pastes are ignored here: type it"
 
@@ -61,6 +65,8 @@ class ConfirmScreen(ModalScreen[bool], inherit_bindings=False):
     Args:
         plan: With its checks made.
         hidden: How many of its objects the filter hides.
+        again: Makes the plan anew where what it is about changed before the yes: nothing was sent
+            then, and what was meant is asked once more. None where the refusal is the end.
     """
 
     DEFAULT_CSS: ClassVar[str] = """
@@ -74,9 +80,12 @@ class ConfirmScreen(ModalScreen[bool], inherit_bindings=False):
         Binding("pageup", "scroll(-8)", show=False),
     ]
 
-    def __init__(self, plan: Plan, *, hidden: int = 0) -> None:
+    def __init__(
+        self, plan: Plan, *, hidden: int = 0, again: Callable[[], Awaitable[Plan]] | None = None
+    ) -> None:
         super().__init__()
         self.plan = plan
+        self.again = again
         self.hidden = hidden
         self.box = PlanBox(plan)
         self.typed = ""
@@ -310,6 +319,10 @@ class ConfirmScreen(ModalScreen[bool], inherit_bindings=False):
     async def _run(self) -> None:
         try:
             self.outcomes = await self.console.backend.actions.apply(self.plan, self._told)
+        except MovedError as error:
+            if self.is_current and await self._ask_anew(error):
+                return
+            self.error = self.error or error.line()
         except McpTuiError as error:
             self.error = error.line()
         except Exception as error:
@@ -318,6 +331,32 @@ class ConfirmScreen(ModalScreen[bool], inherit_bindings=False):
             self._ended()
             raise
         self._ended()
+
+    async def _ask_anew(self, moved: MovedError) -> bool:
+        """Plan it again and ask again: nothing was sent, and it is not what was agreed to."""
+        if self.again is None:
+            return False
+        self._told("somebody changed it meanwhile: looking again")
+        try:
+            async with asyncio.timeout(_AGAIN):
+                plan = await self.again()
+        except McpTuiError as error:
+            self.error = f"{moved.what}; now: {error.line()}"
+            return False
+        except TimeoutError:
+            return False
+        if not self.is_current:
+            return False
+        self.plan = self.box.plan = msgspec.structs.replace(plan, notes=(moved.what, *plan.notes))
+        self.state, self.view, self.agree = "asking", "plan", False
+        self.typed, self.progress, self.note = (
+            "",
+            "",
+            "it changed meanwhile: look, and say it again",
+        )
+        self._opened = self.clock()
+        self.update()
+        return True
 
     def _ended(self) -> None:
         self.state = "done"

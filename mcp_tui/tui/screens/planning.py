@@ -22,6 +22,10 @@ class PlanningScreen(FrameScreen, inherit_bindings=False):
     """Something is typed, then planned. What was typed stays, whatever goes wrong."""
 
     KIND: ClassVar[str] = "jobs"
+    ASKS_RUN: ClassVar[bool] = True
+    """Whether an MLflow run may be made or not."""
+    ASKS_AGAIN: ClassVar[bool] = False
+    """Whether it is planned and asked anew when what it is about changed meanwhile."""
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "back", show=False, priority=True),
         Binding("ctrl+o", "check", show=False, priority=True),
@@ -67,7 +71,9 @@ class PlanningScreen(FrameScreen, inherit_bindings=False):
             super()._update_keys()
             return
         run = "without a run" if self.with_run else "with a run"
-        told = [("ctrl-o", "show the plan"), ("ctrl-r", run), *self.more_keys()]
+        told = [("ctrl-o", "show the plan"), *self.more_keys()]
+        if self.ASKS_RUN:
+            told.insert(1, ("ctrl-r", run))
         cells = [Cell(" ")]
         for key, what in (*told, ("Esc", "back, kept")):
             cells += [Cell(key, "key"), Cell(f" {what}   ")]
@@ -86,6 +92,8 @@ class PlanningScreen(FrameScreen, inherit_bindings=False):
 
     def action_run(self) -> None:
         """Go on without an MLflow run, or with one again."""
+        if not self.ASKS_RUN:
+            return
         self.with_run = not self.with_run
         self.say(
             "an MLflow run is made" if self.with_run else "no MLflow run is made; ctrl-o plans it"
@@ -113,7 +121,8 @@ class PlanningScreen(FrameScreen, inherit_bindings=False):
         self.show_well()
         self.hush()
         self.update_frame()
-        self.console.acting.show_plan(plan, then=self._answered)
+        again = self.make if self.ASKS_AGAIN else None
+        self.console.acting.show_plan(plan, then=self._answered, again=again)
 
     def _answered(self, sent: bool | None) -> None:
         """Back to the list once it is done: here the next Enter would do it again."""

@@ -1,0 +1,122 @@
+"""Plans of the registry as the Models pane asks for them: the same that the command line makes."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from mcp_tui.actions.models import CHAMPION, Wanted
+from mcp_tui.actions.promoting import wanted_copy
+from mcp_tui.actions.weighing import Weighing, weigh
+from mcp_tui.domain.alias import alias_fault
+from mcp_tui.domain.plan import Plan
+from mcp_tui.domain.text import clean_line
+from mcp_tui.errors import UnreachableError, UsageError
+from mcp_tui.tui.model import FormField
+from mcp_tui.tui.model_models import Subject
+
+if TYPE_CHECKING:
+    from mcp_tui.sources.mlflow import MlflowClient
+    from mcp_tui.tui.live.context import Live
+    from mcp_tui.tui.live.models import LiveModels
+
+
+class ModelActs:
+    """Makes the plans."""
+
+    def __init__(self, models: LiveModels) -> None:
+        self._models = models
+
+    def _live(self, subject: Subject) -> tuple[Live, MlflowClient]:
+        live = self._models.live(subject.context)
+        client = live.connection.mlflow
+        if client is None:
+            raise UnreachableError("no MLflow is configured", where=live.name,
+                                   hint="set mlflow for this context")  # fmt: skip
+        live.engine.mlflow_client = client
+        return live, client
+
+    async def promote_fields(self, subject: Subject) -> Sequence[FormField]:
+        """The form: which alias, and why."""
+        live, _ = self._live(subject)
+        seen = await live.engine.see_model(subject.model)
+        told = [f"{a} is version {v}" for a, v in sorted(seen.aliases.items())]
+        now = "; ".join(told) or "no alias is set"
+        return (
+            FormField("alias", "alias", CHAMPION, clean_line(f"the alias that is moved; {now}")),
+            FormField("why", "reason", "", "kept on record with the move"),
+            FormField(
+                "override", "override", "",
+                "only where a gate failed: why it is promoted all the same; kept on record",
+            ),
+        )  # fmt: skip
+
+    async def plan_promote(self, subject: Subject, fields: Mapping[str, str]) -> Plan:
+        """Plan to move an alias to a version, with what speaks for it and against it."""
+        live, client = self._live(subject)
+        alias = fields.get("alias", "") or CHAMPION
+        fault = alias_fault(alias)
+        if fault:
+            raise UsageError(f"{clean_line(alias, limit=80)!r} is no alias", where="alias",
+                             hint=fault)  # fmt: skip
+        if not subject.version:
+            raise UsageError("choose a version to promote", hint="Enter shows a model's versions")
+        wanted = Wanted(version=subject.version)
+        plan = await live.engine.plan_promotion(
+            subject.model,
+            wanted,
+            now=time.time(),
+            alias=alias,
+            why=fields.get("why", ""),
+            override=fields.get("override", ""),
+            evidence=await weigh(client, live.engine, subject.model, wanted, self._by(live, alias)),
+        )
+        return await live.engine.check(plan)
+
+    def _by(self, live: Live, alias: str) -> Weighing:
+        """What the context asks of a version."""
+        config = self._models.backend.config
+        return Weighing(alias=alias, gates=live.settings.gates, directions=config.metrics)
+
+    async def plan_undo(self, subject: Subject, alias: str = "") -> Plan:
+        """Plan to take an alias back to where it was before, by its record."""
+        live, _ = self._live(subject)
+        if not alias:
+            seen = await live.engine.see_model(subject.model)
+            held = sorted(a for a, v in seen.aliases.items() if v == subject.version)
+            alias = held[0] if len(held) == 1 and CHAMPION not in seen.aliases else CHAMPION
+            if subject.version and held and CHAMPION not in held:
+                alias = held[0]
+        plan = await live.engine.plan_taking_back(subject.model, now=time.time(), alias=alias)
+        return await live.engine.check(plan)
+
+    async def copy_fields(self, subject: Subject) -> Sequence[FormField]:
+        """The form of a copy."""
+        return (
+            FormField("to", "to model", "", f"the registered model that {subject.words} is copied "
+                      "to; it is made where it is not there"),
+            FormField("alias", "alias", "", "moved to the copy; empty moves none"),
+            FormField("why", "reason", "", "kept on record with the move"),
+        )  # fmt: skip
+
+    async def plan_copy(self, subject: Subject, fields: Mapping[str, str]) -> Plan:
+        """Plan to copy a version to another model, and to move an alias there if one is named."""
+        live, client = self._live(subject)
+        to, alias = fields.get("to", "").strip(), fields.get("alias", "").strip()
+        if not to or clean_line(to) != to:
+            raise UsageError("name the model that it is copied to", where="to")
+        if to == subject.model:
+            raise UsageError("that is the model it is in", where="to")
+        if not subject.version:
+            raise UsageError("choose a version to copy", hint="Enter shows a model's versions")
+        wanted = await wanted_copy(live.engine, subject.model, subject.version)
+        plan = await live.engine.plan_promotion(
+            to,
+            wanted,
+            now=time.time(),
+            alias=alias,
+            why=fields.get("why", ""),
+            evidence=await weigh(client, live.engine, to, wanted, self._by(live, alias)),
+        )
+        return await live.engine.check(plan)
