@@ -80,6 +80,7 @@ _MOST: Final = 16
 _OPTION: Final = re.compile(r"\A-{0,2}[A-Za-z0-9_.-]{1,64}=(?=models:/)")
 _BREAKS: Final = re.compile(r"[\s\"'`,;|&<>()\[\]{}]+")
 _SCHEME: Final = re.compile(r"(?<![a-z0-9+.-])([a-z][a-z0-9+.-]{0,15}):/")
+_TELLS: Final = re.compile(r"models:/|[0-9a-f]{32}")
 _ID: Final = re.compile(r"[0-9a-f]{32}")
 _MODEL_ID: Final = re.compile(r"m-[0-9a-f]{32}")
 _ALIAS: Final = re.compile(r"[A-Za-z0-9_-]{1,255}")
@@ -101,6 +102,9 @@ _VERSIONS: Final = ("model-version",)
 _ALIASES: Final = ("model-alias",)
 _RUNS: Final = ("run-id", "run_id", "mlflow-run-id")
 
+_USUAL: Final = ("app.kubernetes.io", "name", "version")
+_WORDS: Final = frozenset((*_NAMES, *_VERSIONS, *_ALIASES, *_RUNS, *_USUAL))
+
 Fact = tuple[How, str, str]
 """Where a text stands, its name there, and the text."""
 
@@ -108,6 +112,14 @@ Fact = tuple[How, str, str]
 def slug(name: str) -> str:
     """A model's name as an image, a label or a DNS name can hold it."""
     return _APART.sub("-", name.lower()).strip("-")
+
+
+def telling(texts: Iterable[str]) -> bool:
+    """Whether :func:`addresses` may find anything in them, though none says where files are.
+
+    Most objects name nothing: they cost one look.
+    """
+    return _TELLS.search("\n".join(texts)) is not None
 
 
 def addresses(fact: Fact, *, location: bool = False) -> Iterator[Reference]:
@@ -120,7 +132,7 @@ def addresses(fact: Fact, *, location: bool = False) -> Iterator[Reference]:
     """
     how, at, text = fact
     text = text[:_LOOKED_AT].strip()
-    if ":/" not in text and "/artifacts" not in text:
+    if not (_TELLS.search(text) or (location and ":/" in text)):
         return
     # The name of a model may hold spaces: then the text is the address, and nothing else.
     whole = _OPTION.sub("", text)
@@ -235,25 +247,31 @@ def labelled(facts: Iterable[Fact]) -> Iterator[Reference]:
     """What labels and annotations of one object say together: a model and its version, a run."""
     by_group: dict[str, dict[str, Fact]] = {}
     for fact in facts:
-        group, slash, word = fact[1].rpartition("/")
-        by_group.setdefault(group if slash else "", {})[word.lower()] = fact
+        group, _, word = fact[1].rpartition("/")
+        word = word.lower()
+        if word in _WORDS:
+            by_group.setdefault(group, {})[word] = fact
     for group, words in by_group.items():
         exact = group in _OURS
         yield from _pair(words, _NAMES, _VERSIONS, _ALIASES, exact=exact, alone=exact)
         for word in _RUNS:
             if word in words and _ID.fullmatch(words[word][2]):
                 yield _said(words[word], {"run_id": words[word][2]})
-    usual = by_group.get("app.kubernetes.io", {})
-    yield from _pair(usual, ("name",), ("version",), (), exact=False, alone=False)
+    usual = by_group.get(_USUAL[0], {})
+    yield from _pair(usual, _USUAL[1:2], _USUAL[2:], (), exact=False, alone=False)
 
 
 _MLFLOW_NAME: Final = ("mlflow_model_name",)
 _NAME: Final = ("model_name", "registered_model_name")
+_RUN: Final = ("mlflow_run_id", "model_run_id", "run_id")
+_VARIABLES: Final = frozenset((*_MLFLOW_NAME, *_NAME, *_RUN))
 
 
 def environment(facts: Iterable[Fact]) -> Iterator[Reference]:
     """What a container's variables say together."""
     words = {fact[1].lower(): fact for fact in facts}
+    if _VARIABLES.isdisjoint(words):
+        return
     yield from _pair(
         words,
         _MLFLOW_NAME,
@@ -263,7 +281,7 @@ def environment(facts: Iterable[Fact]) -> Iterator[Reference]:
         alone=True,
     )
     yield from _pair(words, _NAME, ("model_version",), ("model_alias",), exact=False, alone=False)
-    for word in ("mlflow_run_id", "model_run_id", "run_id"):
+    for word in _RUN:
         # A server may have a run to log to, which is not the one that made its model.
         if word in words and _ID.fullmatch(words[word][2].strip()):
             yield _said(words[word], {"run_id": words[word][2].strip()}, guess=True)
@@ -348,5 +366,6 @@ __all__ = [
     "model_id_in",
     "run_in",
     "slug",
+    "telling",
     "unique",
 ]

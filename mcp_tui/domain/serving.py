@@ -26,6 +26,7 @@ from mcp_tui.domain.references import (
     image,
     is_place,
     labelled,
+    telling,
     unique,
 )
 from mcp_tui.domain.text import one_line
@@ -243,8 +244,9 @@ def _marks(labels: Mapping[str, str], annotations: Mapping[str, str]) -> Iterato
         for key, text in annotations.items()
         if not key.startswith(_COPIES)
     ]
-    for fact in facts:
-        yield from addresses(fact)
+    if telling(text for _, _, text in facts):
+        for fact in facts:
+            yield from addresses(fact)
     facts += [(How.LABEL, key, text) for key, text in labels.items()]
     yield from labelled(facts)
 
@@ -256,10 +258,13 @@ def _container(
     env: tuple[Variable, ...],
 ) -> Iterator[Reference]:
     variables: list[Fact] = [(How.ENVIRONMENT, each.name, each.value) for each in env]
+    tells = telling((*command, *args, *(text for _, _, text in variables)))
     for fact in variables:
-        yield from addresses(fact, location=is_place(fact[1]))
+        place = is_place(fact[1])
+        if tells or place:
+            yield from addresses(fact, location=place)
     yield from environment(variables)
-    for text in (*command, *args):
+    for text in (*command, *args) if tells else ():
         yield from addresses((How.ARGUMENT, "", text))
     if picture:
         yield from image((How.IMAGE, "", picture))
