@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections import deque
 from collections.abc import Callable, Coroutine
 from typing import Any, Final
 
@@ -29,6 +30,7 @@ from mcp_tui.store.serving import ServingStore
 
 SERVERS: Final[tuple[Resource[Any], ...]] = (DEPLOYMENTS, INFERENCESERVICES, ROLLOUTS)
 _MOST: Final = 20_000
+_AT_ONCE: Final = 50
 _DISCOVER_RETRY: Final = 10.0
 _DISCOVER_AGAIN: Final = 600.0
 
@@ -66,6 +68,8 @@ class ServingFeed:
         self._tasks: list[asyncio.Task[None]] = []
         self._following: dict[str, asyncio.Task[None]] = {}
         self._narrow: set[str] = set()
+        self._pending: deque[tuple[str, Delta[Any]]] = deque()
+        self._arrived = asyncio.Event()
         self._news = asyncio.Event()
         self._again = asyncio.Event()
         self._discovered = False
@@ -89,6 +93,7 @@ class ServingFeed:
         self._discovered, self._undiscovered, self._defect = False, "", ""
         self._follow(DEPLOYMENTS)
         self._spawn(self._discover())
+        self._spawn(self._take())
 
     async def stop(self, *, forget: bool = True) -> None:
         """End everything that was started, and forget what it told unless that is wanted still."""
@@ -99,6 +104,7 @@ class ServingFeed:
         self._reflectors.clear()
         self._following.clear()
         self._narrow.clear()
+        self._pending.clear()
         if forget:
             self.store.forget(self.context)
             self._tell()
@@ -116,6 +122,7 @@ class ServingFeed:
         return (
             self._discovered
             and not self._narrow
+            and not self._pending
             and all(
                 r.synced or r.health.state is HealthState.ABSENT for r in self._reflectors.values()
             )
@@ -153,7 +160,7 @@ class ServingFeed:
         return self.known
 
     def _settled(self) -> bool:
-        if not (self._discovered or self._undiscovered or self._defect):
+        if self._pending or not (self._discovered or self._undiscovered or self._defect):
             return False
         for plural, reflector in self._reflectors.items():
             state = reflector.health.state
@@ -187,11 +194,8 @@ class ServingFeed:
             return
 
         def sink(delta: Delta[Any]) -> None:
-            try:
-                self.store.apply(self.context, delta)
-            except Exception as error:  # noqa: BLE001 - one object must not hide the others
-                self._defect = f"defect in {resource.plural}: {type(error).__name__}"
-            self._changed()
+            self._pending.append((resource.plural, delta))
+            self._arrived.set()
 
         def heard(health: SourceHealth) -> None:
             denied = health.state is HealthState.DENIED and not health.synced
@@ -221,6 +225,30 @@ class ServingFeed:
             del self._reflectors[resource.plural]
             self._follow(resource)
             self._changed()
+
+    async def _take(self) -> None:
+        """Take what arrived, a little at a time: a page of objects would hold up keys."""
+        while True:
+            await self._arrived.wait()
+            self._arrived.clear()
+            while self._pending:
+                plural, delta = self._pending[0]
+                for at in range(0, len(delta.upserts), _AT_ONCE):
+                    self._apply(plural, Delta(delta.upserts[at : at + _AT_ONCE]))
+                    await asyncio.sleep(0)
+                self._apply(plural, Delta((), delta.removes))
+                self._pending.popleft()
+            self._changed()
+
+    def _apply(self, plural: str, delta: Delta[Any]) -> None:
+        try:
+            self.store.apply(self.context, delta)
+        except Exception as error:  # noqa: BLE001 - one object must not hide the others
+            if len(delta.upserts) > 1:
+                for each in delta.upserts:
+                    self._apply(plural, Delta((each,)))
+                return
+            self._defect = f"defect in {plural}: {type(error).__name__}"
 
     async def _discover(self) -> None:
         """Follow the kinds that are there, and those that come."""

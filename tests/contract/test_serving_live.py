@@ -19,7 +19,7 @@ import pytest_asyncio
 from mcp_tui.config import ContextConfig, Endpoint
 from mcp_tui.domain.model import ModelVersion
 from mcp_tui.domain.plan import Tier
-from mcp_tui.domain.serving import ServingState
+from mcp_tui.domain.serving import ServingState, serving_of
 from mcp_tui.sources.base import HealthState
 from mcp_tui.sources.connect import Connection
 from mcp_tui.sources.kubernetes.kubeconfig import load_kubeconfig
@@ -239,7 +239,7 @@ async def test_nothing_is_asked_once_nobody_looks(
     await place.make("Deployment", deployment("web", URI=model.first.uri))
     looking = Looking(connect("viewer"), place.namespace)
     assert await looking.feed.settle(20) and looking.names(model.first)
-    assert len(_of_the_feed()) == 4
+    assert len(_of_the_feed()) == 5
     await looking.feed.stop()
     assert looking.names(model.first) == [] and len(looking.store.table) == 0
     assert _of_the_feed() == [] and not looking.feed.running
@@ -279,6 +279,25 @@ async def test_a_kind_that_may_not_be_listed_is_said_and_hides_no_other(
     assert "inferenceservices" in said and "forbidden" in said
     proxy.faults.remove(fault)
     await until(lambda: looking.feed.known and looking.feed.troubles() == ())
+    await looking.feed.stop()
+
+
+async def test_an_object_that_breaks_us_hides_no_other(
+    place: Place, model: Registered, connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(obj: Any, *, context: str) -> Any:
+        if obj.metadata.name == "bad":
+            raise ValueError
+        return serving_of(obj, context=context)
+
+    monkeypatch.setattr("mcp_tui.store.serving.serving_of", broken)
+    for name in ("a", "bad", "c"):
+        await place.make("Deployment", deployment(name, URI=model.first.uri))
+    looking = Looking(connect("viewer"), place.namespace)
+    await looking.feed.settle(20)
+    found = looking.store.servings_of(model.first)
+    assert sorted(each.serving.name for each in found) == ["a", "c"]
+    assert looking.feed.troubles() == ("defect in deployments: ValueError",)
     await looking.feed.stop()
 
 
