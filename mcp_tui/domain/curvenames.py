@@ -24,6 +24,15 @@ def is_system(metric: str) -> bool:
     return metric.startswith(SYSTEM)
 
 
+def machine_name(metric: str) -> str:
+    """A metric of the machine in short, its unit as a sign: ``gpu_0_utilization %``."""
+    name = metric.removeprefix(SYSTEM)
+    for ending, unit in (("_percentage", " %"), ("_megabytes", " MB"), ("_watts", " W")):
+        if name.endswith(ending):
+            return name.removesuffix(ending) + unit
+    return name
+
+
 def metrics_of(runs: Iterable[Run]) -> tuple[str, ...]:
     """Every metric of any of the runs, the machine's own last, each part by name."""
     names = {metric.key for run in runs for metric in run.data.metrics}

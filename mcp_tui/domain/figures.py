@@ -52,5 +52,7 @@ def signed(value: float, digits: int = 3) -> str:
     """A difference with its sign: ``+0.012``; zero has none."""
     if value == 0:
         return "0"
-    text = figure(value, digits)
+    # A whole number reads better than one with an exponent.
+    whole = 10**digits <= abs(value) < 1e12
+    text = f"{value:.0f}" if whole else figure(value, digits)
     return text if value < 0 or not math.isfinite(value) else f"+{text}"

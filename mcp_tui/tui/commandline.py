@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from textual.screen import Screen
@@ -154,13 +155,36 @@ class CommandLine:
         self._console.inside.forward(rest, place() if place is not None else None)
 
     def _curves(self, rest: str) -> None:
-        from mcp_tui.tui.screens.together import Looked, show
+        self._together("curves", rest)
 
-        runs, metrics = _runs_and_metrics(rest)
-        if not runs:
+    def _compare(self, rest: str) -> None:
+        self._together("compare", rest)
+
+    def _eval(self, rest: str) -> None:
+        self._together("evaluation", rest)
+
+    def _scatter(self, rest: str) -> None:
+        self._together("scatter", rest)
+
+    def _together(self, view: str, rest: str) -> None:
+        """Look at the runs that are named, or at those that are chosen on the screen."""
+        from mcp_tui.tui.runkeys import RunKeys
+        from mcp_tui.tui.screens.together import Looked, Together, show
+
+        words = rest.split()
+        against = next((w[8:] for w in words if w.startswith("against=")), "")
+        runs, others = _runs_and_metrics(w for w in words if not w.startswith("against="))
+        front: Screen[object] = self._console.screen
+        if runs:
+            metrics = others if view == "curves" else ()
+            show(self._console, view, Looked(runs, metrics=metrics, baseline=against))
+        elif isinstance(front, Together):
+            front.looked.baseline = against or front.looked.baseline
+            front.go_to(view)
+        elif isinstance(front, RunKeys) and not others:
+            front.look_at(view)
+        else:
             self._console.say("name a run: its id, NAME/VERSION or NAME@ALIAS", "error")
-            return
-        show(self._console, "curves", Looked(runs, metrics=metrics))
 
     def _unmark(self, rest: str) -> None:
         del rest
@@ -185,8 +209,8 @@ class CommandLine:
 _REFERENCE = re.compile(r"(?:.+/)?[0-9a-fA-F]{32}|.+/[0-9]+|.+@[^/@]+")
 
 
-def _runs_and_metrics(rest: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def _runs_and_metrics(given: Iterable[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """What of some words names runs, and what is left: metrics."""
-    words = rest.split()
+    words = tuple(given)
     runs = dict.fromkeys(word for word in words if _REFERENCE.fullmatch(word))
     return tuple(runs), tuple(dict.fromkeys(word for word in words if word not in runs))

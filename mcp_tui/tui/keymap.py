@@ -25,7 +25,9 @@ Scope = Literal[
     "log",
     "evidence",
     "together",
+    "axes",
     "curves",
+    "rows",
 ]
 
 FORBIDDEN: Mapping[str, str] = {
@@ -144,7 +146,7 @@ KEYS: tuple[Key, ...] = (
         "compare",
         "the marked runs side by side",
         26,
-        ("runs", "curves"),
+        ("runs", "curves", "scatter"),
     ),
     Key(
         "baseline",
@@ -169,23 +171,41 @@ KEYS: tuple[Key, ...] = (
     Key("export", "W", "export", "together", "look", "save", "save what is shown to a file", 60),
     Key("left", "left", "across(-1)", "together", "look", "left", "to the left: cursor or columns"),
     Key("right", "right", "across(1)", "together", "look", "right", "to the right"),
-    Key("all", "0", "all", "together", "look", "all", "all of the axis, or all rows", 50),
-    Key("metrics", "M", "metrics", "together", "look", "metrics", "choose metrics from a list", 20),
     Key(
-        "x-axis", "X", "x_axis", "curves", "look", "x axis", "by step, wall time, relative time", 30
+        "all",
+        "0",
+        "all",
+        "together",
+        "look",
+        "all",
+        "all of the axis; all rows, or only those that differ",
+        50,
+        ("curves", "compare"),
     ),
-    Key("y-axis", "Y", "y_axis", "curves", "look", "y axis", "linear, log, symlog", 31),
+    Key(
+        "metrics",
+        "M",
+        "metrics",
+        "together",
+        "look",
+        "metrics",
+        "choose metrics from a list; in compare, the curves of the metric",
+        20,
+        ("curves", "compare"),
+    ),
+    Key("x-axis", "X", "x_axis", "axes", "look", "x axis", "by step, wall time, relative time", 30),
+    Key("y-axis", "Y", "y_axis", "axes", "look", "y axis", "linear, log, symlog", 31),
+    Key("row", "enter", "open", "rows", "look", "row", "all of the row under the cursor", 15),
+    Key("scatter", "V", "scatter", "rows", "look", "scatter", "a parameter against a metric", 30),
     Key("smooth", "S", "smooth", "curves", "look", "smooth", "smoother, then not at all", 32),
     Key("zoom-in", "+", "zoom(0.5)", "curves", "look", "closer", "look at half as much", 40),
     Key("zoom-out", "-", "zoom(2.0)", "curves", "look", "wider", "look at twice as much"),
-    Key("pan-left", "[", "pan(-0.5)", "curves", "look", "before", "the part before"),
-    Key("pan-right", "]", "pan(0.5)", "curves", "look", "after", "the part after"),
+    Key("pan-left", "[", "pan(-0.5)", "axes", "look", "before", "the part before"),
+    Key("pan-right", "]", "pan(0.5)", "axes", "look", "after", "the part after"),
     Key(
         "machine", "H", "machine", "curves", "look", "hardware", "GPU and memory below, or not", 45
     ),
-    Key(
-        "points", "d", "points", "curves", "look", "points", "each line's points and gaps, in words"
-    ),
+    Key("points", "d", "points", "together", "look", "in words", "all that is known, in words"),
     Key("refresh", "r", "refresh", "all", "look", "refresh", "ask the sources again now"),
     Key("interrupt", "ctrl+c", "interrupt", "all", "look", "stop", "interrupt; twice quits"),
     Key("submit", "s", "submit", "jobs", "act", "submit", "plan a new job", 30),
@@ -221,7 +241,10 @@ SCOPES: Mapping[str, tuple[Scope, ...]] = {
     "models": ("all", "move", "table", "tree", "models", "evidence"),
     "model": ("all", "move", "models", "detail", "evidence"),
     "view": ("all", "move", "log"),
-    "curves": ("all", "move", "evidence", "together", "curves"),
+    "curves": ("all", "move", "evidence", "together", "axes", "curves"),
+    "compare": ("all", "move", "evidence", "together", "rows"),
+    "evaluation": ("all", "move", "evidence", "together", "rows"),
+    "scatter": ("all", "move", "evidence", "together", "axes"),
     "choose": ("all", "move", "table"),
 }
 """Which scopes are alive together on a screen. Writes are dead in logs."""
@@ -239,7 +262,9 @@ SCOPE_TITLES: Mapping[Scope, str] = {
     "log": "In logs and texts",
     "evidence": "Runs together",
     "together": "In the views of runs together",
+    "axes": "In curves and scatter",
     "curves": "In curves",
+    "rows": "In compare and evaluation",
 }
 
 _SHOWN = {

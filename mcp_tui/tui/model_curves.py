@@ -88,12 +88,14 @@ class Compared:
         runs: In the order in which they were named.
         directions: What the configuration says of metrics.
         champion: The key of the one that an alias ``champion`` names; empty where none is known.
+        baseline: The key of the one that was named as the baseline.
     """
 
     keys: tuple[str, ...]
     runs: tuple[Run, ...]
     directions: Directions | None = None
     champion: str = ""
+    baseline: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,11 +105,13 @@ class Evaluated:
     Attributes:
         table: The champion's column first, where there is one.
         gates: Of each candidate, in the table's order without the champion.
-        champion: How the champion is called, or why there is none.
+        keys: ``CONTEXT/RUN_ID`` of each column of the table.
+        champion: How the champion is called; empty where none is known.
     """
 
     table: EvalTable
     gates: tuple[tuple[GateResult, ...], ...]
+    keys: tuple[str, ...]
     champion: str
 
 
@@ -117,8 +121,13 @@ class Evidence(Protocol):
     async def curves(self, references: Sequence[str]) -> Curves:
         """Their curves; reads the runs, and no points yet."""
 
-    async def compare(self, references: Sequence[str]) -> Compared:
-        """The runs to put side by side."""
+    async def compare(self, references: Sequence[str], baseline: str) -> Compared:
+        """The runs to put side by side.
+
+        Args:
+            references: The runs.
+            baseline: A reference: first of all where it is none of them; empty for none.
+        """
 
     async def evaluate(self, references: Sequence[str], champion: str) -> Evaluated:
         """Their evaluations, and the gates of the configuration.

@@ -28,6 +28,7 @@ BYTES: Final[Mapping[str, str]] = {
     "pagedown": "\x1b[6~",
     "slash": "/",
     "colon": ":",
+    "equals_sign": "=",
     "question_mark": "?",
 }
 """What a terminal sends for keys by Textual's names."""

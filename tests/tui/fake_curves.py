@@ -8,9 +8,23 @@ import random
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
+import msgspec
+
 from mcp_tui.domain.chart.course import Axis, Course
 from mcp_tui.domain.curvenames import first_metric, line_names, metrics_of, run_labels
-from mcp_tui.domain.run import Metric, Pair, Run, RunData, RunInfo
+from mcp_tui.domain.evaltable import side_by_side
+from mcp_tui.domain.evaluation import Evaluation, evaluate
+from mcp_tui.domain.gates import check, parse
+from mcp_tui.domain.run import (
+    Dataset,
+    DatasetInput,
+    Metric,
+    Pair,
+    Run,
+    RunData,
+    RunInfo,
+    RunInputs,
+)
 from mcp_tui.errors import McpTuiError
 from mcp_tui.tui.model_curves import Compared, CurveRun, Evaluated
 
@@ -206,7 +220,6 @@ class FakeEvidence:
     asked: list[str] = field(default_factory=list)
     wrong: McpTuiError | None = None
     champion: str = ""
-    evaluated: Evaluated | None = None
     gate: asyncio.Event | None = None
     made: FakeCurves | None = None
 
@@ -228,16 +241,74 @@ class FakeEvidence:
             self.made = FakeCurves(self._some(references))
         return self.made
 
-    async def compare(self, references: Sequence[str]) -> Compared:
-        await self._answer("compare", references)
+    async def compare(self, references: Sequence[str], baseline: str) -> Compared:
+        await self._answer(f"compare against {baseline or '-'}", references)
         runs = self._some(references)
         return Compared(
             keys=tuple(f"dev/{each.run_id}" for each in runs),
             runs=tuple(runs),
             champion=self.champion,
+            baseline=baseline,
         )
 
     async def evaluate(self, references: Sequence[str], champion: str) -> Evaluated:
         await self._answer(f"evaluate against {champion or '-'}", references)
-        assert self.evaluated is not None
-        return self.evaluated
+        number = int(champion.rpartition("/")[2], 16) if champion else 0
+        return evaluated(None if self.champion == "none" and not number else number)
+
+
+GATES = (
+    "f1_macro >= 0.90",
+    "latency_p99_ms <= 40",
+    "no class recall drops by more than 0.02",
+    "f1_macro is better than champion",
+)
+
+
+def _evaluation(name: str, number: int, wrong: float, latency: float) -> Evaluation:
+    """An evaluation of 400 examples of three kinds, some of them told wrongly."""
+    random_ = random.Random(number)
+    kinds = ("cat", "dog", "horse")
+    rows = ["id,label,prediction"]
+    for example in range(400):
+        truth = kinds[example % 3]
+        told = random_.choice(kinds) if random_.random() < wrong else truth
+        rows.append(f"e{example},{truth},{told}")
+    made = run(
+        name,
+        {
+            "latency_mean_ms": latency * 0.5,
+            "latency_p50_ms": latency * 0.4,
+            "latency_p95_ms": latency * 0.8,
+            "latency_p99_ms": latency,
+            "accelerator_memory_mb": 8_192 + number,
+        },
+        number=number,
+    )
+    used = DatasetInput(
+        dataset=Dataset(name="pets", digest="5f3a"),
+        tags=(Pair(key="mlflow.data.context", value="evaluation"),),
+    )
+    made = msgspec.structs.replace(made, inputs=RunInputs(dataset_inputs=(used,)))
+    files = {"eval/predictions.csv": "\n".join(rows).encode()}
+    return evaluate(made, files, label=name, model_size=44_000_000 + number * 1_000)
+
+
+def evaluated(champion: int | None = 0) -> Evaluated:
+    """Two candidates beside a champion, with gates; None for no champion."""
+    ruling = _evaluation("ranker/41", champion, 0.12, 41.0) if champion is not None else None
+    candidates = [
+        _evaluation("ranker-0412", 0x7BE2, 0.05, 38.5),
+        _evaluation("ranker-0411", 0x4410, 0.13, 44.25),
+    ]
+    gates = [parse(rule) for rule in GATES]
+    table = side_by_side(candidates, ruling, also=[gate.metric for gate in gates])
+    told = table.differences or ({},) * len(candidates)
+    return Evaluated(
+        table=table,
+        gates=tuple(
+            check(gates, each, ruling, told=one) for each, one in zip(candidates, told, strict=True)
+        ),
+        keys=tuple(f"dev/{column.run_id}" for column in table.columns),
+        champion="ranker/41 (alias champion)" if ruling is not None else "",
+    )

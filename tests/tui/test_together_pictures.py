@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import pytest
 from textual.pilot import Pilot
 
 from tests.tui.fake import FakeBackend
-from tests.tui.fake_curves import RUNS, FakeCurves
+from tests.tui.fake_curves import RUNS, FakeCurves, run
 from tests.tui.harness import make, screen_text, until
 
 # The pictures are named after what they show, not after this file.
@@ -16,6 +17,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:.*Can not relate snapshot:UserWa
 
 SIZES = {"80x24": (80, 24), "200x50": (200, 50)}
 ALL = " ".join(f"dev/{each.run_id}" for each in RUNS)
+SWEEP = "scatter " + " ".join(f"{n + 1:032x}" for n in range(30))
 
 
 def _sampled() -> FakeBackend:
@@ -29,6 +31,28 @@ def _gaps() -> FakeBackend:
     backend = FakeBackend()
     backend.evidence.made = FakeCurves(RUNS[:1])
     backend.evidence.made.gaps = True
+    return backend
+
+
+def _champion() -> FakeBackend:
+    backend = FakeBackend()
+    backend.evidence.champion = f"dev/{RUNS[1].run_id}"
+    return backend
+
+
+def _sweep() -> FakeBackend:
+    """Learning rates from a millionth to a tenth, the best in the middle."""
+    backend = FakeBackend()
+    rates = [10 ** (-5 + 4 * n / 29) for n in range(30)]
+    backend.evidence.runs = tuple(
+        run(
+            f"sweep-{n:02d}",
+            {"f1_macro": 0.93 - 0.03 * (math.log10(rate) + 2.7) ** 2 / 2 - (n * 7 % 5) * 0.004},
+            number=n + 1,
+            params={"lr": f"{rate:.2e}"},
+        )
+        for n, rate in enumerate(rates)
+    )
     return backend
 
 
@@ -54,6 +78,18 @@ PICTURES: dict[
     ),
     "curves-machine": (FakeBackend, f"curves {ALL}", ("X", "H", "left"), "system/gpu_*", {}),
     "curves-gaps": (_gaps, f"curves dev/{RUNS[0].run_id}", (), "21 gaps", {}),
+    "compare": (_champion, f"compare {ALL}", ("right",), "(baseline)", {}),
+    "compare-no-colour": (_champion, f"compare {ALL}", ("0",), "11 rows", {"no_color": True}),
+    "evaluation": (FakeBackend, f"eval {ALL}", ("j", "j", "j", "j"), "400 pairs", {}),
+    "evaluation-ansi16": (FakeBackend, f"eval {ALL}", (), "3 failed", {"theme": "ansi16"}),
+    "evaluation-ascii": (
+        FakeBackend,
+        f"eval {ALL}",
+        (),
+        "3 failed",
+        {"ascii": True, "no_color": True},
+    ),
+    "scatter-runs": (_sweep, SWEEP, ("right", "right"), "sweep-", {}),
     "curves-metrics": (FakeBackend, f"curves {ALL}", ("M", "j", "space"), "space ticks", {}),
 }
 

@@ -103,16 +103,20 @@ class LiveEvidence:
         books = {name: CurveBook(self._client(lives[name]), each) for name, each in runs.items()}
         return LiveCurves(books, [(live.name, named.run.run_id) for live, named in found])
 
-    async def compare(self, references: Sequence[str]) -> Compared:
+    async def compare(self, references: Sequence[str], baseline: str) -> Compared:
         """The runs to put side by side."""
         found = await self._found(references)
         champion = await self._champion(found)
+        base = (await self._found([baseline]))[0] if baseline else None
+        if base is not None and _id(base) not in map(_id, found):
+            found = [base, *found]
         keys = tuple(f"{live.name}/{named.run.run_id}" for live, named in found)
         return Compared(
             keys=keys,
             runs=tuple(named.run for _, named in found),
             directions=self._backend.config.metrics,
             champion=champion if champion in keys else "",
+            baseline="/".join(_id(base)) if base is not None else "",
         )
 
     async def evaluate(self, references: Sequence[str], champion: str) -> Evaluated:
@@ -147,6 +151,10 @@ class LiveEvidence:
             gates=tuple(
                 check(gates, candidate, ruling, told=each)
                 for candidate, each in zip(every, told, strict=True)
+            ),
+            keys=tuple(
+                f"{name}/{run_id}"
+                for name, run_id in map(_id, [*([best] if best is not None else []), *candidates])
             ),
             champion=f"{ruling.label} ({said})" if ruling is not None else "",
         )

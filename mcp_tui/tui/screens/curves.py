@@ -285,8 +285,10 @@ class CurvesScreen(Together, inherit_bindings=False):
             return
         lines: list[Line] = []
         for metrics in (self.main, self.below):
+            if metrics:
+                lines.append((Cell(title_of(metrics), "heading"),))
             for name, said in self.curves.said(metrics):
-                lines += [(Cell(clean_line(name), "strong"),), (Cell(f"  {said}"),)]
+                lines.append((Cell(f"  {clean_line(name)}: ", "strong"), Cell(said)))
         self.app.push_screen(ViewScreen((*self.crumbs(), "points"), lines))
 
     def action_refresh(self) -> None:

@@ -32,6 +32,9 @@ SLOW: Final = 0.3
 
 VIEWS: Final[dict[str, tuple[str, str]]] = {
     "curves": ("Curves", "mcp_tui.tui.screens.curves:CurvesScreen"),
+    "compare": ("Compare", "mcp_tui.tui.screens.compare:CompareScreen"),
+    "evaluation": ("Evaluation", "mcp_tui.tui.screens.evaluation:EvaluationScreen"),
+    "scatter": ("Scatter", "mcp_tui.tui.screens.scatter:ScatterScreen"),
 }
 """By its name: a view's title, and module and class of its screen."""
 
@@ -203,12 +206,21 @@ class Together(FrameScreen, inherit_bindings=False):
         """The comparison."""
         self.go_to("compare")
 
+    def action_scatter(self) -> None:
+        """The scatter."""
+        self.go_to("scatter")
+
+    def action_points(self) -> None:
+        """What is known, in words."""
+        self.say("nothing more is known here")
+
     def action_baseline(self) -> None:
         """What others are held against."""
         self.say("a baseline is chosen in compare")
 
     def action_all(self) -> None:
         """All there is."""
+        self.say("all of it is shown")
 
     def action_metrics(self) -> None:
         """Choose metrics."""
