@@ -192,7 +192,7 @@ async def test_help_lists_every_key_and_command() -> None:
         for command in commands.COMMANDS:
             assert any(f":{command.name}" in line for line in text)
     backend = FakeBackend()
-    async with console(backend, (100, 100)) as (app, pilot):
+    async with console(backend, (100, 200)) as (app, pilot):
         await pilot.press("?")
         text_shown = screen_text(app)
         assert all(key.help in text_shown for key in KEYS)
