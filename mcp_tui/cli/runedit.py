@@ -9,14 +9,13 @@ from mcp_tui.cli.act import finish
 from mcp_tui.cli.journal import say_unfinished
 from mcp_tui.cli.models import registry
 from mcp_tui.cli.session import open_session
+from mcp_tui.domain.editwords import tag_edit
 from mcp_tui.domain.runedit import EditKind, RunEdit
-from mcp_tui.domain.text import clean_line
-from mcp_tui.errors import UsageError
 
 
 async def tag(args: argparse.Namespace) -> int:
     """Set and delete tags."""
-    return await _edit(args, [args.run_id], [_of_word(word) for word in args.tags])
+    return await _edit(args, [args.run_id], [tag_edit(word) for word in args.tags])
 
 
 async def rename(args: argparse.Namespace) -> int:
@@ -43,17 +42,3 @@ async def _edit(args: argparse.Namespace, run_ids: Sequence[str], edits: Sequenc
         engine = session.engine(args.timeout)
         plan = await engine.plan_run_edit([each.strip().lower() for each in run_ids], edits)
         return await finish(session, engine, plan, args)
-
-
-def _of_word(text: str) -> RunEdit:
-    """``key=value`` or ``key-``.
-
-    Raises:
-        UsageError: It is neither.
-    """
-    key, equals, value = text.partition("=")
-    if equals and key:
-        return RunEdit(kind=EditKind.SET_TAG, key=key, value=value)
-    if not equals and len(key) > 1 and key.endswith("-"):
-        return RunEdit(kind=EditKind.DELETE_TAG, key=key[:-1])
-    raise UsageError(f"{clean_line(text, limit=80)!r} is neither KEY=VALUE nor KEY-")

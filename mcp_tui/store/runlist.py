@@ -28,13 +28,15 @@ class RunList:
 
     Args:
         columns: Whose values the rows carry, such as ``metrics.f1``.
+        deleted: Runs in the bin are listed, and no others; else those that are not in it.
 
     Attributes:
         rows: All that were read; changed by the methods only.
     """
 
-    def __init__(self, columns: Sequence[str] = ()) -> None:
+    def __init__(self, columns: Sequence[str] = (), *, deleted: bool = False) -> None:
         self.columns = tuple(columns)
+        self.deleted = deleted
         self.rows: dict[str, RunRow] = {}
         self._children: dict[str, dict[str, None]] = {}
         self._whole: OrderedDict[str, Run] = OrderedDict()
@@ -46,7 +48,7 @@ class RunList:
     # -- taking -----------------------------------------------------------------------------
 
     def take(self, runs: Iterable[Run]) -> set[str]:
-        """Take new and newer runs; deleted ones go.
+        """Take new and newer runs; those that went into the bin, or came out of it, go.
 
         Returns:
             The ids of the rows that changed, came or went.
@@ -55,7 +57,7 @@ class RunList:
         for run in runs:
             if not run.run_id:
                 continue
-            if run.is_deleted:
+            if run.is_deleted != self.deleted:
                 touched |= self.drop(run.run_id)
                 continue
             self._keep(run)

@@ -53,6 +53,7 @@ class RunWatch:
         on_change: Called when something came, with the ids of the rows that changed; None where
             all may have.
         turn: What can wait for keys does.
+        deleted: What is in the bin is listed, and nothing else.
 
     Attributes:
         list: What was read.
@@ -60,7 +61,7 @@ class RunWatch:
         loading: Whether a page is on its way.
         refused: What the server says of the filter or order; empty while it takes them.
         slow: Whether the server took too long to sort, so that only what was read is sorted.
-        deleted: Names of experiments that are deleted meanwhile.
+        gone: Names of experiments that are deleted meanwhile.
     """
 
     def __init__(
@@ -72,6 +73,7 @@ class RunWatch:
         health: MlflowHealth,
         on_change: Callable[[set[str] | None], None],
         turn: Turn,
+        deleted: bool = False,
     ) -> None:
         self._mlflow = mlflow
         self.experiments = tuple(experiments)
@@ -81,12 +83,12 @@ class RunWatch:
         self._turn = turn
         self.filters: tuple[str, ...] = ("",)
         self.order_by: tuple[str, ...] = NEWEST_FIRST
-        self.list = RunList(columns or ())
+        self.list = RunList(columns or (), deleted=deleted)
         self.done = False
         self.loading = True
         self.refused = ""
         self.slow = False
-        self.deleted: tuple[str, ...] = ()
+        self.gone: tuple[str, ...] = ()
         self.waiting_since = time.monotonic()
         self._search = self._searched()
         self._wanted = 1
@@ -136,13 +138,16 @@ class RunWatch:
 
     def _searched(self) -> RunSearch:
         return self._mlflow.runs_in_order(
-            self.experiments, self.filters, order_by=self.order_by or NEWEST_FIRST
+            self.experiments,
+            self.filters,
+            order_by=self.order_by or NEWEST_FIRST,
+            view="DELETED_ONLY" if self.list.deleted else "ACTIVE_ONLY",
         )
 
     def ask(self, filters: Sequence[str], order_by: Sequence[str]) -> None:
         """Another filter or order: the list begins anew."""
         self.filters, self.order_by = tuple(filters), tuple(order_by)
-        self.list = RunList(self.list.columns)
+        self.list = RunList(self.list.columns, deleted=self.list.deleted)
         self.done, self.loading, self.refused, self.slow = False, True, "", False
         self.waiting_since = time.monotonic()
         self._search = self._searched()
@@ -295,7 +300,7 @@ class RunWatch:
 
     async def _new(self, runs: RunList) -> set[str]:
         """Runs that started since the newest that is known; in a sorted list only known places."""
-        if self.order_by not in ((), NEWEST_FIRST):
+        if self.order_by not in ((), NEWEST_FIRST) or runs.deleted:
             return set()
         newest = max((row.started for row in runs.rows.values()), default=0)
         found: list[Run] = []
@@ -320,4 +325,4 @@ class RunWatch:
                 continue
             if found.is_deleted:
                 gone.append(clean_line(found.name))
-        self.deleted = tuple(gone)
+        self.gone = tuple(gone)

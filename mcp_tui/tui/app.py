@@ -290,6 +290,10 @@ class Console(KeysInOrder, inherit_bindings=False):
         """Ask the sources again now."""
         self.spawn(self.backend.refresh(), "asked again")
 
+    def refresh_quietly(self) -> None:
+        """Ask the sources again now, and say nothing of it."""
+        self.run_worker(self.backend.refresh(), group="backend-calls", exit_on_error=False)
+
     def spawn(self, work: Awaitable[None], said: str) -> None:
         """Let a call of the backend run, and say what came of it."""
 

@@ -100,6 +100,15 @@ class CommandLine:
         else:
             self._console.say("columns are chosen in the Runs pane")
 
+    def _deleted(self, rest: str) -> None:
+        del rest
+        pane = self._console.pane
+        if isinstance(pane, RunsScreen):
+            self._to_the_list()
+            pane.show_deleted()
+        else:
+            self._console.say("the bin is of runs: the Runs pane shows it")
+
     def _theme(self, rest: str) -> None:
         try:
             self._console.set_palette(rest)

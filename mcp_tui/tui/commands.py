@@ -34,6 +34,7 @@ COMMANDS: tuple[Command, ...] = (
         "columns of the runs: metrics.f1 params.lr; none, or default for a guess",
         "values",
     ),
+    Command("deleted", "the runs in the bin of the experiments that are open, or out of it"),
     Command("theme", "another colour scheme", "theme"),
     Command("submit", "plan a new job"),
     Command("retry", "plan a new try with changes: memory=128Gi cpu=8", "text"),

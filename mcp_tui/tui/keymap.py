@@ -213,6 +213,10 @@ KEYS: tuple[Key, ...] = (
     Key("retry", "t", "retry", "jobs", "act", "retry", "plan a new try, with changes", 40),
     Key("cancel", "x", "act('cancel')", "jobs", "act", "cancel", "plan to cancel the job", 50),
     Key("hold", "z", "hold", "jobs", "act", "suspend", "plan to suspend, or to resume"),
+    Key(
+        "reproduce", "s", "reproduce", "runs", "act", "again", "plan a job that makes it again", 30
+    ),
+    Key("edit-run", "a", "more", "runs", "act", "change", "plan a tag, a name, or the bin", 40),
     Key("delete", "a", "act('delete')", "jobs", "act", "delete", "plan to delete finished jobs"),
     Key(
         "model-detail", "d", "model_detail", "models", "look", "detail", "the model or version", 20

@@ -15,7 +15,7 @@ from mcp_tui.domain.plan import Outcome, Plan, Tier, Verb
 
 if TYPE_CHECKING:
     from mcp_tui.tui.model_models import ModelsBackend
-    from mcp_tui.tui.model_runs import RunDetails
+    from mcp_tui.tui.model_runs import RunActions, RunDetails
 
 Tone = Literal[
     "",
@@ -398,6 +398,10 @@ class ConsoleBackend(Protocol):
     @property
     def models(self) -> ModelsBackend:
         """What the Models pane shows and plans."""
+
+    @property
+    def run_actions(self) -> RunActions:
+        """Plans about runs."""
 
     def state(self) -> ConsoleState:
         """The frame's contents, now. Cheap."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol
 
+from mcp_tui.domain.plan import Plan
 from mcp_tui.tui.model import Line, PaneModel
 
 Level = Literal["experiments", "runs"]
@@ -67,6 +68,13 @@ class RunsModel(PaneModel, Protocol):
 
     def completions(self, text: str) -> Sequence[str]:
         """Whole filters in MLflow's language that this one could become."""
+
+    @property
+    def bin(self) -> bool:
+        """Whether runs in the bin are shown, and no others."""
+
+    def show_bin(self, on: bool) -> None:
+        """Show the runs in the bin of what is open, or those that are not in it."""
 
     def column_names(self) -> Sequence[str]:
         """What ``:columns`` completes: ``metrics.f1``, ``params.lr``, ``tags.team``."""
@@ -132,3 +140,16 @@ class RunDetails(Protocol):
         self, key: str, ref: str, to: Path, progress: Callable[[int, int | None], None]
     ) -> int:
         """Write an artifact into a new file; its size."""
+
+
+class RunActions(Protocol):
+    """Plans about runs; they are applied as all others are.
+
+    Each method may raise McpTuiError. Keys are ``context/run id``.
+    """
+
+    async def plan_edit(self, runs: Sequence[str], text: str) -> Plan:
+        """Plan changes to runs as they are typed: ``tag a=b c-``, ``rename x``, ``delete``."""
+
+    async def config_of(self, key: str) -> str:
+        """A train config that makes a run again, as far as that is known."""

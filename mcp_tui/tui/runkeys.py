@@ -60,3 +60,14 @@ class RunKeys(FrameScreen, inherit_bindings=False):
         else:
             self.baseline = runs[0]
             self.say("this run is the baseline: = and v show others beside it")
+
+
+def show_run(screen: FrameScreen, job: str) -> None:
+    """The detail of a job's run, over the pane that the job is looked at in."""
+    key = screen.console.backend.run_details.run_of(job)
+    if not key:
+        screen.say("no MLflow run is linked to this job")
+        return
+    from mcp_tui.tui.screens.run import RunScreen
+
+    screen.app.push_screen(RunScreen(key, screen.PANE))

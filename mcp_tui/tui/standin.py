@@ -17,7 +17,7 @@ from mcp_tui.tui.model import (
     RowView,
 )
 from mcp_tui.tui.model_models import ModelsBackend
-from mcp_tui.tui.model_runs import RunDetails
+from mcp_tui.tui.model_runs import RunActions, RunDetails
 
 
 class LoadingModel:
@@ -112,6 +112,11 @@ class StandIn:
     @property
     def models(self) -> ModelsBackend:
         """There are none yet."""
+        raise LookupError("no backend yet")
+
+    @property
+    def run_actions(self) -> RunActions:
+        """There are none; nothing can be planned yet."""
         raise LookupError("no backend yet")
 
     def state(self) -> ConsoleState:

@@ -38,7 +38,7 @@ from mcp_tui.tui.model import (
 )
 from tests.tui.fake_curves import FakeEvidence
 from tests.tui.fake_models import FakeModels
-from tests.tui.fake_runs import FakeRunDetails, FakeRunsModel
+from tests.tui.fake_runs import FakeRunActions, FakeRunDetails, FakeRunsModel
 
 NOW = 1_795_402_920.0
 """2026-11-23T03:02:00Z."""
@@ -439,6 +439,7 @@ class FakeBackend:
         self.details = FakeDetails()
         self.run_details = FakeRunDetails()
         self.actions = FakeActions(self)
+        self.run_actions = FakeRunActions(self.actions.make)
         self.evidence = FakeEvidence()
         self.calls: list[str] = []
         self.attended = 0

@@ -8,12 +8,15 @@ from pathlib import Path
 
 from mcp_tui.domain.filterkind import is_query
 from mcp_tui.domain.jobview import JobView
+from mcp_tui.domain.plan import Plan, Verb
 from mcp_tui.domain.run import Metric, Pair, Run, RunData, RunInfo
 from mcp_tui.domain.runrow import RunRow
 from mcp_tui.errors import UnreachableError
 from mcp_tui.store.experimentwatch import ExperimentRow
 from mcp_tui.store.runlist import RunList
-from mcp_tui.tui.live.runs_rows import ExperimentRows, RunRows, split
+from mcp_tui.tui.live.experiment_rows import ExperimentRows
+from mcp_tui.tui.live.ranked import split
+from mcp_tui.tui.live.runs_rows import RunRows
 from mcp_tui.tui.model import Cell, Column, Line, Phase, RowView
 from mcp_tui.tui.model_runs import ArtifactLine, Level
 
@@ -86,6 +89,7 @@ class FakeRunsModel:
     level: Level = "experiments"
     query: str = ""
     trouble: str = ""
+    bin: bool = False
     phase: Phase = "ready"
     note: tuple[str, ...] = ("no experiments yet; a job that is submitted makes one",)
     asked: list[str] = field(default_factory=list)
@@ -174,6 +178,9 @@ class FakeRunsModel:
 
     def completions(self, text: str) -> Sequence[str]:
         return [name for name in ("metrics.f1", "metrics.val_loss") if name.startswith(text)]
+
+    def show_bin(self, on: bool) -> None:
+        self.bin = on
 
     def column_names(self) -> Sequence[str]:
         return ("metrics.f1", "metrics.val_loss", "params.lr")
@@ -318,4 +325,19 @@ class FakeRunDetails:
         return 2_048
 
 
-__all__ = ["EXPERIMENTS", "RUNS", "FakeRunDetails", "FakeRunsModel", "run"]
+class FakeRunActions:
+    """Plans about runs, made by who makes all others."""
+
+    def __init__(self, make: Callable[[Verb, Sequence[str]], Plan]) -> None:
+        self.make = make
+        self.planned: list[tuple[tuple[str, ...], str]] = []
+
+    async def plan_edit(self, runs: Sequence[str], text: str) -> Plan:
+        self.planned.append((tuple(runs), text))
+        return self.make(Verb(text.split(maxsplit=1)[0]), ())
+
+    async def config_of(self, key: str) -> str:
+        return f"name: again\n# of {key}\n"
+
+
+__all__ = ["EXPERIMENTS", "RUNS", "FakeRunActions", "FakeRunDetails", "FakeRunsModel", "run"]

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from mcp_tui.tui.panes.runs import RunsScreen
 from mcp_tui.tui.screens.artifact import ArtifactScreen
+from mcp_tui.tui.screens.confirm import ConfirmScreen
 from mcp_tui.tui.screens.detail import DetailScreen
 from mcp_tui.tui.screens.run import RunScreen
+from mcp_tui.tui.screens.submit import SubmitScreen
 from tests.tui.fake import FakeBackend
 from tests.tui.harness import changed, console, screen_lines, screen_text, until
 
@@ -178,3 +180,60 @@ async def test_from_a_run_to_its_job_and_from_a_job_to_its_run() -> None:
         assert app.screen.key == job
         await pilot.press("escape", "j", "o")
         await until(pilot, lambda: "no job of this run is known here" in screen_text(app))
+
+
+async def test_o_on_a_job_leads_to_its_run_and_back() -> None:
+    backend = FakeBackend()
+    async with console(backend) as (app, pilot):
+        await pilot.press("o")
+        await until(pilot, lambda: "clicks @ 7f1c" in screen_text(app))
+        assert isinstance(app.screen, RunScreen)
+        assert app.screen.key == KEY
+        await pilot.press("escape")
+        await until(pilot, lambda: "Jobs / ml" in screen_text(app))
+        backend.run_details.run_keys = dict.fromkeys(backend.model.jobs, "")
+        await pilot.press("o")
+        await until(pilot, lambda: "no MLflow run is linked" in screen_text(app))
+
+
+async def test_a_change_is_typed_judged_and_planned() -> None:
+    backend = FakeBackend()
+    async with console(backend) as (app, pilot):
+        await pilot.press("3", "enter", "space", "space", "a")
+        await until(pilot, lambda: "2 runs:" in screen_text(app))
+        await pilot.press(*"tag stage", "enter")
+        await until(pilot, lambda: "neither KEY=VALUE" in screen_text(app))
+        assert not backend.run_actions.planned
+        await pilot.press(*"=prod", "enter")
+        await until(pilot, lambda: isinstance(app.screen, ConfirmScreen))
+        runs = (f"dev/{1:032x}", f"dev/{2:032x}")
+        assert backend.run_actions.planned == [(runs, "tag stage=prod")]
+
+
+async def test_nothing_is_changed_when_read_only() -> None:
+    backend = FakeBackend(read_only=True)
+    async with console(backend) as (app, pilot):
+        await pilot.press("3", "enter", "a")
+        await until(pilot, lambda: "read-only" in screen_text(app))
+        await pilot.press("s")
+        assert isinstance(app.screen, RunsScreen)
+        assert not app.screen.prompt.display
+
+
+async def test_a_run_is_made_again_from_the_submit_editor() -> None:
+    async with console(FakeBackend()) as (app, pilot):
+        await pilot.press("3", "enter", "s")
+        await until(pilot, lambda: isinstance(app.screen, SubmitScreen))
+        assert "name: again" in screen_text(app)
+
+
+async def test_the_bin_is_shown_and_left() -> None:
+    backend = FakeBackend()
+    async with console(backend) as (app, pilot):
+        await pilot.press("3", "enter")
+        app.command_line.run("deleted")
+        assert backend.runs.bin
+        await pilot.press("escape")
+        assert not backend.runs.bin
+        assert isinstance(app.screen, RunsScreen)
+        assert app.screen.shows_runs

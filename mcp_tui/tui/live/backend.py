@@ -30,7 +30,7 @@ from mcp_tui.tui.model import (
     Phase,
     SourceState,
 )
-from mcp_tui.tui.model_runs import RunDetails
+from mcp_tui.tui.model_runs import RunActions, RunDetails
 
 if TYPE_CHECKING:
     from mcp_tui.tui.model_curves import Evidence
@@ -136,6 +136,13 @@ class LiveBackend:
     def models(self) -> ModelsBackend:
         """What the Models pane shows and plans."""
         return cast("ModelsBackend", self.parts.part("models"))
+
+    @cached_property
+    def run_actions(self) -> RunActions:
+        """Plans about runs."""
+        from mcp_tui.tui.live.runs_acts import LiveRunActions
+
+        return LiveRunActions(self)
 
     def pane(self, name: str) -> PaneModel:
         """The model of a pane."""

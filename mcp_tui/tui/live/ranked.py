@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import total_ordering
 from typing import Any, Generic, TypeVar
 
 from mcp_tui.errors import UsageError
@@ -11,6 +12,35 @@ from mcp_tui.store.select import Filter, parse_filter
 from mcp_tui.tui.model import Cell, Column, RowView
 
 T = TypeVar("T")
+
+
+@total_ordering
+class Backwards:
+    """A text that sorts the other way round."""
+
+    __slots__ = ("text",)
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Backwards) and self.text == other.text
+
+    def __lt__(self, other: Backwards) -> bool:
+        return other.text < self.text
+
+    __hash__ = None  # type: ignore[assignment] # it is compared, and never a key
+
+
+def text_key(text: str, reverse: bool) -> str | Backwards:
+    """A text as a sort key."""
+    return Backwards(text.lower()) if reverse else text.lower()
+
+
+def split(key: str) -> tuple[str, str]:
+    """The context and the id of a row's key; a context's name may hold slashes."""
+    context, _, id_ = key.rpartition("/")
+    return context, id_
 
 
 class Texts:

@@ -17,8 +17,8 @@ from mcp_tui.errors import McpTuiError, UnreachableError
 from mcp_tui.sources.mlflow import MlflowClient
 from mcp_tui.store.lineage import Lineage, VersionLink, lineage
 from mcp_tui.tui.live.artifacts import head_lines
+from mcp_tui.tui.live.ranked import split
 from mcp_tui.tui.live.runs_model import LiveRuns
-from mcp_tui.tui.live.runs_rows import split
 from mcp_tui.tui.model import Cell, Line, Tone
 from mcp_tui.tui.model_runs import ArtifactLine
 

@@ -2,49 +2,33 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
-import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 from mcp_tui.domain import filtercomplete, runfilter
 from mcp_tui.domain.direction import Direction, usual
 from mcp_tui.domain.filterkind import is_query
-from mcp_tui.domain.jobview import JobView
 from mcp_tui.domain.runorder import NEWEST_FIRST
-from mcp_tui.domain.runrow import KINDS, RunRow
+from mcp_tui.domain.runrow import KINDS
 from mcp_tui.errors import UsageError
-from mcp_tui.sources.base import AILING, HealthState
 from mcp_tui.sources.mlflow import PAGE
-from mcp_tui.store.experimentwatch import ExperimentWatch
-from mcp_tui.store.mlflowhealth import MlflowHealth
 from mcp_tui.store.runwatch import RunWatch
 from mcp_tui.tui.chosen import MOST, ChosenColumns
 from mcp_tui.tui.columns_runs import title_of
-from mcp_tui.tui.live.context import Live
-from mcp_tui.tui.live.runs_rows import ExperimentRows, RunRows, split
-from mcp_tui.tui.model import Column, Phase, RowView, SourceState
-from mcp_tui.tui.model_runs import Level
+from mcp_tui.tui.live.experiment_rows import ExperimentRows
+from mcp_tui.tui.live.ranked import split
+from mcp_tui.tui.live.runs_follow import Following, Part
+from mcp_tui.tui.live.runs_rows import RunRows
+from mcp_tui.tui.model import Column, Phase, RowView
 
 if TYPE_CHECKING:
     from mcp_tui.tui.live.backend import LiveBackend
 
-_FIND_EVERY: Final = 0.3
 _NAME: Final = re.compile(r'"([^"]*)"|(\S+)')
 
 
-class _Part:
-    """What is followed of one context's MLflow."""
-
-    def __init__(self, live: Live) -> None:
-        self.live = live
-        self.health = MlflowHealth()
-        self.experiments: ExperimentWatch | None = None
-        self.runs: RunWatch | None = None
-
-
-class LiveRuns:
+class LiveRuns(Following):
     """Implements :class:`mcp_tui.tui.model_runs.RunsModel`, and the part behind the pane.
 
     Args:
@@ -52,19 +36,11 @@ class LiveRuns:
     """
 
     def __init__(self, backend: LiveBackend) -> None:
-        self._backend = backend
+        super().__init__(backend)
         self._chosen = ChosenColumns(backend.config.state_dir)
-        self._finding: asyncio.Task[None] | None = None
-        self._parts: dict[str, _Part] = {}
         self._opened: tuple[str, ...] = ()
-        self._looks = False
-        self.level: Level = "experiments"
-        self.query = ""
-        self.experiments = ExperimentRows(self._is_stale)
-        self.runs = RunRows(self.linked, self._experiment_name, self._is_stale)
+        self._bin = False
         self._count: tuple[int, str] = (-1, "")
-
-    # -- following --------------------------------------------------------------------------
 
     @property
     def model(self) -> LiveRuns:
@@ -75,130 +51,12 @@ class LiveRuns:
         """Other contexts are open: all begins anew."""
         for part in self._parts.values():
             self._halt(part)
-        self._parts = {name: _Part(live) for name, live in self._backend.lives.items()}
+        self._parts = {name: Part(live) for name, live in self._backend.lives.items()}
         self.level, self._opened, self.query = "experiments", (), ""
+        self._bin = False
         self.experiments.scope(len(self._parts))
         self.runs.scope(several=False)
         self.front(self._looks)
-
-    def front(self, on: bool) -> None:
-        """Somebody looks at the pane, or nobody does."""
-        self._looks = on
-        if self._finding is not None:
-            self._finding.cancel()
-            self._finding = None
-        if on:
-            self._finding = self._backend.spawn(self._find())
-        else:
-            for part in self._parts.values():
-                part.live.asked = None
-                self._halt(part)
-
-    def _halt(self, part: _Part) -> None:
-        for watch in (part.experiments, part.runs):
-            if watch is not None:
-                self._backend.spawn(watch.stop())
-
-    async def _find(self) -> None:
-        """Follow each context as soon as it is known where its MLflow is."""
-        while True:
-            self.follow()
-            parts = self._parts.values()
-            if parts and all(part.live.connection.mlflow is not None for part in parts):
-                return
-            await asyncio.sleep(_FIND_EVERY)
-
-    def sources(self, prefixes: Mapping[str, str]) -> Sequence[SourceState]:
-        """MLflow is among the sources of each context already."""
-        del prefixes
-        return ()
-
-    async def stop(self) -> None:
-        """End everything."""
-        watches = [w for part in self._parts.values() for w in (part.experiments, part.runs) if w]
-        await asyncio.gather(*(watch.stop() for watch in watches), return_exceptions=True)
-
-    def follow(self) -> None:
-        """Follow what is looked at."""
-        if not self._looks:
-            return
-        for name, part in self._parts.items():
-            mlflow = part.live.connection.mlflow
-            if mlflow is None:
-                continue
-            part.live.asked = part.health
-            if part.experiments is None:
-                part.experiments = ExperimentWatch(
-                    mlflow,
-                    health=part.health,
-                    on_change=self._experiments_came(name),
-                    turn=self._backend.turn,
-                )
-            if part.runs is not None:
-                part.runs.start()
-            if self.level == "experiments":
-                part.experiments.start()
-
-    def refresh(self) -> None:
-        """Ask again now."""
-        for part in self._parts.values():
-            for watch in (part.experiments, part.runs):
-                if watch is not None:
-                    watch.refresh()
-
-    def _experiments_came(self, context: str) -> Callable[[], None]:
-        def came() -> None:
-            part = self._parts.get(context)
-            if part is not None and part.experiments is not None:
-                self.experiments.take(context, part.experiments.rows)
-                self._backend.tell()
-
-        return came
-
-    def _runs_came(self, context: str) -> Callable[[set[str] | None], None]:
-        def came(touched: set[str] | None) -> None:
-            part = self._parts.get(context)
-            if part is None or part.runs is None:
-                return
-            if part.runs.list.columns != self.runs.chosen:
-                self._agree(part.runs)
-            self.runs.take(context, part.runs.list, touched)
-            self._backend.tell()
-
-        return came
-
-    def _agree(self, guessed: RunWatch) -> None:
-        """All contexts show the columns that the first page of one suggests."""
-        self.runs.choose(guessed.list.columns)
-        for part in self._parts.values():
-            if part.runs is not None and part.runs.list.columns != self.runs.chosen:
-                part.runs.choose(self.runs.chosen)
-
-    def _is_stale(self, context: str) -> bool:
-        """Whether the MLflow of a context is silent."""
-        part = self._parts.get(context)
-        return part is None or part.health.health.state in AILING
-
-    # -- joins ------------------------------------------------------------------------------
-
-    def linked(self, context: str, row: RunRow) -> tuple[JobView | None, bool]:
-        """The job of a run, and whether it is known to be gone."""
-        live = self._backend.lives.get(context)
-        if live is None:
-            return None, False
-        store, job = live.store, row.job
-        view = store.table.get(job.uid) if job.uid else None
-        views = (view,) if view is not None else store.jobs_of_run(row.run_id)
-        if views:
-            return views[0], False
-        seen = live.feed.namespace in (None, job.namespace) and live.feed.synced
-        return None, bool(job.uid) and seen and job.cluster == context and job.kind == "Job"
-
-    def _experiment_name(self, context: str, experiment_id: str) -> str:
-        part = self._parts.get(context)
-        rows = part.experiments.rows if part is not None and part.experiments is not None else {}
-        row = rows.get(experiment_id)
-        return row.name if row is not None else experiment_id
 
     # -- going in and out -------------------------------------------------------------------
 
@@ -206,19 +64,27 @@ class LiveRuns:
     def _front(self) -> ExperimentRows | RunRows:
         return self.experiments if self.level == "experiments" else self.runs
 
-    def _watches(self) -> list[RunWatch]:
-        return [part.runs for part in self._parts.values() if part.runs is not None]
-
     @property
     def place(self) -> str:
         """The experiment's name, or how many there are."""
         if self.level == "experiments":
             return "experiments"
+        name = f"{len(self._opened)} experiments"
         if len(self._opened) == 1:
-            return self._experiment_name(*split(self._opened[0]))
-        return f"{len(self._opened)} experiments"
+            name = self._experiment_name(*split(self._opened[0]))
+        return f"{name} / bin" if self._bin else name
 
-    def enter(self, keys: Sequence[str]) -> None:
+    @property
+    def bin(self) -> bool:
+        """Whether runs in the bin are shown."""
+        return self._bin
+
+    def show_bin(self, on: bool) -> None:
+        """Show them, or those that are not in it."""
+        if self.level == "runs":
+            self.enter(self._opened, deleted=on)
+
+    def enter(self, keys: Sequence[str], *, deleted: bool = False) -> None:
         """Show the runs of these experiments."""
         by: dict[str, list[str]] = {}
         for key in keys:
@@ -229,7 +95,7 @@ class LiveRuns:
             return
         self._close()
         self._opened = tuple(keys)
-        self.level = "runs"
+        self.level, self._bin = "runs", deleted
         self.runs.scope(several=len(keys) > 1)
         columns = self._chosen.get(self._list_name())
         self.runs.choose(columns or ())
@@ -245,6 +111,7 @@ class LiveRuns:
                 health=part.health,
                 on_change=self._runs_came(context),
                 turn=self._backend.turn,
+                deleted=deleted,
             )
             if part.experiments is not None:
                 self._backend.spawn(part.experiments.stop())
@@ -259,7 +126,7 @@ class LiveRuns:
             watch = part.runs
             if watch is None or part.experiments is None:
                 continue
-            if len(watch.experiments) == 1 and watch.filters == ("",):
+            if len(watch.experiments) == 1 and watch.filters == ("",) and not self._bin:
                 part.experiments.read(watch.experiments[0], len(watch.list), not watch.done)
         self._close()
         self.level = "experiments"
@@ -358,7 +225,7 @@ class LiveRuns:
             return f"columns: {' '.join(self.runs.chosen) or 'none'}; default guesses them", True
         if asked == ["default"]:
             self._chosen.put(self._list_name(), None)
-            self.enter(self._opened)
+            self.enter(self._opened, deleted=self._bin)
             return "columns are guessed from what was read", True
         if asked == ["none"]:
             asked = []
@@ -446,8 +313,8 @@ class LiveRuns:
         for watch in self._watches():
             if watch.refused:
                 return f"refused by MLflow: {watch.refused}"
-            if watch.deleted:
-                return f"deleted meanwhile: {', '.join(watch.deleted)}"
+            if watch.gone:
+                return f"deleted meanwhile: {', '.join(watch.gone)}"
         return ""
 
     @property
@@ -464,45 +331,6 @@ class LiveRuns:
             more = "; " + "metrics.f1 > 0.9 asks the server" if self.level == "runs" else ""
             return (f"no row passes the filter; {self._front.total:,} were read{more}",)
         return self._status()[1]
-
-    def _status(self) -> tuple[Phase, tuple[str, ...]]:
-        broken: list[str] = []
-        waits: list[str] = []
-        absent: list[str] = []
-        for name, part in self._parts.items():
-            known = part.live.feed.mlflow_health
-            health = part.health.health
-            if part.live.connection.mlflow is None:
-                (absent if known.state is HealthState.ABSENT else waits).append(
-                    f"looking for the MLflow of {name}"
-                )
-            elif health.state in AILING:
-                broken += self._broken(name, part)
-            elif self.level == "experiments" and not _synced(part):
-                waits.append(f"listing the experiments of {name}")
-            elif self.level == "runs" and part.runs is not None and part.runs.loading:
-                seconds = time.monotonic() - part.runs.waiting_since
-                waits.append(f"reading the runs of {self.place}, since {seconds:.0f} s")
-        if broken or waits:
-            return ("loading" if waits else "broken"), (*broken, *waits)
-        if absent:
-            names = ", ".join(self._parts)
-            return "ready", (
-                f"no MLflow is configured or found for {names}",
-                "set mlflow in the configuration, or label its Service "
-                "app.kubernetes.io/name=mlflow",
-            )
-        if self.level == "experiments":
-            return "ready", ("no experiments yet; a job that is submitted makes one",)
-        told = "fit the filter" if self.query else "in it yet; a job that is submitted makes one"
-        return "ready", ((self.trouble,) if self.trouble else (f"no runs {told}",))
-
-    @staticmethod
-    def _broken(name: str, part: _Part) -> Iterable[str]:
-        health = part.health.health
-        yield f"{name}: {health.message}"
-        if health.retry_at is not None:
-            yield f"tried again in {max(0.0, health.retry_at - time.monotonic()):.0f} s"
 
     @property
     def sort(self) -> tuple[str, bool]:
@@ -559,10 +387,6 @@ class LiveRuns:
                 watch.ask(watch.filters, order)
             elif watch.order_by not in ((), NEWEST_FIRST) and not watch.done:
                 watch.ask(watch.filters, ())
-
-
-def _synced(part: _Part) -> bool:
-    return part.experiments is not None and part.experiments.synced
 
 
 def _order_by(column: str, reverse: bool) -> tuple[str, ...] | None:

@@ -1,11 +1,10 @@
-"""The rows of the Runs pane: experiments, and the runs of some of them as a tree."""
+"""The second level of the Runs pane: the runs of some experiments as a tree."""
 
 from __future__ import annotations
 
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
-from functools import total_ordering
 from typing import Any, Final
 
 from mcp_tui.domain.direction import Direction, usual
@@ -13,11 +12,10 @@ from mcp_tui.domain.jobview import JobView
 from mcp_tui.domain.reltime import age
 from mcp_tui.domain.runfacts import number
 from mcp_tui.domain.runrow import RunRow, Value
-from mcp_tui.store.experimentwatch import ExperimentRow
 from mcp_tui.store.runlist import RunList
 from mcp_tui.tui.cells import tailored
-from mcp_tui.tui.columns_runs import EXPERIMENT_COLUMNS, run_columns
-from mcp_tui.tui.live.ranked import RankedRows
+from mcp_tui.tui.columns_runs import run_columns
+from mcp_tui.tui.live.ranked import Backwards, RankedRows, split, text_key
 from mcp_tui.tui.model import Cell, Column, RowView, Tone
 
 _DEEPEST: Final = 6
@@ -32,117 +30,6 @@ _STATES: Final[Mapping[str, tuple[str, str, Tone]]] = {
 
 Linked = Callable[[str, RunRow], tuple[JobView | None, bool]]
 """The job of a run of a context, and whether it is known that it is gone."""
-
-
-@total_ordering
-class Backwards:
-    """A text that sorts the other way round."""
-
-    __slots__ = ("text",)
-
-    def __init__(self, text: str) -> None:
-        self.text = text
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Backwards) and self.text == other.text
-
-    def __lt__(self, other: Backwards) -> bool:
-        return other.text < self.text
-
-    __hash__ = None  # type: ignore[assignment] # it is compared, and never a key
-
-
-def text_key(text: str, reverse: bool) -> str | Backwards:
-    """A text as a sort key."""
-    return Backwards(text.lower()) if reverse else text.lower()
-
-
-def split(key: str) -> tuple[str, str]:
-    """The context and the id of a row's key; a context's name may hold slashes."""
-    context, _, id_ = key.rpartition("/")
-    return context, id_
-
-
-class ExperimentRows(RankedRows[ExperimentRow]):
-    """Experiments, those with the newest runs first."""
-
-    own_order: Final = "by newest run"
-
-    def __init__(self, stale: Callable[[str], bool], wall: Callable[[], float] = time.time) -> None:
-        self._is_stale = stale
-        self._wall = wall
-        self._several = False
-        super().__init__()
-
-    def scope(self, contexts: int) -> None:
-        """Whether rows are of several contexts; all go."""
-        self._several = contexts > 1
-        self._ranking.clear()
-        self.version += 1
-
-    def take(self, context: str, rows: Mapping[str, ExperimentRow]) -> None:
-        """Take the experiments of a context as they are now."""
-        known = self._ranking.rows
-        prefix = f"{context}/"
-        fresh = {prefix + i: row for i, row in rows.items() if known.get(prefix + i) != row}
-        gone = [k for k in known if k.startswith(prefix) and split(k)[1] not in rows]
-        if fresh or gone:
-            self._ranking.change(fresh, gone)
-            self.version += 1
-
-    @property
-    def columns(self) -> tuple[Column, ...]:
-        """CONTEXT with several contexts only."""
-        return tuple(c for c in EXPERIMENT_COLUMNS if self._several or c.id != "context")
-
-    @property
-    def summary(self) -> str:
-        """``12 experiments``."""
-        return f"{self.total:,} experiment{'' if self.total == 1 else 's'}"
-
-    def sort_key(self, column: str, reverse: bool) -> Callable[[ExperimentRow], Any]:
-        """Counts from the largest, names from the first."""
-        sign = 1 if reverse else -1
-        match column:
-            case "name":
-                return lambda row: text_key(row.name, reverse)
-            case "count":
-                return lambda row: sign * (row.count or 0)
-            case "running":
-                return lambda row: sign * row.running
-            case "failed":
-                return lambda row: sign * row.failed
-            case _:
-                return lambda row: sign * row.newest
-
-    def cells(self, key: str, row: ExperimentRow) -> tuple[Cell, ...]:
-        """A cell for each column."""
-        given = {
-            "name": Cell(row.name),
-            "context": Cell(split(key)[0]),
-            "count": Cell(row.counted() or ".."),
-            "running": Cell(f"{row.running:,}" if row.running else "", "running"),
-            "failed": Cell(f"{row.failed:,}" if row.failed else "", "failed"),
-            "newest": Cell(age(self._wall() - row.newest / 1000) if row.newest else ""),
-        }
-        return tuple(given[column.id] for column in self.columns)
-
-    def state(self, key: str, row: ExperimentRow) -> str:
-        """Whether any run of it goes on."""
-        del key
-        return "running" if row.running else ""
-
-    def stale(self, key: str) -> bool:
-        """Whether its MLflow is silent."""
-        return self._is_stale(split(key)[0])
-
-    def fields(self, key: str, row: ExperimentRow) -> Mapping[str, str]:
-        """Its name, id and context."""
-        return {"name": row.name, "id": row.experiment_id, "context": split(key)[0]}
-
-    def text(self, row: ExperimentRow) -> str:
-        """Its name."""
-        return row.name
 
 
 class RunRows(RankedRows[RunRow]):
@@ -478,7 +365,7 @@ class RunRows(RankedRows[RunRow]):
         for row in rows.values():
             for column, length in (
                 ("name", len(row.name) + 4),
-                ("job", len(row.job.name)),
+                ("job", len(row.job.name) if row.job.name != row.name else 0),
                 ("user", len(row.user)),
             ):
                 if length > widest.get(column, 0):

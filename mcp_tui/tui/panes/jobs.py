@@ -10,7 +10,7 @@ from textual.binding import BindingType
 from mcp_tui.domain.plan import Verb
 from mcp_tui.tui.model import Line, LogOptions, PaneModel
 from mcp_tui.tui.panes.previewed import PreviewedPane
-from mcp_tui.tui.runkeys import RunKeys, runs_of
+from mcp_tui.tui.runkeys import RunKeys, runs_of, show_run
 from mcp_tui.tui.screens.frame import bindings_for
 
 
@@ -80,8 +80,12 @@ class JobsScreen(RunKeys, PreviewedPane, inherit_bindings=False):
         self._detail("Describe")
 
     def action_linked(self) -> None:
-        """The run."""
-        self._detail("Run")
+        """The run's own detail."""
+        key = self.table.cursor_key
+        if key is None:
+            self.say("nothing under the cursor")
+        else:
+            show_run(self, key)
 
     def runs_chosen(self) -> tuple[str, ...]:
         """The runs of the marked jobs, or of the one under the cursor."""

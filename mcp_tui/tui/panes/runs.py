@@ -11,12 +11,12 @@ from mcp_tui.tui import bar
 from mcp_tui.tui.model import Cell, Line, PaneModel
 from mcp_tui.tui.model_runs import RunsModel
 from mcp_tui.tui.panes.previewed import PreviewedPane
-from mcp_tui.tui.runkeys import RunKeys
+from mcp_tui.tui.runacts import RunActs
 from mcp_tui.tui.screens.frame import FrameScreen, bindings_for
 from mcp_tui.tui.widgets.prompt import Ask
 
 
-class RunsScreen(RunKeys, PreviewedPane, inherit_bindings=False):
+class RunsScreen(RunActs, PreviewedPane, inherit_bindings=False):
     """The Runs pane; its first level are the experiments."""
 
     KIND: ClassVar[str] = "runs"
@@ -102,6 +102,8 @@ class RunsScreen(RunKeys, PreviewedPane, inherit_bindings=False):
         elif runs.query:
             runs.ask("")
             self._restart()
+        elif runs.bin:
+            self.show_deleted()
         else:
             key = runs.leave()
             self._restart()
@@ -195,6 +197,14 @@ class RunsScreen(RunKeys, PreviewedPane, inherit_bindings=False):
             runs.ask("")
             self._restart()
         return super().set_filter(text)
+
+    def show_deleted(self) -> None:
+        """The runs in the bin of what is open, or those that are not in it again."""
+        if not self.shows_runs or self.runs is None:
+            self.say("Enter opens an experiment; :deleted shows its bin then")
+            return
+        self.runs.show_bin(not self.runs.bin)
+        self._restart()
 
     # -- columns ----------------------------------------------------------------------------
 

@@ -22,7 +22,7 @@ from mcp_tui.tui.model import (
     RowView,
 )
 from mcp_tui.tui.panes.pods import PodsModel
-from mcp_tui.tui.runkeys import RunKeys, runs_of
+from mcp_tui.tui.runkeys import RunKeys, runs_of, show_run
 from mcp_tui.tui.screens.chooselogs import ChooseLogs
 from mcp_tui.tui.screens.frame import bindings_for
 from mcp_tui.tui.screens.viewer import ViewKeys
@@ -294,8 +294,8 @@ class DetailScreen(RunKeys, ViewKeys, inherit_bindings=False):
         self.show("Describe")
 
     def action_linked(self) -> None:
-        """The run."""
-        self.show("Run")
+        """The run's own detail; the tab tells of it what the job's row needs."""
+        show_run(self, self.key)
 
     def runs_chosen(self) -> tuple[str, ...]:
         """The run of this job."""

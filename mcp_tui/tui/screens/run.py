@@ -18,7 +18,7 @@ from mcp_tui.errors import McpTuiError
 from mcp_tui.tui import bar
 from mcp_tui.tui.model import Cell, Column, Line, Tone
 from mcp_tui.tui.model_runs import ArtifactLine
-from mcp_tui.tui.runkeys import RunKeys
+from mcp_tui.tui.runacts import RunActs
 from mcp_tui.tui.screens.frame import bindings_for
 from mcp_tui.tui.screens.viewer import ViewKeys
 from mcp_tui.tui.treerows import TreeRows
@@ -58,7 +58,7 @@ class ArtifactRows(TreeRows[ArtifactLine]):
         return item.name
 
 
-class RunScreen(RunKeys, ViewKeys, inherit_bindings=False):
+class RunScreen(RunActs, ViewKeys, inherit_bindings=False):
     """The detail of one run.
 
     Args:
