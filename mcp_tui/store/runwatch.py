@@ -24,9 +24,12 @@ from mcp_tui.store.runlist import RunList
 from mcp_tui.store.turn import Turn
 
 ON_SCREEN_EVERY: Final = 1.7
-"""Seconds between two looks at the runs on screen that go on: 52 ms of the server's each."""
+"""Seconds from a look at the runs on screen that go on to the next: 52 ms of the server each."""
 
-NEW_EVERY: Final = 4.0
+RESTS: Final = 4.0
+"""How many times as long as it took to answer a server is left alone, at least."""
+
+NEW_EVERY: Final = 5.0
 OTHERS_EVERY: Final = 12.0
 OTHERS: Final = 200
 """Runs off screen, or ended, that are looked at again."""
@@ -245,23 +248,43 @@ class RunWatch:
     async def _live(self) -> None:
         while True:
             await self._turn.comes()
-            await self.look()
             self._wake.clear()
+            began = time.monotonic()
+            took = await self.look()
+            rest = max(ON_SCREEN_EVERY - (time.monotonic() - began), took * RESTS)
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(ON_SCREEN_EVERY):
+                async with asyncio.timeout(rest):
                     await self._wake.wait()
 
-    async def look(self) -> None:
-        """Ask for what is due."""
-        rows, now = self.list.rows, time.monotonic()
+    async def look(self) -> float:
+        """Ask for what is due; gives the seconds that the runs on screen took."""
+        rows, began = self.list.rows, time.monotonic()
         if not rows and not self.done:
-            return  # the first page is on its way
+            return 0.0  # the first page is on its way
         runs = self.list
         due = [i for i in self._visible if i in rows and not rows[i].is_over]
         due += [i for i in runs.unread(self._visible) if i not in due]
-        touched: set[str] = set()
+        took = 0.0
         if due:
-            touched |= await self._again(runs, due[:IDS_PER_SEARCH])
+            touched = await self._again(runs, due[:IDS_PER_SEARCH])
+            took = time.monotonic() - began
+            # Shown before anything else is asked for, which takes its own time.
+            self._came(runs, touched)
+        touched = await self._beside(runs)
+        if touched or not due:
+            self._came(runs, touched)
+        return took
+
+    def _came(self, runs: RunList, touched: set[str]) -> None:
+        if runs is self.list:
+            # Also when nothing came: that the server answered is news of its own.
+            self._health.spoke()
+            self._tell(touched)
+
+    async def _beside(self, runs: RunList) -> set[str]:
+        """New runs and others, each when it is due."""
+        touched: set[str] = set()
+        now = time.monotonic()
         if now - self._new_at >= NEW_EVERY:
             self._new_at = now
             touched |= await self._new(runs)
@@ -271,10 +294,7 @@ class RunWatch:
             for start in range(0, len(others), IDS_PER_SEARCH):
                 touched |= await self._again(runs, others[start : start + IDS_PER_SEARCH])
             await self._alive()
-        if runs is self.list:
-            # Also when nothing came: that the server answered is news of its own.
-            self._health.spoke()
-            self._tell(touched)
+        return touched
 
     def _others(self, now: float) -> list[str]:
         """Runs that go on, and those on screen that ended: as they may be renamed or deleted."""

@@ -21,7 +21,7 @@ from mcp_tui.domain.history import History
 from mcp_tui.sources.endpoint import connect
 from mcp_tui.sources.gate import Gate
 from mcp_tui.sources.mlflow import PAGE, MlflowClient
-from tests.bench import tracking_client
+from tests.bench import runs_console, runs_live, tracking_client
 from tests.bench.figure import Figure
 from tests.bench.lag import Lag
 from tests.bench.tracker import FULL, LONG_METRIC, Size, Tracker, serve
@@ -31,14 +31,15 @@ WITHIN: Final = 2.0
 LAG_MS: Final = 20.0
 DRAWN_MS: Final = 300.0
 COMPARED_MS: Final = 100.0
+MEMORY_MB: Final = 250.0
 ROUNDS: Final = 5
 _SCREEN: Final = (200, 50)
 
 
 @asynccontextmanager
-async def client_of(at: Tracker) -> AsyncIterator[MlflowClient]:
+async def client_of(at: Tracker, *, read_only: bool = True) -> AsyncIterator[MlflowClient]:
     """The console's client of a server."""
-    caller = connect("mlflow", Endpoint(url=at.url), gate=Gate(read_only=True), env={})
+    caller = connect("mlflow", Endpoint(url=at.url), gate=Gate(read_only=read_only), env={})
     client = MlflowClient(caller, deadline=60)
     try:
         yield client
@@ -225,10 +226,46 @@ def _compare(at: Tracker) -> Iterator[Figure]:
     )
 
 
+def _live(at: Tracker) -> Iterator[Figure]:
+    async def followed() -> runs_live.Live:
+        async with client_of(at) as client, client_of(at, read_only=False) as writer:
+            return await runs_live.follow(at, client, writer)
+
+    found = asyncio.run(followed())
+    beside = f"logged right after a look, {len(found.on_screen)} times"
+    yield Figure("a metric of a run on screen, logged to row", max(found.on_screen), 2, "s", beside)
+    beside = f"{len(found.others)} times"
+    yield Figure("a metric of another run, logged to row", max(found.others), 15, "s", beside)
+    beside = f"{runs_live.WATCHED} runs watched that go on, {at.size.runs:,} on the server"
+    name = "the server's processor for being asked"
+    yield Figure(name, found.processor * 100, 5, "% core", beside)
+
+
+def _console(at: Tracker) -> Iterator[Figure]:
+    newest = [at.size.experiment(at.size.runs - 1)]
+    with tracking_client.ready(at.url, newest) as search:
+        theirs = min(search() for _ in range(3))
+    found = runs_console.open_runs(at)
+    beside = f"{found.first * 1000:.0f} ms from the key to the frame; {theirs * 1000:.0f} ms"
+    yield Figure(
+        "an experiment opened in the console, sooner",
+        theirs / found.first,
+        SOONER,
+        "x",
+        f"{beside} until MlflowClient has {tracking_client.RUNS:,}",
+        at_least=True,
+    )
+    beside = f"{found.rows:,} runs of {at.size.runs:,} gone down to"
+    yield Figure("the console held up by that", found.stall * 1000, LAG_MS, "ms", beside)
+    yield Figure("memory of the console", found.resident / 1e6, MEMORY_MB, "MB", beside)
+
+
 PARTS: Final[tuple[tuple[str, Callable[[Tracker], Iterator[Figure]]], ...]] = (
     ("read", _read),
     ("curves", _curves),
     ("compare", _compare),
+    ("live", _live),
+    ("console", _console),
 )
 
 

@@ -1,0 +1,86 @@
+"""In which order a list of runs is asked for again, and who hears of it when."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from mcp_tui.domain.run import Experiment, Run, RunInfo
+from mcp_tui.sources.mlflow import RunPage
+from mcp_tui.store.mlflowhealth import MlflowHealth
+from mcp_tui.store.runwatch import RunWatch
+from mcp_tui.store.turn import Turn
+
+
+class Server:
+    """Has one experiment, and notes what it is asked."""
+
+    def __init__(self, runs: Sequence[Run]) -> None:
+        self.runs = {run.run_id: run for run in runs}
+        self.asked: list[str] = []
+
+    def runs_in_order(self, *_: object, **__: object) -> None:
+        """No pages here: the list is filled by the test."""
+
+    async def newest(self, run_ids: Sequence[str], experiment_ids: Sequence[str]) -> dict[str, Run]:
+        self.asked.append(f"newest {len(run_ids)}")
+        return {run_id: self.runs[run_id] for run_id in run_ids if run_id in self.runs}
+
+    async def started_since(self, *_: object) -> RunPage:
+        self.asked.append("new")
+        return RunPage()
+
+    async def get_experiment(self, experiment_id: str) -> Experiment:
+        self.asked.append("experiment")
+        return Experiment(experiment_id=experiment_id)
+
+
+def run(number: int, status: str = "RUNNING", start: int = 1) -> Run:
+    info = RunInfo(
+        run_id=f"{number:032x}", experiment_id="1", status=status, start_time=start, run_name="r"
+    )
+    return Run(info=info)
+
+
+def watching(server: Any, runs: Sequence[Run]) -> tuple[RunWatch, list[set[str] | None]]:
+    told: list[set[str] | None] = []
+
+    def tell(touched: set[str] | None) -> None:
+        told.append(touched)
+        server.asked.append("told")
+
+    watch = RunWatch(
+        server, ["1"], ["metrics.loss"], health=MlflowHealth(), on_change=tell, turn=Turn()
+    )
+    watch.list.take(runs)
+    return watch, told
+
+
+async def test_runs_on_screen_are_told_of_before_others_are_asked_for() -> None:
+    runs = [run(n) for n in range(60)]
+    server = Server([run(n, start=2) for n in range(60)])
+    watch, told = watching(server, runs)
+    on_screen = [each.run_id for each in runs[:5]]
+    watch.visible(on_screen)
+    await watch.look()
+    assert server.asked[:3] == ["newest 5", "told", "new"]
+    assert told[0] == set(on_screen)
+    assert server.asked[3:] == ["newest 50", "newest 5", "experiment", "told"]
+    assert told[1] == {each.run_id for each in runs[5:]}
+
+
+async def test_that_nothing_changed_is_told_once() -> None:
+    runs = [run(n) for n in range(3)]
+    watch, told = watching(Server(runs), runs)
+    watch.visible([each.run_id for each in runs])
+    await watch.look()
+    assert told == [set()]
+
+
+async def test_a_list_of_runs_that_ended_says_that_the_server_answers() -> None:
+    runs = [run(n, status="FINISHED") for n in range(3)]
+    server = Server(runs)
+    watch, told = watching(server, runs)
+    took = await watch.look()
+    assert (told, took) == ([set()], 0.0)
+    assert "newest 3" not in server.asked
