@@ -32,11 +32,20 @@ async def watch(
 ) -> None:
     """Print a line for each run that begins, goes on or ends, until somebody interrupts."""
     known = {view.run.run_id: view for view in views}
+    since = max((view.run.info.start_time for view in views), default=0)
+    # What is there already and was not shown, by the limit or the order, is no news.
+    old = {run.run_id: run for run in await _begun(tracker, names, filters, since)}
+    passed = set(old) - set(known)
+    since = max((run.info.start_time for run in old.values()), default=since)
     facts, said, pause = RunTracker(), "", EVERY
     while True:
         await asyncio.sleep(pause)
         try:
-            fresh = await _look(tracker, known, names, filters)
+            begun, going = await asyncio.gather(
+                _begun(tracker, names, filters, since), _going(tracker, known)
+            )
+            fresh = [r for r in begun if r.run_id not in known and r.run_id not in passed]
+            fresh += going
             jobs, _ = await links(tracker, fresh)
         except McpTuiError as error:
             # It goes on: what was shown is as it was.
@@ -50,6 +59,7 @@ async def watch(
             tracker.printer.note("MLflow answers again")
         news = []
         for run in fresh:
+            since = max(since, run.info.start_time)
             view = shown(run, facts, names, jobs.get(run.run_id))
             before = known.get(run.run_id)
             known[run.run_id] = view
@@ -59,32 +69,31 @@ async def watch(
             _print(tracker, news, output, several=len(names) > 1)
 
 
+async def _begun(
+    tracker: Tracker, names: Mapping[str, str], filters: Sequence[str], since: int
+) -> list[Run]:
+    """Runs that began since, or a moment before it, the oldest first."""
+    pages = await asyncio.gather(
+        *(tracker.client.started_since(list(names), since, each) for each in filters)
+    )
+    found = {run.run_id: run for page in pages for run in page.runs}
+    return sorted(found.values(), key=lambda run: run.info.start_time)
+
+
+async def _going(tracker: Tracker, known: Mapping[str, Shown]) -> list[Run]:
+    """The runs that went on when they were looked at last, read again."""
+    runs = [view.run for view in known.values() if not view.run.is_over]
+    runs.sort(key=lambda run: -run.info.start_time)
+    found = await tracker.client.newest(
+        [run.run_id for run in runs[:_MOST]], sorted({run.info.experiment_id for run in runs})
+    )
+    return list(found.values())
+
+
 def _told(view: Shown) -> tuple[object, ...]:
     """What makes a line of its own when it changes; a NaN is equal to itself."""
     logged = tuple((m.key, str(m.value), m.step) for m in view.run.data.metrics)
     return view.mark, view.note, view.run.name, logged
-
-
-async def _look(
-    tracker: Tracker, known: Mapping[str, Shown], names: Mapping[str, str], filters: Sequence[str]
-) -> list[Run]:
-    since = max((view.run.info.start_time for view in known.values()), default=0)
-    going = sorted(
-        (v for v in known.values() if not v.run.is_over),
-        key=lambda v: -v.run.info.start_time,
-    )[:_MOST]
-    pages, newest = await asyncio.gather(
-        asyncio.gather(
-            *(tracker.client.started_since(list(names), since, each) for each in filters)
-        ),
-        tracker.client.newest(
-            [v.run.run_id for v in going], sorted({v.run.info.experiment_id for v in going})
-        ),
-    )
-    found = {run.run_id: run for page in pages for run in reversed(page.runs)}
-    # What was known before is read again for as long as it goes on, and no longer.
-    old = {run_id for run_id in found if run_id in known}
-    return [*(run for run_id, run in found.items() if run_id not in old), *newest.values()]
 
 
 def _print(tracker: Tracker, news: Sequence[Shown], output: str, *, several: bool) -> None:
