@@ -7,20 +7,26 @@ import json
 import math
 import subprocess
 import sys
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import msgspec
 import pytest
 
+from mcp_tui.demo.experiments.__main__ import main
 from mcp_tui.demo.experiments.catalog import EXPERIMENTS, MODELS, Model, Spec
 from mcp_tui.demo.experiments.data import load
 from mcp_tui.demo.experiments.files import evaluation, model_files, picture
 from mcp_tui.demo.experiments.fits import LATENCIES, fit
 from mcp_tui.demo.experiments.origin import commit_of
 from mcp_tui.demo.experiments.registry import set_back
+from mcp_tui.demo.experiments.wire import Wire
 from mcp_tui.domain.evalfiles import Confusion, Predictions, Report, kind_of, read
 from mcp_tui.domain.evalnames import understand
 from mcp_tui.domain.mlmodel import columns, parse_mlmodel
+from mcp_tui.errors import ApiError, UnreachableError
 
 SPECS = [(name, spec) for name, specs in EXPERIMENTS.items() for spec in specs]
 
@@ -152,6 +158,70 @@ def test_nothing_else_of_the_demo_loads_what_trains() -> None:
         [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True
     )
     assert not {"sklearn", "numpy", "mlflow"} & set(done.stdout.split())
+
+
+class Answers(BaseHTTPRequestHandler):
+    """A tracking server that knows nothing yet, and refuses what it is sent."""
+
+    def do_GET(self) -> None:
+        self._say(200 if self.path == "/health" else 404, b"<html>")
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["Content-Length"]))
+        made = b'{"experiment_id": "1"}' if self.path.endswith("experiments/create") else b"{}"
+        self._say(200, made)
+
+    def _say(self, status: int, body: bytes) -> None:
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Say nothing."""
+
+
+@pytest.fixture
+def tracker() -> Iterator[str]:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Answers)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_address[1]}"
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def test_without_scikit_learn_that_is_said(
+    tracker: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    load.cache_clear()
+    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+        monkeypatch.setenv(name, "1")  # so that it is put back
+    monkeypatch.setitem(sys.modules, "sklearn", None)
+    monkeypatch.setattr("mcp_tui.demo.experiments.__main__._REPOSITORY", 0.0)
+    monkeypatch.setattr("os.nice", lambda _: 0)
+    assert main(["--dir", str(tmp_path), "--mlflow", tracker]) == 1
+    said = capsys.readouterr().err
+    assert said.startswith("no experiments are made")
+    assert len(said.splitlines()) == 1
+
+
+def test_a_server_that_is_not_there_is_said() -> None:
+    wire = Wire("http://127.0.0.1:1")
+    with pytest.raises(UnreachableError, match="ConnectionRefusedError"):
+        wire.wait(0.0)
+
+
+def test_a_refusal_is_said_with_the_servers_words(tracker: str) -> None:
+    wire = Wire(tracker)
+    with pytest.raises(ApiError, match="<html>") as caught:
+        wire.get("runs/get", run_id="x")
+    assert caught.value.status == 404
+    wire.close()
 
 
 def test_inputs_are_as_mlflow_takes_them() -> None:

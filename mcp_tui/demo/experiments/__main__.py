@@ -71,6 +71,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     except McpTuiError as error:
         sys.stderr.write(f"{error.line()}\n")
         return int(error.exit_code)
+    except ModuleNotFoundError as error:
+        # MLflow brings scikit-learn; the demo is one without experiments where it did not.
+        sys.stderr.write(f"no experiments are made: {error}\n")
+        return 1
     except KeyboardInterrupt:
         return 130
     return 0
