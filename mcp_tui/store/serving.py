@@ -79,11 +79,15 @@ class Served(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         return "?" if self.guess else f"@{self.follows}" if self.follows else ""
 
     def short(self) -> str:
-        """``Deployment/ranker 3/3``, with a mark where it is less than exact: for a cell."""
+        """``Deployment/ranker 3/3``, with a mark where it is less than exact: for a line."""
+        return f"{self.serving.kind}/{self.brief()}"
+
+    def brief(self) -> str:
+        """``ranker 3/3``, with a mark where it is less than exact: for a narrow cell."""
         each = self.serving
         said = "" if each.state is ServingState.SERVING else each.state.value
         count = said if each.state is ServingState.OFF else each.replicas or said
-        return " ".join(filter(None, (each.label, count, self.mark)))
+        return " ".join(filter(None, (each.name, count, self.mark)))
 
     def words(self) -> str:
         """How it names the version: for a line of details."""

@@ -381,7 +381,7 @@ async def test_the_console_shows_what_serves(
         it.models("faulty", [known])
         assert not told, "nothing is asked before somebody looks"
         it.front(True)
-        expected = "2: Deployment/by-run 1/1; 1: Deployment/by-alias 1/1 @champion"
+        expected = "2: by-run 1/1; 1: by-alias 1/1 @champion"
         await until(lambda: it.model_cell("faulty", model.name) == expected, 30,
                     lambda: it.model_cell("faulty", model.name))  # fmt: skip
         served = it.of_version("faulty", model.first, known.aliases, known.newest)

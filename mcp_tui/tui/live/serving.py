@@ -161,7 +161,7 @@ class LiveServing:
         return f"{shown}, +{more}" if more > 0 else shown
 
     def model_cell(self, context: str, model: str) -> str:
-        """``3: Deployment/digits-api 3/3``: what serves a model, the newest version first."""
+        """``3: digits-api 3/3``: what serves a model, the newest version first."""
         versions = self._models.get(context, {}).get(model, ())
         if not versions:
             return "" if self.complete and context in self._models else _UNKNOWN
@@ -255,4 +255,4 @@ class LiveServing:
 
 def _short(each: Served, *, several: bool) -> str:
     """With its context where there are several."""
-    return f"{each.serving.context} {each.short()}" if several else each.short()
+    return f"{each.serving.context} {each.brief()}" if several else each.brief()
