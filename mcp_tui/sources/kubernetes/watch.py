@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import AsyncGenerator, Callable, Sequence
+from typing import Final
 
 from mcp_tui.domain.decode import Lines
 from mcp_tui.domain.kube import Status
 from mcp_tui.domain.text import clean_line
 from mcp_tui.errors import ApiError
 from mcp_tui.sources.kubernetes.backoff import Timing
+from mcp_tui.sources.kubernetes.gather import Gathered
+
+GATHER: Final = 0.025
+"""Seconds between two blocks of a watch at least: in a storm what came meanwhile is one change.
+
+The first after a rest is taken at once."""
 
 Query = list[tuple[str, str]]
 
@@ -74,41 +80,32 @@ async def consume(
         Exception: What ``take`` or the connection raises.
     """
     events = 0
-    pending: asyncio.Task[Lines] | None = None
+    gathered = Gathered(blocks)
     started = heard = clock()
+    taken = started - GATHER
     try:
         while True:
-            if pending is None:
-                pending = asyncio.ensure_future(_next(blocks))
             before, wall_before = clock(), wall()
-            await asyncio.wait((pending,), timeout=timing.tick)
+            came = await gathered.come(timing.tick)
             now = clock()
             slept = (wall() - wall_before) - (now - before)
             if now - before > timing.tick + timing.jump or slept > timing.jump:
                 raise RelistError("this process was suspended")
-            if pending.done():
-                block, pending = pending.result(), None
+            if came:
+                heard = now
+                if now - taken < GATHER:
+                    await asyncio.sleep(GATHER - (now - taken))
+                block = gathered.take()
                 if not block:
                     return events
-                heard = now
+                taken = clock()
                 events += take(block)
             elif now - heard > (min(silence, timing.heartbeat) if marked() else silence):
                 raise RewatchError(f"nothing came for {now - heard:.0f} s")
             if events or now - started >= timing.fast_end:
                 alive()
     finally:
-        if pending is not None:
-            pending.cancel()
-            await asyncio.gather(pending, return_exceptions=True)
-        with contextlib.suppress(RuntimeError):  # it may be at its end already
-            await blocks.aclose()
-
-
-async def _next(blocks: AsyncGenerator[Lines, None]) -> Lines:
-    """The next block; an empty one at the end."""
-    async for block in blocks:
-        return block
-    return ()
+        await gathered.aclose()
 
 
 def error_of(status: Status, where: str) -> Exception:

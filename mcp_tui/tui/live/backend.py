@@ -41,7 +41,7 @@ _FRAME: Final = 0.1
 # Rows made anew before the event loop has its turn, and for how long.
 _ROWS_AT_ONCE: Final = 250
 # Once the list is there, so few that a key never waits long.
-_ROWS_BETWEEN_KEYS: Final = 50
+_ROWS_BETWEEN_KEYS: Final = 25
 # Seconds after which it is seen again whether a key has its frame.
 _BEHIND_A_KEY: Final = 0.01
 _BETWEEN_FLUSHES: Final = 0.002
