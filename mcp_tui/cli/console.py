@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import gc
 import os
 import sys
 import time
@@ -86,16 +85,13 @@ def open_console(args: argparse.Namespace, config: Config, *, demo: Demo | None 
         shown = options.tier is not Tier.PROD
         options = replace(options, demo=shown, notice=demo.notice or options.notice)
 
+    def load() -> Kubeconfig:
+        if demo is not None:
+            demo.ready()
+        return kube
+
     def backend() -> LiveBackend:
         from mcp_tui.tui.live.backend import LiveBackend
-
-        # What was imported stays: no collection needs to look through it.
-        gc.freeze()
-
-        def load() -> Kubeconfig:
-            if demo is not None:
-                demo.ready()
-            return kube
 
         return LiveBackend(
             config,

@@ -415,9 +415,15 @@ class ConsoleBackend(Protocol):
     def namespaces(self) -> Sequence[str]:
         """Names that ``:ns`` completes: those seen so far."""
 
+    def begin(self) -> None:
+        """Ask the servers, in the background: there may be no screen yet. Raises nothing."""
+
     async def start(self, on_change: Callable[[], None]) -> None:
-        """Begin; called after the first paint. ``on_change`` may be called at any rate, from the
-        event loop's thread: the shell draws at most once a frame."""
+        """Begin, if that is not done, and tell; called after the first paint.
+
+        McpTuiError where there is nothing to show. ``on_change`` may be called at any rate, from
+        the event loop's thread: the shell draws at most once a frame.
+        """
 
     async def stop(self) -> None:
         """End everything that was started; bounded to a second or two."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import gc
 import os
 import select
 import signal
@@ -9,10 +11,16 @@ import sys
 import threading
 import time
 from collections.abc import Callable, MutableMapping
+from contextlib import suppress
 from dataclasses import replace
+from importlib import import_module
+from typing import TYPE_CHECKING, Final
 
 from mcp_tui.tui import anybytes
 from mcp_tui.tui.model import ConsoleBackend, ConsoleOptions
+
+if TYPE_CHECKING:
+    from mcp_tui.tui.app import Console
 
 SLOW_FPS = "30"
 """Beats a second at which a frame may be painted over a slow line."""
@@ -24,6 +32,9 @@ in two frames; without a change there is no beat. How often rows change is not d
 SWITCH = 0.001
 """Seconds for which one thread keeps the interpreter from another: the one that reads keys and the
 one that writes frames wait for the loop's, each at every key."""
+
+LAST_WORDS: Final = 3.0
+"""Seconds in which a backend that no console has taken over may end what it began."""
 
 HANG_UP_GRACE = 4.0
 """Seconds that an orderly end is given once the terminal is closed."""
@@ -85,8 +96,7 @@ def run_console(build: Callable[[], ConsoleBackend], options: ConsoleOptions | N
     """Open the console and stay until it is left.
 
     Args:
-        build: Makes the backend. Called once the first frame is on the screen, on the event loop:
-            it must return quickly; importing what is heavy belongs into its ``start``.
+        build: Makes the backend; called on the event loop before the screen is imported.
         options: What is known before.
 
     Returns:
@@ -97,9 +107,34 @@ def run_console(build: Callable[[], ConsoleBackend], options: ConsoleOptions | N
     """
     prepared = prepare(options or ConsoleOptions(), os.environ)
     sys.setswitchinterval(SWITCH)
+    return asyncio.run(_open(build, prepared))
+
+
+async def _open(build: Callable[[], ConsoleBackend], prepared: ConsoleOptions) -> int:
+    backend = build()
+    # Servers are asked before the screen is there: they work on the first pages while we import,
+    # which takes longer than all else of a start.
+    backend.begin()
+    app: Console | None = None
+    try:
+        await asyncio.to_thread(import_module, "mcp_tui.tui.app")
+        app = _app(backend, prepared)
+        result = await app.run_async(mouse=prepared.profile != "ssh")
+        return result if result is not None else app.return_code or 0
+    finally:
+        if app is None or not app.ready:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(LAST_WORDS):
+                    await backend.stop()
+
+
+def _app(backend: ConsoleBackend, prepared: ConsoleOptions) -> Console:
+    """The console, and the terminal made ready for it."""
     from mcp_tui.tui.app import Console
 
-    app = Console(build, prepared)
+    app = Console(lambda: backend, prepared)
+    # What was imported stays: no collection needs to look through it.
+    gc.freeze()
     if os.name == "posix":
         from mcp_tui.tui import bulk, patient
 
@@ -108,10 +143,7 @@ def run_console(build: Callable[[], ConsoleBackend], options: ConsoleOptions | N
         patient.accept(slow=prepared.profile == "ssh", caught_up=app.draw_again)
     if os.isatty(0):
         end_with_terminal(0)
-    result = app.run(mouse=prepared.profile != "ssh")
-    if result is not None:
-        return result
-    return app.return_code or 0
+    return app
 
 
 __all__ = ["prepare", "run_console"]

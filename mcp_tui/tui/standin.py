@@ -145,6 +145,9 @@ class StandIn:
         """None are known."""
         return ()
 
+    def begin(self) -> None:
+        """Nothing to ask."""
+
     async def start(self, on_change: Callable[[], None]) -> None:
         """Nothing to start."""
 

@@ -480,6 +480,9 @@ class FakeBackend:
     def namespaces(self) -> Sequence[str]:
         return ("ml", "research")
 
+    def begin(self) -> None:
+        self.calls.append("begin")
+
     async def start(self, on_change: Callable[[], None]) -> None:
         self.on_change = on_change
 

@@ -40,6 +40,26 @@ sys.exit(run_console(Backend, ConsoleOptions(contexts=("dev",), ascii=False)))
 """
 
 
+EARLY = """
+import asyncio, sys
+from mcp_tui.errors import UsageError
+from mcp_tui.tui.model import ConsoleOptions
+from mcp_tui.tui.run import run_console
+from tests.tui.fake import FakeBackend
+class Backend(FakeBackend):
+    def begin(self):
+        self.early = "textual" not in sys.modules
+    async def start(self, on_change):
+        await asyncio.Event().wait()
+    async def stop(self):
+        open(sys.argv[1], "w").write(f"stopped, begun early: {self.early}")
+try:
+    sys.exit(run_console(Backend, ConsoleOptions(contexts=("dev",), theme=sys.argv[2])))
+except UsageError as error:
+    sys.exit(error.line())
+"""
+
+
 @pytest.fixture
 def stopped(tmp_path: Path) -> Path:
     return tmp_path / "stopped"
@@ -73,6 +93,27 @@ def test_it_draws_lives_through_a_resize_and_leaves_in_order(
     assert terminal.wait() == 0
     assert stopped.read_text() == "stopped"
     assert b"\x1b[?1049l" in terminal.raw, "the terminal is given back"
+
+
+def test_servers_are_asked_before_there_is_a_screen_and_left_though_they_never_answered(
+    stopped: Path,
+) -> None:
+    env = {"TERM": "xterm-256color", "LC_ALL": "C.UTF-8", "SSH_CONNECTION": ""}
+    opened = Terminal([sys.executable, "-c", EARLY, str(stopped), "default"], env, (80, 24))
+    try:
+        opened.until(lambda: "connecting to dev" in opened.text)
+        opened.type("\x03\x03")
+        assert opened.wait() == 0
+    finally:
+        opened.close()
+    assert stopped.read_text() == "stopped, begun early: True"
+
+
+def test_what_was_begun_is_ended_where_no_screen_can_be(stopped: Path) -> None:
+    command = [sys.executable, "-c", EARLY, str(stopped), "nonesuch"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, stopped.exists()) == (1, True)
+    assert "no theme nonesuch" in done.stderr
 
 
 def test_ctrl_c_twice_leaves(terminal: Terminal, stopped: Path) -> None:

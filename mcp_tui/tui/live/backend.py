@@ -83,7 +83,9 @@ class LiveBackend:
         self.example = example
         self._kubeconfig: Kubeconfig | None = None
         self._journal = Journal(config.state_dir)
-        self._tell: Callable[[], None] = lambda: None
+        self._beginning: asyncio.Task[None] | None = None
+        # Told of changes once there is a screen.
+        self._tell: Callable[[], None] | None = None
         self._flush_at: asyncio.TimerHandle | None = None
         self._preparing: asyncio.TimerHandle | None = None
         # When rows were last made, and when that was last said; seconds of the loop's clock.
@@ -198,9 +200,26 @@ class LiveBackend:
 
     # -- starting, stopping, switching ------------------------------------------------------
 
+    def begin(self) -> None:
+        """Open the contexts in the background, before there is a screen to show them on.
+
+        What goes wrong is told by :meth:`start`.
+        """
+        if self._beginning is None:
+            self._beginning = asyncio.create_task(self._begin())
+
     async def start(self, on_change: Callable[[], None]) -> None:
-        """Read the kubeconfig and open the contexts; waits for no server."""
+        """Read the kubeconfig and open the contexts, where that is not begun; waits for no server.
+
+        Rows are made from now on.
+        """
+        self.begin()
+        assert self._beginning is not None
+        await self._beginning
         self._tell = on_change
+        self._changed()
+
+    async def _begin(self) -> None:
         self._kubeconfig = await asyncio.to_thread(self._load)
         names = self._names or ((self._kubeconfig.current,) if self._kubeconfig.current else ())
         if not names:
@@ -213,10 +232,12 @@ class LiveBackend:
         for timer in (self._flush_at, self._preparing):
             if timer is not None:
                 timer.cancel()
-        for task in self._tasks:
+        begun = () if self._beginning is None else (self._beginning,)
+        for task in (*begun, *self._tasks):
             task.cancel()
         await asyncio.gather(
             self.parts.stop(),
+            *begun,
             *(live.close() for live in self.lives.values()),
             *self._tasks,
             return_exceptions=True,
@@ -345,11 +366,12 @@ class LiveBackend:
 
     def tell(self) -> None:
         """Something other than jobs is new: drawn at once."""
-        self._tell()
+        if self._tell is not None:
+            self._tell()
 
     def _changed(self) -> None:
         """Something came: taken over at most once a frame, however often it is said."""
-        if self._flush_at is None:
+        if self._flush_at is None and self._tell is not None:
             loop = asyncio.get_running_loop()
             # What comes after a rest is taken at once, what comes soon after that with the rest.
             due = max(0.0, self._flushed + _FRAME - loop.time())
@@ -379,7 +401,7 @@ class LiveBackend:
             self._preparing = loop.call_later(_BEFORE_PREPARING, self._prepare)
         if not more or self._flushed - self._told >= _FRAME:
             self._told = self._flushed
-            self._tell()
+            self.tell()
 
     def _prepare(self) -> None:
         """Make ready, little by little, what the first letter of a filter looks at."""
