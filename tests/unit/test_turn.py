@@ -15,7 +15,7 @@ from mcp_tui.sources.kubernetes.kubeconfig import Kubeconfig
 from mcp_tui.store import turn as turns
 from mcp_tui.store.turn import KEY_FIRST, Turn
 from mcp_tui.tui import collector
-from mcp_tui.tui.live import backend as backends
+from mcp_tui.tui.live import taking as takings
 from mcp_tui.tui.live.backend import LiveBackend
 
 
@@ -67,7 +67,7 @@ async def test_rows_wait_for_a_key_but_not_for_ever(
     latest: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(turns, "KEY_FIRST", 1e6)
-    monkeypatch.setattr(backends, "LATEST", latest)
+    monkeypatch.setattr(takings, "LATEST", latest)
     backend = LiveBackend(Config(state_dir=tmp_path), nothing, (), None, {})
     told = 0
 
@@ -75,14 +75,16 @@ async def test_rows_wait_for_a_key_but_not_for_ever(
         nonlocal told
         told += 1
 
-    backend._tell = tell
-    backend._changed()
+    backend._taking.changed()
+    await asyncio.sleep(2 * takings._FRAME)
+    assert not told, "there is no screen yet"
+    backend._taking.start(tell)
     await passes(lambda: told == 1)
-    await asyncio.sleep(backends._FRAME)
+    await asyncio.sleep(takings._FRAME)
     backend.key()
-    backend._changed()
+    backend._taking.changed()
     for _ in range(5):
-        await asyncio.sleep(backends._BEHIND_A_KEY)
+        await asyncio.sleep(takings._BEHIND_A_KEY)
     if latest > 1:
         assert told == 1
         monkeypatch.setattr(turns, "KEY_FIRST", 0.0)

@@ -17,11 +17,12 @@ from mcp_tui.errors import McpTuiError, UsageError
 from mcp_tui.sources.connect import Connection
 from mcp_tui.sources.kubernetes.kubeconfig import Kubeconfig
 from mcp_tui.sources.kubernetes.resources import NAMESPACES
-from mcp_tui.store.turn import LATEST, Turn
+from mcp_tui.store.turn import Turn
 from mcp_tui.tui.live import keeping, prometheus, standing
 from mcp_tui.tui.live.context import Live
 from mcp_tui.tui.live.jobs_model import JobsModel
 from mcp_tui.tui.live.parts import Parts
+from mcp_tui.tui.live.taking import Taking
 from mcp_tui.tui.model import (
     Actions,
     ConsoleState,
@@ -37,16 +38,6 @@ if TYPE_CHECKING:
     from mcp_tui.tui.model_models import ModelsBackend
 
 _LATER: Final = ("mcp_tui.tui.live.details", "mcp_tui.tui.live.acts")
-_FRAME: Final = 0.1
-# Rows made anew before the event loop has its turn, and for how long.
-_ROWS_AT_ONCE: Final = 250
-# Once the list is there, so few that a key never waits long.
-_ROWS_BETWEEN_KEYS: Final = 25
-# Seconds after which it is seen again whether a key has its frame.
-_BEHIND_A_KEY: Final = 0.01
-_BETWEEN_FLUSHES: Final = 0.002
-# Seconds until what a filter will want is made ready: rows that still come are more urgent.
-_BEFORE_PREPARING: Final = 0.3
 _TIERS: Final = (Tier.PROD, Tier.TEST, Tier.DEV)
 
 
@@ -84,18 +75,12 @@ class LiveBackend:
         self._kubeconfig: Kubeconfig | None = None
         self._journal = Journal(config.state_dir)
         self._beginning: asyncio.Task[None] | None = None
-        # Told of changes once there is a screen.
-        self._tell: Callable[[], None] | None = None
-        self._flush_at: asyncio.TimerHandle | None = None
-        self._preparing: asyncio.TimerHandle | None = None
-        # When rows were last made, and when that was last said; seconds of the loop's clock.
-        self._flushed = self._told = float("-inf")
-        self._due_since = float("inf")
         self.turn = Turn()
         self._tasks: set[asyncio.Task[Any]] = set()
         self._namespaces: set[str] = set()
         self.lives: dict[str, Live] = {}
         self.jobs = JobsModel(self._status, self._is_stale)
+        self._taking = Taking(self.jobs, lambda: self.lives.values(), self.turn, self._keep_causes)
         self.parts = Parts(self)
 
     # -- what the shell asks ----------------------------------------------------------------
@@ -216,8 +201,7 @@ class LiveBackend:
         self.begin()
         assert self._beginning is not None
         await self._beginning
-        self._tell = on_change
-        self._changed()
+        self._taking.start(on_change)
 
     async def _begin(self) -> None:
         self._kubeconfig = await asyncio.to_thread(self._load)
@@ -229,9 +213,7 @@ class LiveBackend:
 
     async def stop(self) -> None:
         """End everything."""
-        for timer in (self._flush_at, self._preparing):
-            if timer is not None:
-                timer.cancel()
+        self._taking.stop()
         begun = () if self._beginning is None else (self._beginning,)
         for task in (*begun, *self._tasks):
             task.cancel()
@@ -260,7 +242,7 @@ class LiveBackend:
                 Connection(info, settings, env=self._env),
                 namespace,
                 self._journal,
-                self._changed,
+                self._taking.changed,
                 self.turn,
                 approvals=self.config.approvals,
             )
@@ -275,8 +257,10 @@ class LiveBackend:
             live.feed.start()
             self.spawn(self._introduce(live))
             if live.connection.prometheus is not None:
-                self.spawn(prometheus.watch(live, partial(self._is_open, live), self._changed))
-        self._changed()
+                self.spawn(
+                    prometheus.watch(live, partial(self._is_open, live), self._taking.changed)
+                )
+        self._taking.changed()
 
     async def _introduce(self, live: Live) -> None:
         """Who we are there, and which namespaces there are; tried until it answers."""
@@ -297,7 +281,7 @@ class LiveBackend:
                 await asyncio.sleep(5.0)
                 continue
             break
-        self._changed()
+        self._taking.changed()
 
     async def switch_context(self, names: Sequence[str]) -> None:
         """Look at other contexts; UsageError when one is unknown, and nothing changes then."""
@@ -366,52 +350,11 @@ class LiveBackend:
 
     def tell(self) -> None:
         """Something other than jobs is new: drawn at once."""
-        if self._tell is not None:
-            self._tell()
+        self._taking.tell()
 
-    def _changed(self) -> None:
-        """Something came: taken over at most once a frame, however often it is said."""
-        if self._flush_at is None and self._tell is not None:
-            loop = asyncio.get_running_loop()
-            # What comes after a rest is taken at once, what comes soon after that with the rest.
-            due = max(0.0, self._flushed + _FRAME - loop.time())
-            self._due_since = loop.time() + due
-            self._flush_at = loop.call_later(due, self._flush)
-
-    def _flush(self) -> None:
-        self._flush_at = None
-        loop = asyncio.get_running_loop()
-        if self.turn.is_a_keys and loop.time() - self._due_since < LATEST:
-            self._flush_at = loop.call_later(_BEHIND_A_KEY, self._flush)
-            return
-        self._flushed = self._due_since = loop.time()
-        now = time.time()
-        most = _ROWS_AT_ONCE if self.jobs.phase == "loading" else _ROWS_BETWEEN_KEYS
-        for live in self.lives.values():
-            if live.store.dirty:
-                change = live.store.flush(now, most)
-                self.jobs.take(live.name, change, live.store.table.get)
-                for work in keeping.causes(live, change.added | change.changed):
-                    self.spawn(work)
-        more = any(live.store.dirty for live in self.lives.values())
-        if more:
-            # Keys that came meanwhile have their turn first.
-            self._flush_at = loop.call_later(_BETWEEN_FLUSHES, self._flush)
-        elif self._preparing is None:
-            self._preparing = loop.call_later(_BEFORE_PREPARING, self._prepare)
-        if not more or self._flushed - self._told >= _FRAME:
-            self._told = self._flushed
-            self.tell()
-
-    def _prepare(self) -> None:
-        """Make ready, little by little, what the first letter of a filter looks at."""
-        loop = asyncio.get_running_loop()
-        self._preparing = None
-        rests = loop.time() - self._flushed >= _BEFORE_PREPARING
-        if not rests and self.jobs.phase == "loading":
-            self._preparing = loop.call_later(_BEFORE_PREPARING, self._prepare)
-        elif self.jobs.prepare(_ROWS_AT_ONCE):
-            self._preparing = loop.call_later(_BETWEEN_FLUSHES, self._prepare)
+    def _keep_causes(self, live: Live, uids: frozenset[str]) -> None:
+        for work in keeping.causes(live, uids):
+            self.spawn(work)
 
     def spawn(self, work: Any) -> asyncio.Task[Any]:
         """Let something run beside the console; it ends with it."""
