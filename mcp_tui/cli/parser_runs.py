@@ -156,7 +156,7 @@ def _weight(text: str) -> float:
 
 def _edit_commands(verbs: Any, add: Callable[..., argparse.ArgumentParser]) -> None:
     """The verbs that change what MLflow keeps of a run."""
-    one: dict[str, Any] = {"metavar": "RUN", "help": "a run's id"}
+    one: dict[str, Any] = {"metavar": "RUN", "help": "a run's id, NAME/VERSION, NAME@ALIAS"}
     tag = add(verbs, "tag", _late("runedit", "tag"), "set and delete a run's tags", words="run tag")
     tag.add_argument("run_id", **one)
     tag.add_argument("tags", nargs="+", metavar="KEY=VALUE", help="or KEY- to delete it")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import asyncio
 from collections.abc import Sequence
 
 from mcp_tui.cli.act import finish
@@ -11,6 +12,7 @@ from mcp_tui.cli.models import registry
 from mcp_tui.cli.session import open_session
 from mcp_tui.domain.editwords import tag_edit
 from mcp_tui.domain.runedit import EditKind, RunEdit
+from mcp_tui.store.candidates import find
 
 
 async def tag(args: argparse.Namespace) -> int:
@@ -38,7 +40,8 @@ async def _edit(args: argparse.Namespace, run_ids: Sequence[str], edits: Sequenc
         edit.checked()
     await say_unfinished(args)
     async with open_session(args) as session:
-        registry(session)  # says that there is no MLflow
+        client = registry(session)
+        named = await asyncio.gather(*(find(client, each) for each in dict.fromkeys(run_ids)))
         engine = session.engine(args.timeout)
-        plan = await engine.plan_run_edit([each.strip().lower() for each in run_ids], edits)
+        plan = await engine.plan_run_edit([each.run.run_id for each in named], edits)
         return await finish(session, engine, plan, args)

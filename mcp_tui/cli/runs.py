@@ -82,7 +82,9 @@ def _print(tracker: Tracker, views: Sequence[Shown], args: argparse.Namespace, *
     elif output == "csv":
         printer.lines(as_csv(views).splitlines())
     elif views:
-        printer.table(views, columns(experiments=several), wide=output == "wide")
+        printer.table(
+            views, columns(experiments=several, room=printer.room()), wide=output == "wide"
+        )
 
 
 def _say_count(tracker: Tracker, count: int, more: bool, args: argparse.Namespace) -> None:

@@ -28,7 +28,10 @@ STATES: Final[Mapping[str, tuple[str, str, str]]] = {
 }
 """By MLflow's word: a sign, ours, and its style."""
 
+SHORT: Final = 8
+"""Digits of a run's id that are enough to name it by, unless another begins so too."""
 _METRICS: Final = 3
+_ROOMY: Final = 120
 _HEAD: Final = (
     "run_id", "name", "experiment", "experiment_id", "status", "started", "ended", "user", "job",
 )  # fmt: skip
@@ -146,17 +149,19 @@ def as_csv(views: Sequence[Shown]) -> str:
     return to_csv(head, rows)
 
 
-def columns(*, experiments: bool) -> list[Column[Shown]]:
-    """The columns of a list; the experiment where there may be several."""
+def columns(*, experiments: bool, room: int) -> list[Column[Shown]]:
+    """The columns of a list; the experiment where there may be several, and the rest where there is
+    room for it: ``room`` is in cells."""
+    narrow = room < _ROOMY
     return [
         Column("STATE", lambda v: f"{v.mark[0]} {v.mark[1]}", style=lambda v: v.mark[2]),
         Column("NAME", lambda v: cut(clean_line(v.run.name) or "-", 40)),
-        Column("RUN", lambda v: v.run.run_id),
+        Column("RUN", lambda v: v.run.run_id[:SHORT]),
         Column("EXPERIMENT", lambda v: cut(clean_line(v.experiment), 30), wide=not experiments),
         Column("SINCE", lambda v: _since(v.run)),
         Column("TOOK", lambda v: _took(v.run), wide=True),
-        Column("USER", lambda v: cut(one_line(v.run.user), 24)),
-        Column("JOB", _job),
+        Column("USER", lambda v: cut(one_line(v.run.user), 24), wide=narrow),
+        Column("JOB", _job, wide=narrow),
         Column("COMMIT", lambda v: one_line(v.run.tags.get(keys.TAG_COMMIT, ""))[:8], wide=True),
         Column("WHY / NEWEST", newest),
     ]

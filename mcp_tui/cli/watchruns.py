@@ -108,4 +108,9 @@ def _print(tracker: Tracker, news: Sequence[Shown], output: str, *, several: boo
     elif output == "csv":
         printer.lines(as_csv(news).splitlines()[1:])
     else:
-        printer.table(news, columns(experiments=several), wide=output == "wide", header=False)
+        printer.table(
+            news,
+            columns(experiments=several, room=printer.room()),
+            wide=output == "wide",
+            header=False,
+        )

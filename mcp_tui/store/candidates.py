@@ -20,6 +20,8 @@ from mcp_tui.errors import ApiError, GoneError, UsageError
 from mcp_tui.sources.mlflow import MlflowClient
 
 _RUN_ID: Final = re.compile(r"[0-9a-fA-F]{32}")
+_BEGINNING: Final = re.compile(r"[0-9a-fA-F]{6,31}")
+_MOST_EXPERIMENTS: Final = 1_000
 _VERSION: Final = re.compile(
     r"(?:models:/)?(?P<name>.+?)(?:/(?P<version>[0-9]+)|@(?P<alias>[^/@]+))"
 )
@@ -38,6 +40,8 @@ class Named(msgspec.Struct, frozen=True):
 async def find(client: MlflowClient, reference: str) -> Named:
     """The run of an id, or of a model version (``NAME/VERSION``, ``NAME@ALIAS``).
 
+    The beginning of an id does where no other run has it.
+
     Raises:
         UsageError: It is neither.
         GoneError: There is no such run, version or alias.
@@ -46,11 +50,14 @@ async def find(client: MlflowClient, reference: str) -> Named:
     if _RUN_ID.fullmatch(text):
         run = await _run(client, text.lower(), reference)
         return Named(run, clean_line(run.info.run_name, limit=60) or run.run_id[:8])
+    if _BEGINNING.fullmatch(text):
+        run = await _begins(client, text.lower())
+        return Named(run, clean_line(run.info.run_name, limit=60) or run.run_id[:8])
     match = _VERSION.fullmatch(text)
     if match is None:
         raise UsageError(
             f"{clean_line(reference, limit=100)!r} is no run's id and no model version",
-            hint="give 32 hexadecimal digits, NAME/VERSION or NAME@ALIAS",
+            hint="give 32 hexadecimal digits or the first of them, NAME/VERSION or NAME@ALIAS",
         )
     name, version = match["name"], match["version"]
     shown = clean_line(name, limit=60)
@@ -71,6 +78,41 @@ async def find(client: MlflowClient, reference: str) -> Named:
             f"version {version} of {shown!r} does not say which run made it", where=client.where
         )
     return Named(await _run(client, found.run_id, reference), f"{shown}/{version}")
+
+
+async def _begins(client: MlflowClient, digits: str) -> Run:
+    """The one run whose id begins so.
+
+    Raises:
+        GoneError: There is none.
+        UsageError: There are several, or the server cannot look for it.
+    """
+    experiments: list[str] = []
+    token = ""
+    while len(experiments) < _MOST_EXPERIMENTS:
+        page = await client.search_experiments(page_token=token, view="ALL")
+        experiments += [each.experiment_id for each in page.experiments]
+        if page.next_page_token in ("", token):
+            break
+        token = page.next_page_token
+    filter_ = f"attributes.run_id LIKE '{digits}%'"
+    try:
+        found = await client.search_runs(experiments, filter_, max_results=3, view="ALL")
+    except ApiError as error:
+        if error.status != 400:
+            raise
+        raise UsageError(
+            "this MLflow finds no run by the beginning of its id",
+            where=client.where,
+            hint="give all 32 digits",
+        ) from None
+    # A server's filter may be looser than it says.
+    runs = [run for run in found.runs if run.run_id.startswith(digits)]
+    if not runs:
+        raise GoneError(f"there is no run that begins with {digits!r}", where=client.where)
+    if len(runs) > 1:
+        raise UsageError(f"several runs begin with {digits!r}", hint="give more of its digits")
+    return runs[0]
 
 
 async def _run(client: MlflowClient, run_id: str, reference: str) -> Run:

@@ -173,6 +173,20 @@ def test_a_run_says_its_best_and_its_gaps(ground: Ground, server: Server, tmp_pa
     assert (curve["total"], curve["nan"]) == (4, 1)
 
 
+def test_the_beginning_of_an_id_is_enough_where_no_other_begins_so(
+    ground: Ground, runs: list[str], name: str, tmp_path: Path
+) -> None:
+    said = mcp_tui(ground, tmp_path, "run", "ls", "-e", name)
+    assert runs[0][:8] in said.out and runs[0][:9] not in said.out
+    for text, run_id in ((runs[0][:8], runs[0]), (runs[4][:12].upper(), runs[4])):
+        said = mcp_tui(ground, tmp_path, "run", "show", text, "-o", "name")
+        assert said.out.split() == [run_id], said.err
+    said = mcp_tui(ground, tmp_path, "run", "show", "abcabcabcabc")
+    assert (said.code, "no run that begins with" in said.err) == (5, True)
+    said = mcp_tui(ground, tmp_path, "run", "show", "abc")
+    assert (said.code, "the first of them" in said.err) == (2, True)
+
+
 def test_a_long_metric_says_how_many_of_its_points_are_shown(
     ground: Ground, server: Server, tmp_path: Path
 ) -> None:
