@@ -16,8 +16,11 @@ from mcp_tui.domain.text import word
 from mcp_tui.errors import UsageError
 from mcp_tui.sources.base import AILING, HealthState
 from mcp_tui.store.registryfeed import Look, RegistryFeed
+from mcp_tui.store.servedmodels import KnownModel
 from mcp_tui.tui.live.context import Live, source_state
+from mcp_tui.tui.live.models_judging import Judging
 from mcp_tui.tui.live.models_model import Item, ModelsModel
+from mcp_tui.tui.live.serving import LiveServing
 from mcp_tui.tui.model import FormField, Line, Phase, SourceState
 from mcp_tui.tui.model_models import Part, Subject
 
@@ -43,6 +46,8 @@ class LiveModels:
         self._lives: dict[str, Live] = {}
         self._taken: dict[str, int] = {}
         self._front = False
+        self.serving = LiveServing(self._changed)
+        self.judging = Judging(self)
         self.model = ModelsModel(self._status, self._is_stale, self._unfolded, self._sorted_by)
 
     # -- the part of a pane -----------------------------------------------------------------
@@ -59,17 +64,22 @@ class LiveModels:
                 self._lives[name] = live
                 self.feeds[name] = RegistryFeed(partial(_client, live), self._changed)
         self._taken.clear()
+        self.judging.clear()
         self.model.scope(contexts=len(lives))
+        self.backend.spawn(self.serving.reopen(dict(lives)))
         self.front(self._front)
 
     def front(self, on: bool) -> None:
         """Whether the pane is looked at."""
         self._front = on
+        self.serving.front(on)
         for feed in self.feeds.values():
             feed.front(on)
 
     def refresh(self) -> None:
         """Ask again now."""
+        self.judging.clear()
+        self.serving.refresh()
         for feed in self.feeds.values():
             feed.refresh()
 
@@ -83,19 +93,32 @@ class LiveModels:
 
     async def stop(self) -> None:
         """End the feeds."""
+        await self.serving.stop()
         for feed in self.feeds.values():
             await feed.stop()
 
     # -- from the feeds to the list ---------------------------------------------------------
 
     def _changed(self) -> None:
-        if any(self._taken.get(name) != feed.version for name, feed in self.feeds.items()):
-            self._taken = {name: feed.version for name, feed in self.feeds.items()}
+        now = {name: feed.version for name, feed in self.feeds.items()}
+        now["\n"] = self.serving.version + self.judging.version
+        if now != self._taken:
+            self._taken = now
             self._take()
         self.backend.tell()
 
+    def judged(self) -> None:
+        """It is known how the approvals of a version stand."""
+        self._changed()
+
     def _take(self) -> None:
-        tops = [self._item(name, row) for name, feed in self.feeds.items() for row in feed.models]
+        tops = []
+        for name, feed in self.feeds.items():
+            rows = feed.models
+            known = (KnownModel(name=r.name, aliases=dict(r.aliases), newest=r.newest)
+                     for r in rows)  # fmt: skip
+            self.serving.models(name, known)
+            tops += [self._item(name, row) for row in rows]
         self.model.put_models(tops, more=any(feed.more for feed in self.feeds.values()))
         for top in tops:
             versions = self.feeds[top.context].versions.get(top.model.name)
@@ -108,26 +131,31 @@ class LiveModels:
 
     def _item(self, context: str, row: ModelRow) -> Item:
         old = self.model.item_of(f"{context}/{row.name}")
-        made = Item(context=context, model=row)
+        served = self.serving.model_cell(context, row.name)
+        made = Item(context=context, model=row, served=served)
         return old if old == made and old is not None else made
 
     def _version_item(self, top: Item, row: VersionRow) -> Item:
         feed = self.feeds[top.context]
+        served = self.serving.of_version(
+            top.context, row, dict(top.model.aliases), top.model.newest
+        )
         return Item(
             context=top.context,
             model=top.model,
             version=row,
             run=feed.runs.get(row.run_id),
+            served=self.serving.cell(served),
             approvals=self._approvals(top.context, row),
         )
 
     def _approvals(self, context: str, row: VersionRow) -> str:
-        """``1 of 2`` that are on record; whether they still count, the detail says."""
+        """``1 of 2`` that count; those on record that nobody looked at yet are marked."""
         rule = rule_for(self._lives[context].settings.tier, self.backend.config.approvals)
         if rule.mode is not Mode.LEVELS:
             return ""
-        given = sum(level.name in row.records for level in rule.levels)
-        return f"{given} of {len(rule.levels)}"
+        levels = [level.name for level in rule.levels]
+        return self.judging.cell(context, row, levels)
 
     def _status(self) -> tuple[Phase, tuple[str, ...]]:
         lines: list[str] = []
@@ -177,6 +205,8 @@ class LiveModels:
             looks[item.context] = replace(look, models=names, run_ids=ids, more_of=more_of)
         for name, feed in self.feeds.items():
             feed.look(looks[name])
+        found = (self.model.item_of(key) for key in keys)
+        self.judging.look([item for item in found if item is not None])
 
     def _unfolded(self, subject: Subject, on: bool) -> None:
         feed = self.feeds.get(subject.context)

@@ -7,17 +7,20 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from mcp_tui.actions.aliaslook import SeenModel, named
+from mcp_tui.actions.approving import NOT_ENFORCED, Judged
 from mcp_tui.actions.evidence import PARTS, unended_words
 from mcp_tui.actions.promoting import made_of_run
 from mcp_tui.domain.alias import aliases_on_record
 from mcp_tui.domain.aliashistory import Back, History, Move, MoveState
+from mcp_tui.domain.approval import Mode
+from mcp_tui.domain.approval_rules import Standing, who_may
 from mcp_tui.domain.mlmodel import columns
 from mcp_tui.domain.model import ModelVersion, Signature
 from mcp_tui.domain.modelrow import in_order, own_tags
 from mcp_tui.domain.reltime import absolute, ago
 from mcp_tui.domain.run import Run
 from mcp_tui.domain.text import clean_line
-from mcp_tui.errors import ApiError, GoneError, McpTuiError
+from mcp_tui.errors import ApiError, GoneError, McpTuiError, UsageError
 from mcp_tui.sources.mlflow.signature import signature
 from mcp_tui.tui.model import Cell, Line, Tone
 from mcp_tui.tui.model_models import Part, Subject
@@ -31,6 +34,12 @@ _STATES: dict[MoveState, Tone] = {
     MoveState.NOT_DONE: "dim",
     MoveState.UNKNOWN: "attention",
     MoveState.FOREIGN: "attention",
+}
+_STANDINGS: dict[Standing, Tone] = {
+    Standing.GIVEN: "done",
+    Standing.MISSING: "waiting",
+    Standing.EXPIRED: "attention",
+    Standing.INVALID: "failed",
 }
 _COLUMNS_SHOWN = 12
 
@@ -94,6 +103,10 @@ class ModelDetails:
         if version is None:
             return model_lines(seen, time.time(), short=short)
         lines = version_lines(seen, version, time.time())
+        serving = self._models.serving
+        newest = max((v.number for v in seen.versions), default=0)
+        served = serving.of_version(subject.context, version, seen.aliases, newest)
+        lines += serving.lines(served)
         lines += await self._run_lines(subject, version)
         if not short:
             lines += await self._signature_lines(subject, version)
@@ -127,8 +140,38 @@ class ModelDetails:
     # -- approvals --------------------------------------------------------------------------
 
     async def _approvals(self, subject: Subject, seen: SeenModel) -> list[Line]:
-        del seen
-        return [fact("approvals", f"none are known of {subject.words}", "dim")]
+        """Of the version; of a model those of what its aliases point to."""
+        live = self._models.live(subject.context)
+        numbers = [subject.version] if subject.version else []
+        numbers = numbers or list(dict.fromkeys(v for _, v in in_order(seen.aliases)))
+        lines: list[Line] = []
+        for number in numbers:
+            try:
+                found = await live.engine.approvals(subject.model, number)
+            except (ApiError, UsageError, GoneError) as error:
+                lines += [fact(f"version {number}", f"cannot be told: {error.what}", "attention")]
+                continue
+            lines += approval_lines(found)
+        if not numbers:
+            lines.append((Cell("no alias is set; open a version to see its approvals", "dim"),))
+        return [*lines, (), (Cell(f"note: {NOT_ENFORCED}", "dim"),)]
+
+
+def approval_lines(found: Judged) -> list[Line]:
+    """How each level of a version stands, and why."""
+    told = found.approvals
+    head = f"version {found.version.version}"
+    if told.rule.mode is not Mode.LEVELS:
+        return [fact(head, "; ".join((told.text(), *told.told)))]
+    lines: list[Line] = [fact(head, told.text(), "done" if told.complete else "waiting")]
+    for each in told.levels:
+        lines.append((Cell("  "), Cell(clean_line(each.text()), _STANDINGS[each.standing])))
+        lines.append((Cell(f"      by {clean_line(who_may(each.level))}", "dim"),))
+    lines.append(fact("for", found.subject.digest, "dim"))
+    made_by = ", ".join(sorted(found.authors)) or "nobody knows"
+    own = "" if told.rule.own else "; nobody approves their own"
+    lines.append(fact("made by", f"{made_by}{own}", "dim"))
+    return lines
 
 
 def model_lines(seen: SeenModel, now: float, *, short: bool = False) -> list[Line]:
@@ -141,6 +184,7 @@ def model_lines(seen: SeenModel, now: float, *, short: bool = False) -> list[Lin
     for alias, _ in in_order(seen.aliases):
         told = seen.history(alias)
         lines.append(fact(alias, f"{named(told.current)}; {back_words(told.back)}"))
+        lines += _unended_lines(told, now)
         moved = next((m for m in reversed(told.moves) if m.intent is not None), None)
         if moved is not None and moved.intent is not None and not short:
             meant = moved.intent
@@ -166,7 +210,9 @@ def version_lines(seen: SeenModel, version: ModelVersion, now: float) -> list[Li
         ),
         (),
     ]
-    lines += [fact(alias, back_words(seen.history(alias).back)) for alias in held]
+    for alias in held:
+        told = seen.history(alias)
+        lines += [fact(alias, back_words(told.back)), *_unended_lines(told, now)]
     champion = seen.aliases.get("champion")
     if champion and champion != version.version:
         lines.append(fact("champion", f"is {named(champion)}", "dim"))
@@ -251,16 +297,22 @@ def alias_lines(told: History, now: float) -> list[Line]:
             Cell(f"{named(told.current)}; {back_words(told.back)}"),
         )
     ]
-    states = {m.record.plan: m.state for m in told.moves if m.record is not None}
-    for record in told.unended:
-        words = unended_words(record, states.get(record.plan, MoveState.UNKNOWN), now)
-        lines.append((Cell(f"  {words}", "attention"),))
+    lines += _unended_lines(told, now)
     lines += [(Cell(f"  {problem}: it is left out", "attention"),) for problem in told.problems]
     for move in reversed(told.moves):
         lines += _move_lines(move)
     if not told.moves:
         lines.append((Cell("  no move is on record", "dim"),))
     return lines
+
+
+def _unended_lines(told: History, now: float) -> list[Line]:
+    """Moves that were begun and never ended: of a console that was killed."""
+    states = {m.record.plan: m.state for m in told.moves if m.record is not None}
+    return [
+        (Cell(f"  {unended_words(r, states.get(r.plan, MoveState.UNKNOWN), now)}", "attention"),)
+        for r in told.unended
+    ]
 
 
 def _move_lines(move: Move) -> Iterable[Line]:
