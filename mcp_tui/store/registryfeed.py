@@ -15,6 +15,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Final
 
+import msgspec
+
 from mcp_tui.domain.modelrow import ModelRow, RunRow, VersionRow, model_row, run_row, version_row
 from mcp_tui.domain.text import clean_line
 from mcp_tui.errors import ApiError, McpTuiError, UsageError
@@ -158,6 +160,7 @@ class RegistryFeed:
             each.asked_at = float("-inf")
         self.runs = {r: row for r, row in self.runs.items() if row.over}
         self._delay = _FIRST_RETRY
+        self.health = msgspec.structs.replace(self.health, retry_at=None)
         self._wake.set()
 
     def _restart(self) -> None:

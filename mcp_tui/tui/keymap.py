@@ -233,7 +233,17 @@ KEYS: tuple[Key, ...] = (
     ),
     Key("promote", "p", "promote", "models", "act", "promote", "plan to move an alias here", 30),
     Key("undo", "u", "undo", "models", "act", "undo", "plan to take an alias back", 40),
-    Key("copy-version", "a", "more", "models", "act", "copy", "plan a copy to another model", 50),
+    Key("model-more", "a", "more", "models", "act", "more", "plan to approve it, or a copy", 50),
+    Key(
+        "promote-run",
+        "p",
+        "promote_run",
+        "runs",
+        "act",
+        "promote",
+        "plan to register the run, and to move an alias to it",
+        35,
+    ),
 )
 
 SCOPES: Mapping[str, tuple[Scope, ...]] = {

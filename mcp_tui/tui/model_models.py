@@ -18,21 +18,30 @@ Part = Literal["Overview", "History", "Approvals"]
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """A registered model or, with a version, one of its versions.
+    """A registered model or, with a version, one of its versions; or a run that may become one.
 
     Attributes:
         model: As MLflow has it: what calls are made with. Shown by :attr:`shown` only.
         shown: The model's name on one line.
+        run_id: The run that made the version; the run itself where there is no model.
     """
 
     context: str
     model: str
     shown: str
     version: str = ""
+    run_id: str = ""
+
+    @property
+    def is_run(self) -> bool:
+        """Whether it is a run, and no version yet."""
+        return not self.model
 
     @property
     def words(self) -> str:
         """``ranker version 4``."""
+        if self.is_run:
+            return f"run {self.run_id[:8]}"
         return f"{self.shown} version {self.version}" if self.version else self.shown
 
 
@@ -76,6 +85,8 @@ class ModelsBackend(Protocol):
     async def plan_promote(self, subject: Subject, fields: Mapping[str, str]) -> Plan:
         """Plan to move an alias to a version, with its gates and approvals looked at.
 
+        A run is registered first, unless it is a version already.
+
         Args:
             fields: Of the form; UsageError has the field in ``where`` if it is wrong.
         """
@@ -86,6 +97,12 @@ class ModelsBackend(Protocol):
         Args:
             alias: Empty takes the version's own, or the tier's.
         """
+
+    async def approve_fields(self, subject: Subject) -> Sequence[FormField]:
+        """The form of an approval: a level that is not given yet, and a reason."""
+
+    async def plan_approve(self, subject: Subject, fields: Mapping[str, str]) -> Plan:
+        """Plan to put an approval of a version on record."""
 
     async def copy_fields(self, subject: Subject) -> Sequence[FormField]:
         """The form of a copy to another model."""

@@ -21,7 +21,7 @@ def visit(console: Console, pane: Pane, pasted: str) -> None:
     if pane.id == "submit-form":
         # Which of the two it was is remembered, and what is no config has no form.
         console.press("ctrl+t")
-    elif pane.asks or pane.id in ("submit", "retry", "promote", "copy"):
+    elif pane.asks or pane.id in ("submit", "retry", "promote", "copy", "approve"):
         console.paste(pasted)
     elif pane.screen in ("DetailScreen", "ModelScreen"):
         # Copied, searched, to the end, as long lines, with times; then saved.

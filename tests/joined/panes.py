@@ -106,6 +106,10 @@ PANES: tuple[Pane, ...] = (
     _of_models("model-history", "ModelScreen", ("4", "h"), "[History]", tab="History"),
     _of_models("model-approvals", "ModelScreen", ("4", "h", "tab"), "[Approvals]", tab="Approvals"),
     _of_models("promote", "PromoteScreen", ("4", "enter", "j", "p"), "/ promote", writes=True),
-    _of_models("copy", "CopyScreen", ("4", "enter", "j", "a"), "/ copy", writes=True),
+    _of_models("more", "ChooseScreen", ("4", "enter", "j", "a"), "approve it", writes=True),
+    _of_models(
+        "approve", "ApproveScreen", ("4", "enter", "j", "a", "enter"), "/ approve", writes=True
+    ),
+    _of_models("copy", "CopyScreen", ("4", "enter", "j", "a", "j", "enter"), "/ copy", writes=True),
     Pane("shell-plan", "InsideConfirm", ("e",), "checks", writes=True, prod=True),
 )

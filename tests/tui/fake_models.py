@@ -7,10 +7,14 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from mcp_tui.actions.aliaslook import SeenModel
+from mcp_tui.actions.approving import Judged, plan_approve
 from mcp_tui.actions.evidence import Evidence, GateLine, Why
 from mcp_tui.actions.jobs import Scope
 from mcp_tui.actions.models import Wanted, plan_promote, plan_rollback
 from mcp_tui.domain.alias import End, Intent, end_key, end_value, intent_key, intent_value
+from mcp_tui.domain.approval import Identity, Level, Mode, Rule
+from mcp_tui.domain.approval import subject as approval_subject
+from mcp_tui.domain.approval_rules import judge
 from mcp_tui.domain.model import AliasOf, ModelVersion, RegisteredModel
 from mcp_tui.domain.modelrow import RunRow, model_row, version_row
 from mcp_tui.domain.plan import Check, CheckStatus, Plan
@@ -237,6 +241,15 @@ class FakeModels:
         return [*lines, (), (Cell("p promote   Enter detail   u undo", "key"),)]
 
     async def promote_fields(self, subject: Subject) -> Sequence[FormField]:
+        if subject.is_run:
+            return (
+                FormField(
+                    "model", "model", "", "the registered model that it becomes a version of"
+                ),
+                FormField("alias", "alias", "champion", "moved to the new version"),
+                FormField("why", "reason", "", "kept on record with the move"),
+                FormField("override", "override", "", "only where a gate failed"),
+            )
         return (
             FormField("alias", "alias", "champion", "the alias that is moved; champion is "
                       f"version {self._seen(subject).aliases.get('champion', '-')}"),
@@ -257,6 +270,12 @@ class FakeModels:
         if fields["alias"] == "latest":
             raise UsageError("'latest' is no alias", where="alias", hint="MLflow keeps it")
         why = Why(user="alice", now=NOW, why=fields["why"], override=fields["override"])
+        if subject.is_run:
+            wanted = Wanted(source=f"runs:/{subject.run_id}/model", run_id=subject.run_id,
+                            origin=subject.words)  # fmt: skip
+            seen = SeenModel(name=fields["model"], there=False)
+            return plan_promote(self._scope(), seen, wanted, why, alias=fields["alias"],
+                                evidence=self._evidence())  # fmt: skip
         return plan_promote(
             self._scope(), self._seen(subject), Wanted(version=subject.version), why,
             alias=fields["alias"], evidence=self._evidence(),
@@ -265,6 +284,26 @@ class FakeModels:
     async def plan_undo(self, subject: Subject, alias: str = "") -> Plan:
         why = Why(user="alice", now=NOW)
         return plan_rollback(self._scope(), self._seen(subject), why, alias=alias or "champion")
+
+    async def approve_fields(self, subject: Subject) -> Sequence[FormField]:
+        return (
+            FormField("level", "level", "sre", "ml-lead: given; sre: missing"),
+            FormField("reason", "reason", "", "what was looked at; kept on record"),
+        )
+
+    async def plan_approve(self, subject: Subject, fields: Mapping[str, str]) -> Plan:
+        self.planned.append(dict(fields))
+        if not fields["reason"]:
+            raise UsageError("an approval says why", where="reason")
+        rule = Rule(mode=Mode.LEVELS, levels=(Level(name="sre", people=("alice",)),), own=True)
+        found = self._seen(subject).version(subject.version)
+        assert found is not None
+        what = approval_subject(subject.model, subject.version, b"flavors: {}", [("MLmodel", 11)])
+        judged = Judged(version=found, subject=what, authors=frozenset({"bo"}),
+                        approvals=judge(rule, found.tag, what, {"bo"}))  # fmt: skip
+        who = Identity(user="alice", groups=("sre",))
+        return plan_approve(self._scope(), rule, judged, who, fields["level"],
+                            reason=fields["reason"], now=NOW)  # fmt: skip
 
     async def copy_fields(self, subject: Subject) -> Sequence[FormField]:
         return (

@@ -11,7 +11,7 @@ from mcp_tui.domain.plan import Confirmation, Tier
 from mcp_tui.tui.app import Console
 from mcp_tui.tui.screens.confirm import ConfirmScreen
 from mcp_tui.tui.screens.modeldetail import ModelScreen
-from mcp_tui.tui.screens.modelform import CopyScreen, PromoteScreen
+from mcp_tui.tui.screens.modelform import ApproveScreen, CopyScreen, PromoteScreen
 from tests.tui.fake import FakeBackend
 from tests.tui.fake_models import FakeModels, many
 from tests.tui.harness import changed, console, screen_lines, screen_text, until
@@ -280,8 +280,8 @@ async def test_undo_says_why_not() -> None:
 async def test_a_copy_asks_where_to() -> None:
     backend = FakeBackend()
     async with console(backend, (100, 40)) as (app, pilot):
-        await _ranker(pilot, app, "j", "a")
-        assert isinstance(app.screen, CopyScreen)
+        await _ranker(pilot, app, "j", "a", "j", "enter")
+        await until(pilot, lambda: isinstance(app.screen, CopyScreen))
         await until(pilot, lambda: "to model" in screen_text(app))
         await pilot.press("enter")
         await until(pilot, lambda: "name the model that it is copied to" in screen_text(app))
@@ -291,11 +291,47 @@ async def test_a_copy_asks_where_to() -> None:
         assert "only if there is none of it" in screen_text(app)
 
 
+async def test_an_approval_says_why() -> None:
+    backend = FakeBackend()
+    async with console(backend, (100, 40)) as (app, pilot):
+        await _ranker(pilot, app, "j", "a")
+        await until(pilot, lambda: "what of ranker version 7?" in screen_text(app))
+        await pilot.press("escape", "a", "enter")
+        await until(pilot, lambda: isinstance(app.screen, ApproveScreen))
+        await until(pilot, lambda: "sre: missing" in screen_text(app))
+        await pilot.press("enter")
+        await until(pilot, lambda: "an approval says why" in screen_text(app))
+        await pilot.press(*"looked at the report", "enter")
+        screen = await _planned(pilot, app)
+        assert screen.plan.approval is not None
+        assert "put approval sre of ranker version 7 on record" in screen_text(app)
+        assert "MLflow enforces none of it" in screen_text(app)
+
+
+async def test_a_run_is_registered_and_promoted_from_the_runs_pane() -> None:
+    backend = FakeBackend()
+    async with console(backend, (100, 40)) as (app, pilot):
+        await pilot.press("3")
+        await until(pilot, lambda: app.current_mode == "runs")
+        await pilot.press("p")
+        await until(pilot, lambda: "no run under the cursor" in screen_text(app))
+        await pilot.press("enter")
+        await until(pilot, lambda: app.pane is not None and app.pane.runs_chosen())
+        await pilot.press("p")
+        await until(pilot, lambda: isinstance(app.screen, PromoteScreen))
+        await until(pilot, lambda: "that it becomes a version of" in screen_text(app))
+        assert "Runs / run" in screen_text(app)
+        await pilot.press(*"ranker-new", "enter")
+        await _planned(pilot, app)
+        assert "create registered model ranker-new" in screen_text(app)
+        assert "move champion of ranker-new from nothing" in screen_text(app)
+
+
 async def test_nothing_is_planned_where_one_may_only_read() -> None:
     backend = FakeBackend(read_only=True)
     async with console(backend) as (app, pilot):
         await _ranker(pilot, app, "j")
-        for key, word in (("p", "promote"), ("u", "undo"), ("a", "copy")):
+        for key, word in (("p", "promote"), ("u", "undo"), ("a", "approve or copy")):
             await pilot.press(key)
             await until(pilot, lambda w=word: f"read-only: {w} is refused" in screen_text(app))
         assert app.screen is app.pane and not backend.models.planned
@@ -317,3 +353,11 @@ async def test_the_preview_follows_the_cursor() -> None:
         await until(pilot, lambda: "u takes it back to version 4" in screen_text(app))
         await pilot.press("j")
         await until(pilot, lambda: "Overview ranker version 7" in backend.models.asked)
+
+
+async def test_versions_are_evaluated_beside_the_champion() -> None:
+    backend = FakeBackend()
+    async with console(backend, (100, 40)) as (app, pilot):
+        await _ranker(pilot, app, "j", "space", "space", "v")
+        await until(pilot, lambda: type(app.screen).__name__ == "EvaluationScreen")
+        assert app.screen.looked.references == ("ranker/7", "ranker/6")  # type: ignore[attr-defined]

@@ -262,6 +262,14 @@ class LiveModels:
         """Plan to take an alias back."""
         return await self._acts.plan_undo(subject, alias)
 
+    async def approve_fields(self, subject: Subject) -> Sequence[FormField]:
+        """The form of an approval."""
+        return await self._acts.approve_fields(subject)
+
+    async def plan_approve(self, subject: Subject, fields: Mapping[str, str]) -> Plan:
+        """Plan an approval."""
+        return await self._acts.plan_approve(subject, fields)
+
     async def copy_fields(self, subject: Subject) -> Sequence[FormField]:
         """The form of a copy."""
         return await self._acts.copy_fields(subject)

@@ -22,7 +22,7 @@ COLUMNS: Final[tuple[Column, ...]] = (
     Column("context", "CONTEXT", 4, 16, priority=3, kind="name", sortable=False, comfort=8,
            short="CTX"),
     Column("aliases", "ALIASES", 10, 36, priority=1, sortable=False, comfort=22),
-    Column("served", "SERVED BY", 10, 40, priority=2, sortable=False, comfort=22),
+    Column("served", "SERVED BY", 10, 44, priority=2, sortable=False, comfort=32),
     Column("run", "RUN", 17, 18, priority=4, sortable=False),
     Column("approvals", "APPROVALS", 6, 9, priority=5, sortable=False, short="APPR"),
     Column("since", "UPDATED", 7, 7, align="right", priority=3),
@@ -328,8 +328,10 @@ class ModelsModel(TreeRows[Item]):
         item = self.item_of(key)
         if item is None:
             return None
-        version = item.version.version if item.version is not None else ""
-        return Subject(item.context, item.model.name, item.model.shown, version)
+        version, run_id = "", ""
+        if item.version is not None:
+            version, run_id = item.version.version, item.version.run_id
+        return Subject(item.context, item.model.name, item.model.shown, version, run_id)
 
     def is_branch(self, key: str) -> bool:
         """Whether a row holds others."""

@@ -13,10 +13,11 @@ from mcp_tui.tui.model_runs import RunsModel
 from mcp_tui.tui.panes.previewed import PreviewedPane
 from mcp_tui.tui.runacts import RunActs
 from mcp_tui.tui.screens.frame import FrameScreen, bindings_for
+from mcp_tui.tui.screens.modelkeys import RunPromotes
 from mcp_tui.tui.widgets.prompt import Ask
 
 
-class RunsScreen(RunActs, PreviewedPane, inherit_bindings=False):
+class RunsScreen(RunActs, RunPromotes, PreviewedPane, inherit_bindings=False):
     """The Runs pane; its first level are the experiments."""
 
     KIND: ClassVar[str] = "runs"

@@ -23,7 +23,8 @@ class ModelForm(PlanningScreen, inherit_bindings=False):
     """A form about a version.
 
     Args:
-        subject: The version.
+        subject: The version, or the run.
+        pane: The pane that it was opened from.
     """
 
     PANE: ClassVar[str] = "models"
@@ -33,9 +34,10 @@ class ModelForm(PlanningScreen, inherit_bindings=False):
     WHAT: ClassVar[str] = ""
     BINDINGS = PlanningScreen.BINDINGS
 
-    def __init__(self, subject: Subject) -> None:
+    def __init__(self, subject: Subject, *, pane: str = "models") -> None:
         super().__init__()
         self.of = subject
+        self.PANE = pane  # type: ignore[misc]  # the form belongs to where it was opened from
         self.form = Form(id="form")
 
     # -- for the class ----------------------------------------------------------------------
@@ -60,7 +62,7 @@ class ModelForm(PlanningScreen, inherit_bindings=False):
 
     def crumbs(self) -> Sequence[str]:
         """Where one is."""
-        return ("Models", self.of.words, self.WHAT)
+        return (self.PANE.capitalize(), self.of.words, self.WHAT)
 
     def more_keys(self) -> Sequence[tuple[str, str]]:
         """The form's own keys."""
@@ -86,7 +88,7 @@ class ModelForm(PlanningScreen, inherit_bindings=False):
 
     @property
     def _draft(self) -> tuple[str, ...]:
-        return (self.WHAT, self.of.context, self.of.model, self.of.version)
+        return (self.WHAT, self.of.context, self.of.model, self.of.version, self.of.run_id)
 
     def on_form_changed(self, message: Form.Changed) -> None:
         """What is typed is kept from now on."""
@@ -147,6 +149,21 @@ class PromoteScreen(ModelForm, inherit_bindings=False):
     async def plan(self, values: Mapping[str, str]) -> Plan:
         """The move, with what speaks for it and against it."""
         return await self.console.backend.models.plan_promote(self.of, values)
+
+
+class ApproveScreen(ModelForm, inherit_bindings=False):
+    """Which level is filled, and why."""
+
+    WHAT: ClassVar[str] = "approve"
+    BINDINGS = PlanningScreen.BINDINGS
+
+    async def fields(self) -> Sequence[FormField]:
+        """A level that is not given yet, and a reason."""
+        return await self.console.backend.models.approve_fields(self.of)
+
+    async def plan(self, values: Mapping[str, str]) -> Plan:
+        """The record."""
+        return await self.console.backend.models.plan_approve(self.of, values)
 
 
 class CopyScreen(ModelForm, inherit_bindings=False):

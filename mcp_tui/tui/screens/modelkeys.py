@@ -22,9 +22,16 @@ class ModelKeys(RunKeys, inherit_bindings=False):
 
     def runs_chosen(self) -> tuple[str, ...]:
         """The versions that are marked, or the one under the cursor; they name their runs."""
+        alone = len(self.console.state.contexts) == 1
         return tuple(
-            f"{subject.model}/{subject.version}" for subject in self.chosen() if subject.version
+            f"{each.model}/{each.version}" if alone else f"{each.context}/{each.run_id}"
+            for each in self.chosen()
+            if each.version and each.run_id
         )
+
+    def action_curves(self) -> None:
+        """What was measured of them, beside the champion, with the gates; Tab goes to curves."""
+        self.look_at("evaluation")
 
     def chosen(self) -> tuple[Subject, ...]:
         """What is marked, or else under the cursor."""
@@ -75,8 +82,40 @@ class ModelKeys(RunKeys, inherit_bindings=False):
 
     def action_more(self) -> None:
         """Choose among what else is done with a version."""
-        subject = self._version("copy")
-        if subject is not None:
-            from mcp_tui.tui.screens.modelform import CopyScreen
+        subject = self._version("approve or copy")
+        if subject is None:
+            return
+        from mcp_tui.tui.screens.choose import Choice, ChooseScreen
 
-            self.app.push_screen(CopyScreen(subject))
+        choices = (
+            Choice("approve", "approve it", "on record, in your name, for exactly its files"),
+            Choice("copy", "copy it to another model", "of another environment; never twice"),
+        )
+
+        def chosen(which: str | None) -> None:
+            from mcp_tui.tui.screens.modelform import ApproveScreen, CopyScreen
+
+            if which == "approve":
+                self.app.push_screen(ApproveScreen(subject))
+            elif which == "copy":
+                self.app.push_screen(CopyScreen(subject))
+
+        self.app.push_screen(ChooseScreen(f"what of {subject.words}?", choices), chosen)
+
+
+class RunPromotes(RunKeys, inherit_bindings=False):
+    """Where runs are shown: one is made a version of a model, and promoted."""
+
+    def action_promote_run(self) -> None:
+        """Plan to register the run, and to move an alias to it."""
+        if not self.console.acting.may_write("promote"):
+            return
+        runs = self.runs_chosen()
+        if len(runs) != 1:
+            self.say(f"one run is promoted at a time, and {len(runs)} are marked" if runs
+                     else "no run under the cursor")  # fmt: skip
+            return
+        from mcp_tui.tui.screens.modelform import PromoteScreen
+
+        context, _, run_id = runs[0].rpartition("/")
+        self.app.push_screen(PromoteScreen(Subject(context, "", "", run_id=run_id), pane=self.PANE))

@@ -20,6 +20,7 @@ from mcp_tui.tui.model import Cell, Column, Line, Tone
 from mcp_tui.tui.model_runs import ArtifactLine
 from mcp_tui.tui.runacts import RunActs
 from mcp_tui.tui.screens.frame import bindings_for
+from mcp_tui.tui.screens.modelkeys import RunPromotes
 from mcp_tui.tui.screens.viewer import ViewKeys
 from mcp_tui.tui.treerows import TreeRows
 from mcp_tui.tui.widgets.logview import LogView
@@ -58,7 +59,7 @@ class ArtifactRows(TreeRows[ArtifactLine]):
         return item.name
 
 
-class RunScreen(RunActs, ViewKeys, inherit_bindings=False):
+class RunScreen(RunActs, RunPromotes, ViewKeys, inherit_bindings=False):
     """The detail of one run.
 
     Args:
