@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 from hypothesis import given
@@ -24,8 +25,10 @@ from mcp_tui.domain.references import (
     run_in,
 )
 from mcp_tui.domain.serving import Serving, ServingState, serving_of
+from mcp_tui.sources.connect import Connection
 from mcp_tui.sources.kubernetes.reflector import Delta
 from mcp_tui.store.serving import Served, ServingStore, aliases_of
+from mcp_tui.store.servingfeed import ServingFeed
 
 RUN = "0123456789abcdef" * 2
 OTHER = "fedcba9876543210" * 2
@@ -480,3 +483,22 @@ def test_sources_of_versions() -> None:
     assert run_in(f"models:/{LOGGED}") == ("", "")
     assert model_id_in(f"models:/{LOGGED}") == LOGGED
     assert model_id_in("s3://b/x") == "" == model_id_in("")
+
+
+def test_an_object_that_breaks_us_hides_no_other_of_its_page(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def broken(obj: AnyServer, *, context: str) -> Serving:
+        if obj.metadata.name == "bad":
+            raise ValueError
+        return serving_of(obj, context=context)
+
+    monkeypatch.setattr("mcp_tui.store.serving.serving_of", broken)
+    it = ServingStore()
+    connection = SimpleNamespace(info=SimpleNamespace(name="dev"))
+    feed = ServingFeed(cast(Connection, connection), None, it)
+    page = tuple(server(name=name, args=("models:/ranker/7",)) for name in ("a", "bad", "c"))
+    feed._apply("deployments", Delta(page))
+    it.flush()
+    assert [each.serving.name for each in it.servings_of(version())] == ["a", "c"]
+    assert feed.troubles() == ("defect in deployments: ValueError",)
