@@ -6,6 +6,7 @@ import argparse
 import asyncio
 import contextlib
 import os
+import shutil
 import sys
 import time
 from collections.abc import Sequence
@@ -16,8 +17,8 @@ from mcp_tui.demo.experiments.catalog import EXPERIMENTS, MODELS
 from mcp_tui.demo.experiments.origin import commit_of
 from mcp_tui.demo.experiments.record import Recorder
 from mcp_tui.demo.experiments.registry import register, set_back
-from mcp_tui.demo.experiments.serving import serve
 from mcp_tui.demo.experiments.wire import Wire
+from mcp_tui.demo.seed_repo import BRANCH
 from mcp_tui.errors import McpTuiError
 
 _START: Final = 120.0
@@ -25,13 +26,12 @@ _START: Final = 120.0
 _REPOSITORY: Final = 10.0
 
 
-def seed(directory: Path, mlflow: str, *, cluster: bool = True) -> None:
+def seed(directory: Path, mlflow: str) -> None:
     """Train and record what is not there yet.
 
     Args:
         directory: The demo's.
         mlflow: URL of the tracking server.
-        cluster: Whether to make what serves the versions, too.
 
     Raises:
         McpTuiError: A server did not answer as it should.
@@ -39,9 +39,7 @@ def seed(directory: Path, mlflow: str, *, cluster: bool = True) -> None:
     wire = Wire(mlflow)
     try:
         wire.wait(_START)
-        until = time.monotonic() + _REPOSITORY
-        while cluster and not commit_of(directory, "main") and time.monotonic() < until:
-            time.sleep(0.1)
+        _wait_for_repository(directory)
         now = time.time()
         recorder = Recorder(wire, directory, now)
         for name, specs in EXPERIMENTS.items():
@@ -49,11 +47,22 @@ def seed(directory: Path, mlflow: str, *, cluster: bool = True) -> None:
             for model in MODELS:
                 if model.experiment == name:
                     register(wire, model, runs, now)
-            if name == "breast-cancer" and cluster:
+            if name == "breast-cancer":
+                # Only now, as the console starts meanwhile.
+                from mcp_tui.demo.experiments.serving import serve
+
                 asyncio.run(serve(directory, runs))
         set_back(directory / "mlflow" / "mlflow.db", MODELS, now)
     finally:
         wire.close()
+
+
+def _wait_for_repository(directory: Path) -> None:
+    """Wait a while for the commits that runs are said to be from; without git there are none."""
+    until = time.monotonic() + _REPOSITORY
+    # The branch is made last.
+    while shutil.which("git") and not commit_of(directory, BRANCH) and time.monotonic() < until:
+        time.sleep(0.1)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
