@@ -248,6 +248,7 @@ KEYS: tuple[Key, ...] = (
 
 SCOPES: Mapping[str, tuple[Scope, ...]] = {
     "jobs": ("all", "move", "table", "job", "jobs", "evidence"),
+    "experiments": ("all", "move", "table"),
     "runs": ("all", "move", "table", "tree", "runs", "evidence"),
     "run": ("all", "move", "tree", "detail", "log", "runs", "evidence"),
     "detail": ("all", "move", "job", "jobs", "detail", "evidence"),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from textual.pilot import Pilot
 
 from mcp_tui.tui.app import Console
@@ -23,10 +25,15 @@ def shows(app: Console, pane: Pane) -> bool:
     return asks == pane.asks
 
 
+def _tells(app: Console, text: str) -> bool:
+    return text in "\n" + screen_text(app)
+
+
 async def reach(app: Console, pilot: Pilot[int], pane: Pane) -> None:
     """Press its keys, and wait until it is there."""
     for number, key in enumerate(pane.keys):
         await pilot.press(key)
-        if number == 0 and pane.ready:
-            await until(pilot, lambda: pane.ready in "\n" + screen_text(app))
+        waits = (pane.ready, pane.then)[number] if number < 2 else ""
+        if waits and number < len(pane.keys) - 1:
+            await until(pilot, partial(_tells, app, waits))
     await until(pilot, lambda: shows(app, pane))

@@ -6,6 +6,7 @@ import os
 import sys
 import time
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -87,12 +88,17 @@ class Console(Terminal):
             if len(self.raw) != before:
                 last = time.monotonic()
 
+    def tells(self, text: str) -> bool:
+        """Whether a text is on the screen."""
+        return text in "\n" + self.text
+
     def go(self, pane: Pane) -> None:
         """From the Jobs pane to a view."""
         for number, key in enumerate(pane.keys if len(pane.keys) > 1 else ()):
             self.press(key)
-            if number == 0 and pane.ready:
-                self.until(lambda: pane.ready in "\n" + self.text)
+            waits = (pane.ready, pane.then)[number] if number < 2 else ""
+            if waits and number < len(pane.keys) - 1:
+                self.until(partial(self.tells, waits))
             if number < len(pane.keys) - 1:
                 self.quiet(0.1)
         if len(pane.keys) == 1:
@@ -112,6 +118,7 @@ class Console(Terminal):
         self.until(lambda: "leave the console?" not in self.text)
         if "\n Jobs / " not in self.text:
             self.insist("2", lambda: "\n Jobs / " in self.text)
+            self.home()  # that pane is as it was left, with its filter
 
     def choose(self, name: str, kind: str = "Job") -> None:
         """Have one job alone in the list."""

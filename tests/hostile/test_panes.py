@@ -23,18 +23,18 @@ def visit(console: Console, pane: Pane, pasted: str) -> None:
         console.press("ctrl+t")
     elif pane.asks or pane.id in ("submit", "retry", "promote", "copy", "approve"):
         console.paste(pasted)
-    elif pane.screen in ("DetailScreen", "ModelScreen"):
+    elif pane.screen in ("DetailScreen", "ModelScreen", "RunScreen"):
         # Copied, searched, to the end, as long lines, with times; then saved.
         console.press("c", "G", "w", "T")
         console.quiet(0.1)
-        if pane.tab == "Pods":
+        if pane.tab in ("Pods", "Artifacts"):
             console.home()
             return
         console.press("W")
         console.until(lambda: "save as " in console.text)
         console.type(f"-{pane.id}\r")
         console.until(lambda: "saved " in console.text or "not saved" in console.text)
-    elif pane.screen in ("JobsScreen", "ModelsScreen"):
+    elif pane.screen in ("JobsScreen", "ModelsScreen", "RunsScreen"):
         console.press("c", "G", "g")
         console.quiet(0.1)
     console.home()
@@ -64,7 +64,7 @@ def tour(
     assert not faults(console.raw, size, copied="*")
     for path in saved.iterdir():
         assert not plain_faults(path.read_bytes().decode("utf-8"), keep="\n"), path.name
-    wanted = {pane.tab for pane in panes if pane.tab and pane.tab != "Pods"}
+    wanted = {pane.tab for pane in panes if pane.tab and pane.tab not in ("Pods", "Artifacts")}
     assert len(list(saved.iterdir())) >= (len(wanted) if job else 0)
 
 

@@ -28,9 +28,11 @@ from mcp_tui.tui.keymap import KEYS, normalise
 from mcp_tui.tui.live.backend import LiveBackend
 from mcp_tui.tui.model import ConsoleOptions
 from mcp_tui.tui.model_models import Part
+from mcp_tui.tui.model_runs import RunsModel
 from mcp_tui.tui.screens.detail import DetailScreen
 from mcp_tui.tui.screens.frame import FrameScreen
 from mcp_tui.tui.screens.modeldetail import MODEL_TABS, ModelScreen
+from mcp_tui.tui.screens.run import RunScreen
 from tests.cluster import Ground
 from tests.faults.acting import Actor, acting
 from tests.faults.proxy import FaultProxy
@@ -111,14 +113,14 @@ async def watched(ground: Ground, namespace: str, tmp_path: Path) -> AsyncIterat
 
 async def _home(app: Console, pilot: Pilot[int], pane: Pane, namespace: str) -> None:
     """Back to a view with as little as is needed, from wherever a key has led."""
-    depth = 1 if pane.screen in ("JobsScreen", "ModelsScreen") else 2
+    depth = 1 if pane.screen in ("JobsScreen", "ModelsScreen", "RunsScreen") else 2
     while len(app.screen_stack) > depth:
         app.pop_screen()
         await pilot.pause()
     screen = app.screen
     if isinstance(screen, FrameScreen) and screen.prompt.display and not shows(app, pane):
         screen.stop_asking()
-    if pane.tab and isinstance(screen, DetailScreen) and screen.tab != pane.tab:
+    if pane.tab and isinstance(screen, DetailScreen | RunScreen) and screen.tab != pane.tab:
         screen.show(pane.tab)
     elif pane.tab and isinstance(screen, ModelScreen) and screen.tab != pane.tab:
         screen.action_tab(MODEL_TABS.index(cast("Part", pane.tab)) - MODEL_TABS.index(screen.tab))
@@ -131,6 +133,12 @@ async def _home(app: Console, pilot: Pilot[int], pane: Pane, namespace: str) -> 
     assert isinstance(root, FrameScreen)
     if root.prompt.display:
         root.stop_asking()
+    runs = cast("RunsModel", app.backend.pane("runs"))
+    runs.ask("")
+    runs.leave()
+    for name in ("runs", "models"):
+        app.backend.pane(name).set_filter("")
+        app.backend.pane(name).set_sort("", False)
     model = app.backend.pane("jobs")
     model.set_filter("")
     model.set_faults(False)

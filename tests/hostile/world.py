@@ -25,7 +25,7 @@ from mcp_tui.domain import kube
 from mcp_tui.domain.alias import PREFIX, Intent, end_key, intent_key
 from mcp_tui.domain.model import ModelVersion, RegisteredModel
 from mcp_tui.domain.podlabels import POD_LABEL
-from mcp_tui.domain.run import Metric, Run
+from mcp_tui.domain.run import Experiment, Metric, Run
 from mcp_tui.sources.kubernetes.access import Allowed, WhoAmI
 from mcp_tui.sources.kubernetes.resources import RESOURCES, Resource
 from mcp_tui.store.servingfeed import SERVERS
@@ -337,6 +337,8 @@ class World:
                 return self.status, "text/html", _utf8(page)
             return self.status, "application/json", self.failure(self.status)
         if path.startswith("/mlflow"):
+            if path.endswith("/get-artifact"):
+                return 200, "text/plain", self.log()
             if "/registered-models/" in path or "/model-versions/" in path:
                 return 200, "application/json", self._registry(path)
             return 200, "application/json", self._mlflow(path)
@@ -396,9 +398,24 @@ class World:
                 for n, value in enumerate((0.5, "NaN", 0.4, self.poison(), 1.7976931348623157e308))
             ]
             return _json({"metrics": [fill(Metric, self.poison, each) for each in points]})
+        if path.endswith("/artifacts/list"):
+            return _json({"root_uri": self.poison(), "files": self._artifacts()})
         if path.endswith("/search"):
-            return _json({"runs": [run], "experiments": [{"experiment_id": "1"}]})
+            known = {"experiment_id": "1", "creation_time": 1, "last_update_time": 1}
+            return _json({"runs": [run], "experiments": [fill(Experiment, self.poison, known)]})
         return _json({"run": run, "run_info": run["info"], "experiment": {"experiment_id": "1"}})
+
+    def _artifacts(self) -> list[dict[str, Any]]:
+        """Files and folders, most with hostile names; the last has a plain one."""
+        bad = [whole(self.poison()) for _ in range(3)]
+        folders = [{"path": f"a{bad[0]}", "is_dir": True}, {"path": bad[1], "is_dir": True}]
+        return [
+            *folders,
+            {"path": f"a{bad[2]}.csv", "file_size": "7"},
+            {"path": "../../etc/passwd", "file_size": 7},
+            {"path": "zz/../report.txt"},
+            {"path": "~/report.txt", "file_size": 420},
+        ]
 
     def _registry(self, path: str) -> bytes:
         """A model of two versions, the first its champion; records of its alias, true and not."""

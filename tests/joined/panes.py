@@ -16,6 +16,7 @@ class Pane:
         keys: What is pressed on the Jobs pane, the cursor on the job in question, by Textual's
             names of keys. One key is pressed after what the one before brought is there.
         ready: A text that is on the screen before the second key is pressed.
+        then: A text that is on the screen before the third key is pressed.
         shown: A text that is on the screen then, and on none of the screens on the way.
         tab: The tab in front, on a detail.
         asks: What the prompt asks for; empty where it is closed.
@@ -30,6 +31,7 @@ class Pane:
     keys: tuple[str, ...] = ()
     shown: str = ""
     ready: str = ""
+    then: str = ""
     tab: str = ""
     asks: str = ""
     pane: str = "jobs"
@@ -38,6 +40,7 @@ class Pane:
     size: tuple[int, int] = (80, 24)
 
 
+_of_runs = partial(Pane, pane="runs", ready="by newest run", then="newest first")
 _of_models = partial(Pane, pane="models", ready="\n + ")
 
 PANES: tuple[Pane, ...] = (
@@ -66,35 +69,25 @@ PANES: tuple[Pane, ...] = (
     Pane("choose-logs", "ChooseLogs", ("L",), "whose logs of"),
     Pane("runs", "RunsScreen", ("3",), "EXPERIMENT", pane="runs"),
     Pane("runs-wide", "RunsScreen", ("3",), "EXPERIMENT", pane="runs", size=(200, 50)),
-    Pane("runs-of", "RunsScreen", ("3", "enter"), "newest first", pane="runs"),
-    Pane("runs-filter", "RunsScreen", ("3", "slash"), "\n /", asks="filter", pane="runs"),
+    _of_runs("runs-of", "RunsScreen", ("3", "enter"), "newest first"),
+    _of_runs("runs-filter", "RunsScreen", ("3", "slash"), "\n /", asks="filter"),
     *(
-        Pane(
+        _of_runs(
             f"run-{tab.lower()}",
             "RunScreen",
             ("3", "enter", "enter", *("tab",) * at),
             f"[{tab}]",
             tab=tab,
-            pane="runs",
         )
         for at, tab in enumerate(("Overview", "Params", "Metrics", "Tags", "Artifacts"))
     ),
-    Pane(
+    _of_runs(
         "artifact",
         "ArtifactScreen",
         ("3", "enter", "enter", "tab", "tab", "tab", "tab", "G", "enter"),
-        "report.json",
-        pane="runs",
+        "/ report",
     ),
-    Pane(
-        "run-edit",
-        "RunsScreen",
-        ("3", "enter", "a"),
-        "this run: ",
-        asks="edit",
-        pane="runs",
-        writes=True,
-    ),
+    _of_runs("run-edit", "RunsScreen", ("3", "enter", "a"), "run: ", asks="edit", writes=True),
     Pane("help", "HelpScreen", ("question_mark",), "Everywhere"),
     Pane("submit", "SubmitScreen", ("s",), "submit / text", writes=True),
     Pane("submit-form", "SubmitScreen", ("s", "ctrl+t"), "submit / form", writes=True),

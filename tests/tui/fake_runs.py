@@ -127,7 +127,9 @@ class FakeRunsModel:
     @property
     def order(self) -> str:
         column, _ = self.front.sort
-        return f"by {column.partition('.')[2] or column}, over 6 read" if column else "newest first"
+        if not column:
+            return self.front.own_order
+        return f"by {column.partition('.')[2] or column}, over 6 read"
 
     def enter(self, keys: Sequence[str]) -> None:
         self.opened = tuple(keys)

@@ -207,7 +207,7 @@ class Following:
                 broken += self._broken(name, part)
             elif self.level == "experiments" and not _synced(part):
                 waits.append(f"listing the experiments of {name}")
-            elif self.level == "runs" and part.runs is not None and part.runs.loading:
+            elif part.runs is not None and part.runs.loading and not part.runs.list.rows:
                 seconds = time.monotonic() - part.runs.waiting_since
                 waits.append(f"reading the runs of {self.place}, since {seconds:.0f} s")
         if broken or waits:

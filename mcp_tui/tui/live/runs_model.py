@@ -319,10 +319,9 @@ class LiveRuns(Following):
 
     @property
     def phase(self) -> Phase:
-        """Whether there is anything to show yet."""
-        if self._front.total:
-            return "ready"
-        return self._status()[0]
+        """Loading until the list is there once: the cursor stays on the first row as rows come."""
+        phase = self._status()[0]
+        return "ready" if self._front.total and phase == "broken" else phase
 
     @property
     def note(self) -> tuple[str, ...]:

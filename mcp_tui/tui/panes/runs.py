@@ -30,6 +30,11 @@ class RunsScreen(RunActs, RunPromotes, PreviewedPane, inherit_bindings=False):
         self._left = ""
 
     @property
+    def kind(self) -> str:
+        """What is offered: on experiments there is nothing to compare and nothing to change."""
+        return "runs" if self.shows_runs else "experiments"
+
+    @property
     def runs(self) -> RunsModel | None:
         """The model; None while the console still loads."""
         return cast("RunsModel", self.model) if self.console.ready else None
@@ -49,6 +54,8 @@ class RunsScreen(RunActs, RunPromotes, PreviewedPane, inherit_bindings=False):
         """The model's counts, and the order with what it is over."""
         if self.runs is None:
             return super().counts()
+        if not self.runs.total and self.runs.phase == "loading":
+            return ()
         return (Cell(self.runs.summary), Cell(f"   {self.runs.order}", "dim"))
 
     def notes(self) -> Sequence[Cell]:

@@ -34,7 +34,9 @@ def subject(plan: Plan) -> str:
     """What a plan is about, in a word or two."""
     if len(plan.targets) == 1:
         return plan.targets[0].name
-    return f"{len(plan.targets)} jobs"
+    kinds = {target.kind for target in plan.targets}
+    word = "runs" if kinds == {"Run"} else "versions" if kinds == {"ModelVersion"} else "jobs"
+    return f"{len(plan.targets)} {word}"
 
 
 LABEL = 8
