@@ -13,7 +13,7 @@ import msgspec
 
 from mcp_tui.cli.follow import Follow, follow
 from mcp_tui.cli.output import Column, Printer
-from mcp_tui.cli.session import Session, open_session
+from mcp_tui.cli.session import open_session
 from mcp_tui.cli.settings import Chosen, chosen, configuration
 from mcp_tui.cli.views import columns, described, document, print_views, reference
 from mcp_tui.domain.job import JobState, JobView
@@ -202,7 +202,9 @@ async def show(args: argparse.Namespace) -> int:
                     owns_run=False,
                 ),
             )
-        view = await _look(session, seen.kind.kind, seen.name, seen.uid)
+        view = await look(
+            session.connection, seen.kind.kind, session.namespace, seen.name, seen.uid
+        )
         if args.output in ("json", "yaml"):
             session.printer.data(document(view), args.output)
         elif args.output == "name":
@@ -223,12 +225,17 @@ def _told(view: JobView) -> bool:
     return cause.evidence and bool(cause.pod)
 
 
-async def _look(session: Session, kind: str, name: str, uid: str) -> JobView:
+async def look(connection: Connection, kind: str, namespace: str, name: str, uid: str) -> JobView:
+    """A job with its cause, which comes a moment after the object.
+
+    Raises:
+        UnreachableError: It could not be seen.
+    """
     changed = asyncio.Event()
     watch = JobWatch(
-        session.connection,
+        connection,
         kind=kind,
-        namespace=session.namespace,
+        namespace=namespace,
         name=name,
         uid=uid,
         on_change=changed.set,
@@ -254,7 +261,7 @@ async def _look(session: Session, kind: str, name: str, uid: str) -> JobView:
                     looks += 1
                     await asyncio.sleep(0.2)
         if view is None:
-            raise UnreachableError(watch.health.message or "no answer", where=session.chosen.name)
+            raise UnreachableError(watch.health.message or "no answer", where=connection.info.name)
         return view
     finally:
         await watch.stop()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import math
 import time
 from collections.abc import Mapping, Sequence
@@ -19,6 +20,8 @@ from mcp_tui.cli.tracker import Tracker, open_tracker
 from mcp_tui.domain import keys
 from mcp_tui.domain.direction import Direction, Directions
 from mcp_tui.domain.history import History
+from mcp_tui.domain.jobview import JobState
+from mcp_tui.domain.lineage import JobLink
 from mcp_tui.domain.model import ModelVersion
 from mcp_tui.domain.reltime import absolute, ago, duration
 from mcp_tui.domain.run import DatasetInput, Metric, Run
@@ -66,14 +69,14 @@ async def show(args: argparse.Namespace) -> int:
         if args.output == "name":
             tracker.printer.line(run.run_id)
             return ExitCode.OK
-        names, versions, metrics, (jobs, problem), files = await asyncio.gather(
+        names, versions, metrics, (job, problem), files = await asyncio.gather(
             _experiment(tracker.client, run),
             _versions(tracker.client, run),
             _metrics(tracker, run),
-            links(tracker, [run], every=True),
+            _job(tracker, run),
             _artifacts(tracker.client, run),
         )
-        view = shown(run, RunTracker(), names, jobs.get(run.run_id))
+        view = shown(run, RunTracker(), names, job)
         if args.output in ("json", "yaml"):
             tracker.printer.data(_document(view, metrics, versions), args.output)
             return ExitCode.OK
@@ -92,6 +95,22 @@ async def _experiment(client: MlflowClient, run: Run) -> dict[str, str]:
         return {found_id: clean_line((await client.get_experiment(found_id)).name)}
     except ApiError:
         return {}
+
+
+async def _job(tracker: Tracker, run: Run) -> tuple[JobLink | None, str]:
+    """The run's job, with what its pods and events tell of a failure."""
+    found, problem = await links(tracker, [run], every=True)
+    link = found.get(run.run_id)
+    if link is None or link.view is None or tracker.connection is None:
+        return link, problem
+    if link.view.state in (JobState.FAILED, JobState.STALLED, JobState.WAITING):
+        from mcp_tui.cli.jobs import look
+
+        key = link.view.key
+        with contextlib.suppress(McpTuiError):
+            view = await look(tracker.connection, key.kind, key.namespace, key.name, key.uid)
+            link = msgspec.structs.replace(link, view=view)
+    return link, problem
 
 
 async def _versions(client: MlflowClient, run: Run) -> tuple[ModelVersion, ...]:

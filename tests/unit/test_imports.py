@@ -29,6 +29,10 @@ CASES: dict[str, tuple[str, ...]] = {
         *CLIENTS,
         *SCREEN,
     ),
+    "mcp_tui.cli.runs, mcp_tui.cli.runshow, mcp_tui.cli.curves, mcp_tui.cli.approve": (
+        *CLIENTS,
+        *SCREEN,
+    ),
     "mcp_tui.tui.app": CLIENTS,
 }
 
