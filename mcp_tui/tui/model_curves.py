@@ -121,12 +121,13 @@ class Evidence(Protocol):
     async def curves(self, references: Sequence[str]) -> Curves:
         """Their curves; reads the runs, and no points yet."""
 
-    async def compare(self, references: Sequence[str], baseline: str) -> Compared:
+    async def compare(self, references: Sequence[str], baseline: str, *, again: bool) -> Compared:
         """The runs to put side by side.
 
         Args:
             references: The runs.
             baseline: A reference: first of all where it is none of them; empty for none.
+            again: Ask for those, too, that were read already and have ended.
         """
 
     async def evaluate(self, references: Sequence[str], champion: str) -> Evaluated:

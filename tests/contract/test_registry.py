@@ -101,7 +101,16 @@ async def test_versions_of_a_run_are_found(mlflow: MlflowClient, name: str) -> N
     source = f"{run.info.artifact_uri}/model"
     made = await mlflow.create_version(name, source, plan_id="p", run_id=run.run_id)
     assert made.run_id == run.run_id
+    other = await mlflow.create_run(experiment, run_name="other", tags={}, start_time_ms=2)
+    source = f"{other.info.artifact_uri}/model"
+    second = await mlflow.create_version(name, source, plan_id="q", run_id=other.run_id)
     assert [v.version for v in await mlflow.versions_of_run(run.run_id)] == [made.version]
+    both = await mlflow.versions_of_runs([other.run_id, run.run_id, "f" * 32, "no id"])
+    assert {(v.run_id, v.version) for v in both} == {
+        (run.run_id, made.version),
+        (other.run_id, second.version),
+    }
+    assert await mlflow.versions_of_runs(["f" * 32]) == await mlflow.versions_of_runs([]) == ()
 
 
 MLMODEL = b"""

@@ -138,6 +138,7 @@ MLFLOW_CALLS: Final[tuple[MlflowCall, ...]] = (
     MlflowCall("all_versions", lambda c, s: c.all_versions(f"name = '{s.model}'")),
     MlflowCall("versions_of", lambda c, s: c.versions_of(s.model)),
     MlflowCall("versions_of_run", lambda c, s: c.versions_of_run(s.run)),
+    MlflowCall("versions_of_runs", lambda c, s: c.versions_of_runs([s.run])),
     MlflowCall("versions_by_plan", lambda c, s: c.versions_by_plan(s.model, "p")),
     MlflowCall("get_version", lambda c, s: c.get_version(s.model, "1")),
     MlflowCall("copies_of", lambda c, s: c.copies_of(s.model, "1", s.model)),

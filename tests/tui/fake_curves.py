@@ -241,7 +241,7 @@ class FakeEvidence:
             self.made = FakeCurves(self._some(references))
         return self.made
 
-    async def compare(self, references: Sequence[str], baseline: str) -> Compared:
+    async def compare(self, references: Sequence[str], baseline: str, *, again: bool) -> Compared:
         await self._answer(f"compare against {baseline or '-'}", references)
         runs = self._some(references)
         return Compared(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, cast
 
 from mcp_tui.domain import evaltable
 from mcp_tui.domain.evaluation import Evaluation
@@ -22,6 +22,7 @@ from mcp_tui.tui.model_curves import Compared, Evaluated
 if TYPE_CHECKING:
     from mcp_tui.tui.live.backend import LiveBackend
     from mcp_tui.tui.live.context import Live
+    from mcp_tui.tui.live.runs_model import LiveRuns
 
 MOST: Final = 50
 """Runs that are looked at together."""
@@ -54,12 +55,20 @@ class LiveEvidence:
             )
         return live.connection.mlflow
 
-    async def _found(self, references: Sequence[str]) -> list[tuple[Live, Named]]:
-        """The runs, in the order in which they are named; one that is named twice comes once."""
+    async def _found(
+        self, references: Sequence[str], *, again: bool = True
+    ) -> list[tuple[Live, Named]]:
+        """The runs, in the order in which they are named; one that is named twice comes once.
+
+        Args:
+            references: The runs.
+            again: Ask for those, too, that a list has read whole and that have ended.
+        """
         if not 1 <= len(references) <= MOST:
             raise UsageError(f"{len(references)} runs; at most {MOST} can be looked at together")
         places = [self._place(reference) for reference in references]
-        known = await self._many(places)
+        known = {} if again else self._kept(places)
+        known |= await self._many([each for each in places if (each[0].name, each[1]) not in known])
         found: dict[tuple[str, str], tuple[Live, Named]] = {}
         limit = asyncio.Semaphore(_AT_ONCE)
 
@@ -74,6 +83,18 @@ class LiveEvidence:
         for (live, _), each in zip(places, named, strict=True):
             found.setdefault((live.name, each.run.run_id), (live, each))
         return list(found.values())
+
+    def _kept(self, places: Sequence[tuple[Live, str]]) -> dict[tuple[str, str], Run]:
+        """What the list of runs has read of them and is not going to change."""
+        found: dict[tuple[str, str], Run] = {}
+        part = cast("LiveRuns | None", self._backend.parts.made("runs"))
+        if part is None:
+            return found
+        for live, text in places:
+            run = part.kept(live.name, text)
+            if run is not None and run.is_over:
+                found[live.name, text] = run
+        return found
 
     async def _many(self, places: Sequence[tuple[Live, str]]) -> dict[tuple[str, str], Run]:
         """Runs that are named by their ids and are of one experiment, in a call or two."""
@@ -103,11 +124,11 @@ class LiveEvidence:
         books = {name: CurveBook(self._client(lives[name]), each) for name, each in runs.items()}
         return LiveCurves(books, [(live.name, named.run.run_id) for live, named in found])
 
-    async def compare(self, references: Sequence[str], baseline: str) -> Compared:
+    async def compare(self, references: Sequence[str], baseline: str, *, again: bool) -> Compared:
         """The runs to put side by side."""
-        found = await self._found(references)
+        found = await self._found(references, again=again)
         champion = await self._champion(found)
-        base = (await self._found([baseline]))[0] if baseline else None
+        base = (await self._found([baseline], again=again))[0] if baseline else None
         if base is not None and _id(base) not in map(_id, found):
             found = [base, *found]
         keys = tuple(f"{live.name}/{named.run.run_id}" for live, named in found)
@@ -161,10 +182,16 @@ class LiveEvidence:
 
     async def _champion(self, found: Sequence[tuple[Live, Named]]) -> str:
         """What the alias names of the first registered model that a run is a version of."""
-        for live, named in found:
+        places: dict[str, dict[str, int]] = {}
+        for at, (live, named) in enumerate(found):
+            places.setdefault(live.name, {})[named.run.run_id] = at
+        for context, place in places.items():
+            live = self._backend.lives[context]
             client = self._client(live)
             try:
-                versions = await client.versions_of_run(named.run.run_id)
+                versions = sorted(
+                    await client.versions_of_runs(place), key=lambda v: place[v.run_id]
+                )
                 for name in dict.fromkeys(version.name for version in versions):
                     model = await client.get_model(name)
                     number = model.alias.get(CHAMPION, "") if model is not None else ""

@@ -68,6 +68,10 @@ class Parts:
             made.front(name == self._front)
         return self._made[name]
 
+    def made(self, name: str) -> Part | None:
+        """The part of a pane that was looked at already; None for others."""
+        return self._made.get(name)
+
     def front(self, name: str) -> None:
         """This pane is looked at now."""
         self._front = name

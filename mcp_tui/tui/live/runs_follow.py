@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
 from mcp_tui.domain.jobview import JobView
+from mcp_tui.domain.run import Run
 from mcp_tui.domain.runrow import RunRow
 from mcp_tui.sources.base import AILING, HealthState
 from mcp_tui.store.experimentwatch import ExperimentWatch
@@ -80,6 +81,11 @@ class Following:
             for part in self._parts.values():
                 part.live.asked = None
                 self._halt(part)
+
+    def kept(self, context: str, run_id: str) -> Run | None:
+        """All of a run as the list that is open has read it; None where it has not."""
+        part = self._parts.get(context)
+        return part.runs.list.whole(run_id) if part is not None and part.runs is not None else None
 
     def _halt(self, part: Part) -> None:
         for watch in (part.experiments, part.runs):

@@ -53,7 +53,9 @@ class CompareScreen(WideTable, inherit_bindings=False):
     async def load(self) -> None:
         """The runs, and what differs between them."""
         first = self.comparison is None
-        self.found = await self.evidence.compare(self.looked.references, self.looked.baseline)
+        self.found = await self.evidence.compare(
+            self.looked.references, self.looked.baseline, again=not first
+        )
         self._read_at = self.console.state.now
         self.looked.baseline = self.found.baseline
         if first and not self.looked.baseline:

@@ -60,7 +60,10 @@ class ScatterScreen(Together, inherit_bindings=False):
 
     async def load(self) -> None:
         """The runs."""
-        self.found = await self.evidence.compare(self.looked.references, self.looked.baseline)
+        again = self.found is not None
+        self.found = await self.evidence.compare(
+            self.looked.references, self.looked.baseline, again=again
+        )
         self.looked.baseline = self.found.baseline
         runs = self.found.runs
         names = [run.name or run.run_id[:8] for run in runs]
