@@ -43,9 +43,7 @@ def test_what_cannot_be_sorted_by_is_refused(sort: str) -> None:
         _order(sort, Directions())
 
 
-@pytest.mark.parametrize(
-
-)
+@pytest.mark.parametrize("text", ["80", "80x", "x24", "19x24", "80x4", "1001x24", "-80x24"])
 def test_what_is_no_size_is_refused(text: str) -> None:
     with pytest.raises(UsageError, match="not a size"):
         _size(text)
