@@ -5,7 +5,7 @@ What a row is called stays at the left, and so does the run that others are held
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple
 
 from rich.cells import cell_len
@@ -14,19 +14,26 @@ from mcp_tui.domain.text import clean_line
 from mcp_tui.tui.model import Cell, Column, Phase, RowView
 
 WIDEST: Final = 26
-"""Cells of the widest column of a run."""
+"""Cells of the widest column of a run, where there is room."""
+
+NARROW: Final = 110
+"""Cells of a screen below which there is none."""
 
 WIDEST_NAME: Final = 34
 _LONGEST: Final = 200
 
 
 class WideRow(NamedTuple):
-    """One row: what it is about, its name, and a cell for each run."""
+    """One row: what it is about, its name, the text for each run, and what makes a run's cell.
+
+    Cells are made when they come on screen: of fifty runs most are not.
+    """
 
     key: str
     about: str
     name: str
-    cells: tuple[Cell, ...]
+    texts: Sequence[str]
+    cell: Callable[[int], Cell]
 
 
 class WideRows:
@@ -40,6 +47,7 @@ class WideRows:
         fixed: The place of the run that stays at the left; None for none.
         at: The place of the run that the keys for columns are about.
         first: The first place that is shown beside the one that stays.
+        widest: Cells of the widest column; in force from the next :meth:`show`.
     """
 
     faults = False
@@ -48,6 +56,7 @@ class WideRows:
 
     def __init__(self, *, about: int = 4) -> None:
         self._about = about
+        self.widest = WIDEST
         self.heads: tuple[str, ...] = ()
         self.fixed: int | None = None
         self.at = 0
@@ -78,9 +87,9 @@ class WideRows:
         self.phase = "ready"
         widths = []
         for place, head in enumerate(self.heads):
-            widest = max((cell_len(row.cells[place].text) for row in rows), default=0)
+            widest = max((_wide(row.texts[place]) for row in rows), default=0)
             signs = 4 if place == fixed else 2
-            widths.append(min(WIDEST, max(8, widest, cell_len(head) + signs)))
+            widths.append(min(self.widest, max(8, widest, cell_len(head) + signs)))
         self._widths = tuple(widths)
         self._select()
         self._lay()
@@ -89,7 +98,7 @@ class WideRows:
         terms = [term.lower() for term in self.filter.split()]
 
         def passes(row: WideRow) -> bool:
-            text = f"{row.about} {row.name} {' '.join(c.text for c in row.cells)}".lower()
+            text = f"{row.about} {row.name} {' '.join(row.texts)}".lower()
             return all(
                 (term[1:] not in text) if term.startswith("!") and term[1:] else term in text
                 for term in terms
@@ -197,7 +206,7 @@ class WideRows:
     def row(self, index: int) -> RowView:
         """The row at a place."""
         row = self._shown[index]
-        cells = [row.cells[place] for place in self._order]
+        cells = [row.cell(place) for place in self._order]
         head = [Cell(row.about, "dim")] if self._columns[0].id == "about" else []
         return RowView(row.key, (*head, Cell(row.name), *cells))
 
@@ -224,3 +233,7 @@ class WideRows:
 
     def set_sort(self, column_id: str, reverse: bool) -> None:
         """The order stays."""
+
+
+def _wide(text: str) -> int:
+    return len(text) if text.isascii() else cell_len(text)

@@ -197,19 +197,21 @@ class CompareScreen(WideTable, inherit_bindings=False):
 
 def _wide(key: str, row: compared.Row, base: int | None) -> WideRow:
     """A row of the table: signs for the best, dim where it says what the baseline says."""
-    marks = bool(row.best)
-    cells: list[Cell] = []
-    for at, text in enumerate(row.texts):
-        mark = (BEST if at in row.best else "  ") if marks else ""
+    blank = "  " if row.best else ""
+
+    def cell(at: int) -> Cell:
+        text = row.texts[at]
         if text is None:
-            cells.append(Cell(f"-{mark}", "dim"))
-        elif at in row.best:
-            cells.append(Cell(f"{text[:_LONGEST]}{mark}", "done"))
-        else:
-            same = base is not None and at != base and text == row.texts[base]
-            cells.append(Cell(f"{text[:_LONGEST]}{mark}", "dim" if same else ""))
+            return Cell(f"-{blank}", "dim")
+        if at in row.best:
+            return Cell(f"{text[:_LONGEST]}{BEST}", "done")
+        same = base is not None and at != base and text == row.texts[base]
+        return Cell(f"{text[:_LONGEST]}{blank}", "dim" if same else "")
+
+    # As wide as it is with a sign behind it.
+    texts = ["-" if text is None else f"{text[:_LONGEST]}{blank}" for text in row.texts]
     name = machine_name(row.name) if row.section is compared.Section.SYSTEM else row.name
-    return WideRow(key, row.section.value, name, tuple(cells))
+    return WideRow(key, row.section.value, name, texts, cell)
 
 
 def _told(row: compared.Row) -> tuple[Cell, ...]:

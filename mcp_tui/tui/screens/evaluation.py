@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import ClassVar
 
 import msgspec
-from textual import events
 from textual.binding import BindingType
 
 from mcp_tui.domain import evaltable
@@ -22,7 +21,7 @@ from mcp_tui.tui.screens.frame import bindings_for
 from mcp_tui.tui.screens.together import Looked, titled
 from mcp_tui.tui.screens.viewer import ViewScreen
 from mcp_tui.tui.screens.widetable import WideTable
-from mcp_tui.tui.widerows import WideRow, WideRows
+from mcp_tui.tui.widerows import NARROW, WideRow, WideRows
 from mcp_tui.tui.widgets.surface import signs_of
 
 _TONES: dict[Verdict, Tone] = {
@@ -37,9 +36,6 @@ _GATES: dict[GateStatus, tuple[str, Tone]] = {
     GateStatus.FAILED: ("failed", "failed"),
     GateStatus.CANNOT_TELL: ("stalled", "attention"),
 }
-NARROW = 110
-"""Below so many columns a cell has the verdict and not how far it is away."""
-
 _ORDER = (GateStatus.FAILED, GateStatus.CANNOT_TELL, GateStatus.PASSED)
 
 
@@ -48,6 +44,7 @@ class EvaluationScreen(WideTable, inherit_bindings=False):
 
     VIEW: ClassVar[str] = "evaluation"
     KIND: ClassVar[str] = "evaluation"
+    widest = 24
     BINDINGS: ClassVar[list[BindingType]] = bindings_for("evaluation")
 
     def __init__(self, looked: Looked) -> None:
@@ -102,12 +99,7 @@ class EvaluationScreen(WideTable, inherit_bindings=False):
             known = result.status is not GateStatus.CANNOT_TELL
             told = f" {_short(result.found)}" if known else ""
             cells.append(Cell(f"{signs.state(state)} {result.status}{told}", tone))
-        return WideRow(key, "gate", clean_line(rule, limit=200), tuple(cells))
-
-    def on_resize(self, event: events.Resize) -> None:
-        """Cells are longer where there is room."""
-        super().on_resize(event)
-        self.call_after_refresh(self.draw)
+        return WideRow(key, "gate", clean_line(rule, limit=200), *_made(cells))
 
     def counts(self) -> Sequence[Cell]:
         """How the gates stand."""
@@ -219,6 +211,11 @@ def _worst(results: Sequence[GateResult]) -> int:
     return min(_ORDER.index(result.status) for result in results)
 
 
+def _made(cells: Sequence[Cell]) -> tuple[Sequence[str], Callable[[int], Cell]]:
+    """Of cells, their texts and how one is had."""
+    return [cell.text for cell in cells], cells.__getitem__
+
+
 def _short(found: str) -> str:
     """What a gate saw, to four digits: ``horse 0.887``."""
     name, _, text = found.partition(" (")[0].partition(",")[0].rpartition(" ")
@@ -243,7 +240,7 @@ def _figure_row(row: evaltable.EvalRow, *, short: bool) -> WideRow:
             tone = "done"
         cells.append(Cell(f"{text}{disputed}{told}{mark}", tone))
     about = {"figure": "", "class": "class", "metric": "metric"}[row.group]
-    return WideRow(row.key, about, f"{row.title} {row.unit}".strip(), tuple(cells))
+    return WideRow(row.key, about, f"{row.title} {row.unit}".strip(), *_made(cells))
 
 
 def _verdict(difference: Difference | None, *, short: bool) -> tuple[str, Tone]:

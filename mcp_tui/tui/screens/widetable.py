@@ -12,7 +12,7 @@ from mcp_tui.domain.text import clean_line
 from mcp_tui.tui.model import Cell, Line
 from mcp_tui.tui.screens.together import Looked, Together
 from mcp_tui.tui.screens.viewer import ViewScreen
-from mcp_tui.tui.widerows import WideRows
+from mcp_tui.tui.widerows import NARROW, WIDEST, WideRows
 from mcp_tui.tui.widgets.logview import LogView
 from mcp_tui.tui.widgets.moves import TableMoves
 from mcp_tui.tui.widgets.prompt import Ask
@@ -46,6 +46,13 @@ class WideTable(TableMoves, Together, inherit_bindings=False):
         return self.table
 
     # -- for the class ----------------------------------------------------------------------
+
+    widest = 20
+    """Cells of a column on a narrow screen."""
+
+    def draw(self) -> None:
+        """Show what there is now."""
+        raise NotImplementedError
 
     def lines_of(self, key: str) -> Sequence[Line]:
         """What is known of a row, for the lines below the table."""
@@ -109,9 +116,10 @@ class WideTable(TableMoves, Together, inherit_bindings=False):
         self.action_open()
 
     def on_resize(self, event: events.Resize) -> None:
-        """The column that is looked at stays in sight."""
+        """Cells are longer where there is room; the column that is looked at stays in sight."""
         super().on_resize(event)
-        self.call_after_refresh(self.settle)
+        self.rows.widest = self.widest if event.size.width < NARROW else WIDEST
+        self.call_after_refresh(self.draw)
 
     # -- keys -------------------------------------------------------------------------------
 
