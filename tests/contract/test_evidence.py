@@ -10,8 +10,7 @@ from typing import cast
 
 import pytest
 
-from mcp_tui.config import Endpoint
-from mcp_tui.domain.direction import Directions
+from mcp_tui.config import Config, Endpoint
 from mcp_tui.domain.gaterules import parse
 from mcp_tui.domain.gates import GateStatus
 from mcp_tui.domain.run import Metric
@@ -34,7 +33,7 @@ class Backend:
     """As much of a backend as runs are looked up by."""
 
     lives: Mapping[str, object] = field(default_factory=dict)
-    directions: Directions | None = None
+    config: Config = field(default_factory=Config)
 
     def only(self) -> object:
         return next(iter(self.lives.values()))
