@@ -102,6 +102,9 @@ async def test_each_fault_is_one_error_and_no_write_is_sent_twice(
             for each in subject.folder.iterdir():
                 each.unlink()
             continue
+        if call.method == "current_user" and name == "cut within":
+            assert seen == ""  # this server has no users: a 404 says so, whatever of it came
+            continue
         assert isinstance(seen, McpTuiError), (name, seen)
         line = seen.line()
         assert "MLflow" in line, (name, line)
