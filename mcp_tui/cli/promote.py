@@ -10,14 +10,15 @@ from collections.abc import Awaitable, Callable
 from mcp_tui.actions.engine import Engine
 from mcp_tui.actions.evidence import Evidence
 from mcp_tui.actions.models import Wanted
-from mcp_tui.actions.promoting import ARTIFACT, made_of_run, wanted_copy, wanted_of_run
+from mcp_tui.actions.promoting import ARTIFACT, wanted_copy, wanted_of_run
+from mcp_tui.actions.weighing import Weighing, weigh
 from mcp_tui.cli.act import report
 from mcp_tui.cli.confirm import confirmed
 from mcp_tui.cli.journal import say_unfinished
 from mcp_tui.cli.models import registry, split
 from mcp_tui.cli.session import Session, open_session
 from mcp_tui.domain.plan import Plan
-from mcp_tui.errors import ApiError, RefusedError, UsageError
+from mcp_tui.errors import RefusedError, UsageError
 
 _ASKS = 3
 """How often a plan is made anew when somebody else moves the alias meanwhile."""
@@ -47,7 +48,7 @@ async def promote(args: argparse.Namespace) -> int:
                 alias=alias,
                 why=args.why,
                 override=args.override,
-                evidence=await _evidence(session, engine, name, version, wanted),
+                evidence=await _evidence(session, engine, args.to or name, wanted, alias),
             )
 
         return await _finish(session, engine, planned, args)
@@ -80,21 +81,11 @@ async def _wanted(engine: Engine, name: str, version: str, args: argparse.Namesp
 
 
 async def _evidence(
-    session: Session, engine: Engine, name: str, version: str, wanted: Wanted
+    session: Session, engine: Engine, model: str, wanted: Wanted, alias: str
 ) -> Evidence:
-    """What the run behind a version says it was made of."""
-    run_id = wanted.run_id
-    if not run_id and version:
-        found = (await engine.see_model(name)).version(version)
-        run_id = found.run_id if found is not None else ""
-    if not run_id:
-        return Evidence()
-    try:
-        return Evidence(made=made_of_run(await registry(session).get_run(run_id)))
-    except ApiError as error:
-        if error.status != 404:
-            raise
-        return Evidence()  # The run was deleted for good: nothing of it is known.
+    """What speaks for it: the gates of the context, and what its run says it was made of."""
+    by = Weighing(alias=alias, gates=session.chosen.config.gates, directions=session.config.metrics)
+    return await weigh(registry(session), engine, model, wanted, by)
 
 
 async def _finish(
