@@ -23,8 +23,8 @@ COLUMNS: Final[tuple[Column, ...]] = (
            short="CTX"),
     Column("aliases", "ALIASES", 10, 36, priority=1, sortable=False, comfort=22),
     Column("served", "SERVED BY", 10, 44, priority=2, sortable=False, comfort=32),
-    Column("run", "RUN", 17, 18, priority=4, sortable=False),
-    Column("approvals", "APPROVALS", 6, 9, priority=5, sortable=False, short="APPR"),
+    Column("run", "RUN", 17, 18, priority=5, sortable=False),
+    Column("approvals", "APPROVALS", 8, 9, priority=4, sortable=False, short="APPR"),
     Column("since", "UPDATED", 7, 7, align="right", priority=3),
     Column("about", "ABOUT", 8, 0, priority=6, sortable=False, comfort=24),
 )  # fmt: skip
@@ -172,6 +172,8 @@ class ModelsModel(TreeRows[Item]):
 
     def _choose_columns(self) -> None:
         hidden = set() if self._several else {"context"}
+        if not self._widest["approvals"]:
+            hidden.add("approvals")  # the tier asks for none
         self.columns = tailored([c for c in COLUMNS if c.id not in hidden], self._widest)
         self._name = next(n for n, c in enumerate(self.columns) if c.id == "name")
 
