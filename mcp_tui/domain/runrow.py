@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from sys import intern
 from typing import Final
 
 import msgspec
@@ -74,10 +75,11 @@ def row_of(run: Run, columns: Sequence[str]) -> RunRow:
     tags = run.tags
     return RunRow(
         run_id=run.run_id,
-        experiment_id=run.info.experiment_id,
+        # What many rows share is kept once: a list may grow to 100,000 of them.
+        experiment_id=intern(run.info.experiment_id),
         name=one_line(run.name),
-        status=one_line(run.info.status),
-        user=one_line(run.user),
+        status=intern(one_line(run.info.status)),
+        user=intern(one_line(run.user)),
         started=run.info.start_time,
         ended=run.info.end_time,
         touched=run.touched,
@@ -118,7 +120,7 @@ def values_of(run: Run, columns: Sequence[str]) -> tuple[Value, ...]:
             found.append(None if metric is None else metric.number)
         else:
             text = (params if kind == "params" else tags).get(name)
-            found.append(None if text is None else clean_line(text, limit=_LONGEST))
+            found.append(None if text is None else intern(clean_line(text, limit=_LONGEST)))
     return tuple(found)
 
 

@@ -226,7 +226,7 @@ class RunWatch:
         self.done, self.loading = search.done, False
         self._wanted = 0
         now = time.monotonic()
-        self._looked.update((run.run_id, now) for run in runs)
+        self._looked.update((run.run_id, now) for run in runs if not run.is_over)
         self._tell(touched)
 
     async def _parents(self, runs: Iterable[Run]) -> list[Run]:
@@ -290,20 +290,19 @@ class RunWatch:
             touched |= await self._new(runs)
         if now - self._others_at >= OTHERS_EVERY:
             self._others_at = now
-            others = self._others(now)
+            others = self._others()
             for start in range(0, len(others), IDS_PER_SEARCH):
                 touched |= await self._again(runs, others[start : start + IDS_PER_SEARCH])
             await self._alive()
         return touched
 
-    def _others(self, now: float) -> list[str]:
+    def _others(self) -> list[str]:
         """Runs that go on, and those on screen that ended: as they may be renamed or deleted."""
         rows = self.list.rows
         shown = [i for i in self._visible if i in rows and rows[i].is_over]
         on_screen = set(self._visible)
         going = [i for i, row in rows.items() if not row.is_over and i not in on_screen]
         going.sort(key=lambda i: self._looked.get(i, _NEVER))
-        del now
         return (shown + going)[:OTHERS]
 
     async def _again(self, runs: RunList, run_ids: Sequence[str]) -> set[str]:
@@ -311,7 +310,11 @@ class RunWatch:
         if runs is not self.list:
             return set()
         now = time.monotonic()
-        self._looked.update(dict.fromkeys(run_ids, now))
+        for run_id, run in found.items():
+            if run.is_over:
+                self._looked.pop(run_id, None)
+            else:
+                self._looked[run_id] = now
         touched = runs.take(found.values())
         for run_id in run_ids:
             if run_id not in found:
