@@ -13,7 +13,7 @@ from mcp_tui.tui.screens.confirm import ConfirmScreen
 from mcp_tui.tui.screens.modeldetail import ModelScreen
 from mcp_tui.tui.screens.modelform import ApproveScreen, CopyScreen, PromoteScreen
 from tests.tui.fake import FakeBackend
-from tests.tui.fake_models import FakeModels, many
+from tests.tui.fake_models import FakeModels, many, move, version
 from tests.tui.harness import changed, console, screen_lines, screen_text, until
 
 
@@ -361,3 +361,21 @@ async def test_versions_are_evaluated_beside_the_champion() -> None:
         await _ranker(pilot, app, "j", "space", "space", "v")
         await until(pilot, lambda: type(app.screen).__name__ == "EvaluationScreen")
         assert app.screen.looked.references == ("ranker/7", "ranker/6")  # type: ignore[attr-defined]
+
+
+async def test_a_move_whose_console_was_killed_is_said() -> None:
+    backend = FakeBackend()
+    tags = move("e", "fraud-detector", "", "1", 1, hours=1, who="bo", why="", ended=False)
+    ranker = backend.models.models["fraud-detector"]
+    ranker.versions[1] = version("fraud-detector", 1, hours=3, tags=tags)
+    ranker.aliases["champion"] = "1"
+    backend.models.put()
+    async with console(backend, (160, 30)) as (app, pilot):
+        await pilot.press("4")
+        await until(pilot, lambda: "+ fraud-detector" in screen_text(app))
+        await pilot.press("j", "d")
+        said = "promote of champion from nothing to version 1 by bo 1h ago did not end"
+        await until(pilot, lambda: said in screen_text(app))
+        assert "the alias was moved" in screen_text(app)
+        await pilot.press("h")
+        await until(pilot, lambda: "found" in screen_text(app))

@@ -11,6 +11,7 @@ from mcp_tui.actions.promoting import ARTIFACT, wanted_copy, wanted_of_run
 from mcp_tui.actions.weighing import Weighing, weigh
 from mcp_tui.domain.alias import alias_fault
 from mcp_tui.domain.approval_rules import Standing, who_may
+from mcp_tui.domain.modelrow import in_order
 from mcp_tui.domain.plan import Plan
 from mcp_tui.domain.text import clean_line
 from mcp_tui.errors import UnreachableError, UsageError
@@ -110,10 +111,12 @@ class ModelActs:
         live, _ = self._live(subject)
         if not alias:
             seen = await live.engine.see_model(subject.model)
-            held = sorted(a for a, v in seen.aliases.items() if v == subject.version)
-            alias = held[0] if len(held) == 1 and CHAMPION not in seen.aliases else CHAMPION
-            if subject.version and held and CHAMPION not in held:
-                alias = held[0]
+            # Of a version that has aliases one of those; else what is live.
+            every = [a for a, _ in in_order(seen.aliases)]
+            held = (
+                [a for a in every if seen.aliases[a] == subject.version] if subject.version else []
+            )
+            alias = (held or every or [CHAMPION])[0]
         plan = await live.engine.plan_taking_back(subject.model, now=time.time(), alias=alias)
         return await live.engine.check(plan)
 
