@@ -23,6 +23,7 @@ from tests.bench import (
     runs_figures,
     scale_figures,
     terminal_bytes,
+    together,
     watch_decode,
 )
 from tests.bench.figure import Figure
@@ -73,6 +74,7 @@ BENCHES: tuple[tuple[str, Callable[[], Iterable[Figure]]], ...] = (
     ("terminal-bytes", _terminal_bytes),
     ("idle", _idle),
     ("curves", curves.figures),
+    ("together", together.figures),
     ("runs", runs_figures.figures),
     ("scale", scale_figures.figures),
 )

@@ -132,6 +132,9 @@ async def test_the_machine_is_shown_below() -> None:
         await pilot.press("X", "left", "left")
         await until(pilot, lambda: screen.machine.view.cursor == screen.chart.view.cursor)
         assert screen.machine.view.axis == screen.chart.view.axis == "time"
+        await pilot.press("+")
+        await until(pilot, lambda: screen.machine.view.window is not None)
+        assert screen.machine.view.window == screen.chart.view.window
         await pilot.press("H")
         await until(pilot, lambda: not screen.machine.display)
 

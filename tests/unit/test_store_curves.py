@@ -178,6 +178,38 @@ async def test_runs_of_different_lengths_keep_their_totals() -> None:
     assert values(made, "short") == (1, 2, 7)
 
 
+async def test_one_call_for_several_runs_counts_no_point_twice() -> None:
+    server = Server()
+    server.log("ahead", "loss", *range(5_000))
+    server.log("behind", "loss", *range(4_900))
+    made = book(server, "ahead", "behind")
+    await made.load(["loss"])
+    await made.count(["loss"])
+    before = made.history("ahead", "loss")
+    assert before is not None and before.total is not None
+    server.log("ahead", "loss", 7)
+    server.log("behind", "loss", 7)
+    server.asked.clear()
+    await made.follow(["loss"])
+    assert len(server.asked) == 2, "one search, one call for both"
+    after = made.history("ahead", "loss")
+    assert after is not None
+    assert after.total == before.total + 1
+    assert len(after) == len(before) + 1
+
+
+async def test_what_was_read_is_not_read_again() -> None:
+    server = Server()
+    server.log("a", "loss", 3)
+    made = book(server, "a")
+    await made.load(["loss"])
+    server.log("a", "loss", 2)
+    await made.follow(["loss"])
+    server.asked.clear()
+    await made.follow(["loss"])
+    assert server.asked == ["newest"]
+
+
 async def test_a_closer_look_has_all_points_of_its_part() -> None:
     server = Server()
     server.log("a", "loss", *(float(n) for n in range(10_000)))
@@ -243,7 +275,7 @@ def test_a_part_takes_the_place_of_what_was_there(
     window = (low, low + span)
     part = history_of("a", "m", [p for p in points if low <= p.step <= low + span])
     joined = with_part(whole, part, window)
-    assert list(joined.steps) == sorted(joined.steps)
+    assert list(joined.steps) == sorted(set(joined.steps)), "each step once"
     assert set(joined.steps) == set(whole.steps) | set(part.steps)
     assert list(joined.values) == [float(s) for s in joined.steps]
 
