@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
@@ -11,8 +12,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mcp_tui.domain.direction import Direction
 from mcp_tui.domain.editwords import edits_of
 from mcp_tui.domain.filterkind import is_query
+from mcp_tui.domain.history import History
 from mcp_tui.domain.rerun import rerun_config
 from mcp_tui.domain.run import Experiment, Metric, Pair, Run, RunData, RunInfo
 from mcp_tui.domain.runedit import EditKind
@@ -27,6 +30,7 @@ from mcp_tui.store.mlflowhealth import MlflowHealth
 from mcp_tui.store.runlist import RunList
 from mcp_tui.store.runwatch import RunWatch
 from mcp_tui.store.turn import Turn
+from mcp_tui.tui.live.bests import Best, best_in
 
 
 def run(
@@ -243,6 +247,16 @@ def test_a_run_is_made_again_of_its_commit() -> None:
     told = rerun_config(made, kept="not: [a config", experiment="ranker")
     assert "Not known of it: image." in told
     assert "lr: '0.1'" in told and "experiment: ranker" in told
+
+
+def test_the_best_of_a_history_by_its_direction() -> None:
+    seen = History(
+        run_id="r", key="f1", steps=(0, 1, 2, 3), values=(0.2, 0.9, math.nan, 0.9), sampled=True
+    )
+    assert best_in(seen, Direction.HIGHER) == Best(value=0.9, step=1, about=True)
+    assert best_in(seen, Direction.LOWER) == Best(value=0.2, step=0, about=True)
+    assert best_in(seen, Direction.NEITHER) is None
+    assert best_in(History(run_id="r", key="f1"), Direction.HIGHER) is None
 
 
 # -- following ---------------------------------------------------------------------------------

@@ -15,8 +15,10 @@ from mcp_tui.domain.runfacts import number
 from mcp_tui.domain.text import clean_line, one_line
 from mcp_tui.errors import McpTuiError, UnreachableError
 from mcp_tui.sources.mlflow import MlflowClient
-from mcp_tui.store.lineage import Lineage, VersionLink, lineage
+from mcp_tui.store.lineage import Lineage, lineage
+from mcp_tui.tui.cells import fit
 from mcp_tui.tui.live.artifacts import head_lines
+from mcp_tui.tui.live.bests import Bests
 from mcp_tui.tui.live.ranked import split
 from mcp_tui.tui.live.runs_model import LiveRuns
 from mcp_tui.tui.model import Cell, Line, Tone
@@ -45,8 +47,8 @@ class LiveRunDetails:
         self._backend = backend
         self._names: dict[str, str] = {}
         self._read: tuple[str, float, Run] | None = None
-        self._versions: dict[str, tuple[VersionLink, ...]] = {}
         self._experiments: dict[str, str] = {}
+        self._bests = Bests()
 
     # -- which ------------------------------------------------------------------------------
 
@@ -185,24 +187,34 @@ class LiveRunDetails:
         return _pairs({k: v for k, v in run.tags.items() if not k.startswith(_HIDDEN)})
 
     async def metrics(self, key: str) -> Sequence[Line]:
-        """The last value of each metric, at which step and when."""
+        """The last value of each metric, the best it ever had, and at which steps."""
+        _, mlflow, _ = self._client(key)
         run = await self._run(key)
+        bests = await self._bests.of(mlflow, run, self._backend.config.metrics)
         now = time.time()
         listed = sorted(run.data.metrics, key=lambda m: (m.key.startswith("system/"), m.key))
-        width = min(48, max((len(m.key) for m in listed), default=0))
+        width = min(30, max((len(m.key) for m in listed), default=0))
         lines: list[Line] = []
         if listed:
-            head = f"{'METRIC':<{width}}  {'LAST':>10}  {'STEP':>10}  AGO"
+            head = f"{'METRIC':<{width}}  {'LAST':>8}  {'STEP':>8}  {'BEST':>9}  {'STEP':>8}  AGO"
             lines.append((Cell(head, "heading"),))
         for metric in listed:
             when = ago(metric.timestamp / 1000, now) if metric.timestamp else ""
+            best = bests.get(one_line(metric.key))
+            about = "~" if best is not None and best.about else ""
+            told = "" if best is None else f"{about}{number(best.value)}"
+            step = "" if best is None else f"{best.step:,}"
             lines.append(
                 (
-                    Cell(f"{one_line(metric.key):<{width}}  ", ""),
-                    Cell(f"{number(metric.number):>10}", "strong"),
-                    Cell(f"  {metric.step:>10,}  {when}", "dim"),
+                    Cell(f"{fit(metric.key, width, cut='middle')}  "),
+                    Cell(f"{number(metric.number):>8}", "strong"),
+                    Cell(f"  {metric.step:>8,}", "dim"),
+                    Cell(f"  {told:>9}", "done"),
+                    Cell(f"  {step:>8}  {when}", "dim"),
                 )
             )
+        if any(best.about for best in bests.values()):
+            lines.append((Cell("~ the best of a sample: not every point was read", "dim"),))
         return lines
 
     # -- artifacts --------------------------------------------------------------------------

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Final
 
 from mcp_tui.domain import filtercomplete, runfilter
-from mcp_tui.domain.direction import Direction, usual
+from mcp_tui.domain.direction import Direction
 from mcp_tui.domain.filterkind import is_query
 from mcp_tui.domain.runorder import NEWEST_FIRST
 from mcp_tui.domain.runrow import KINDS
@@ -41,6 +41,8 @@ class LiveRuns(Following):
         self._opened: tuple[str, ...] = ()
         self._bin = False
         self._count: tuple[int, str] = (-1, "")
+        if backend.config.metrics is not None:
+            self.runs.way = backend.config.metrics.of
 
     @property
     def model(self) -> LiveRuns:
@@ -381,14 +383,20 @@ class LiveRuns(Following):
         if self.level != "runs":
             return
         for watch in self._watches():
-            order = _order_by(column_id, reverse) if not (watch.done or watch.slow) else None
+            order = (
+                _order_by(column_id, reverse, self.runs.way)
+                if not (watch.done or watch.slow)
+                else None
+            )
             if order is not None:
                 watch.ask(watch.filters, order)
             elif watch.order_by not in ((), NEWEST_FIRST) and not watch.done:
                 watch.ask(watch.filters, ())
 
 
-def _order_by(column: str, reverse: bool) -> tuple[str, ...] | None:
+def _order_by(
+    column: str, reverse: bool, way: Callable[[str], Direction]
+) -> tuple[str, ...] | None:
     """MLflow's clause for a metric, the best first; None for what is sorted here."""
     kind, _, name = column.partition(".")
     if kind != "metrics":
@@ -397,5 +405,5 @@ def _order_by(column: str, reverse: bool) -> tuple[str, ...] | None:
         quoted = runfilter.quoted_name(name)
     except UsageError:
         return None
-    lowest = usual(name) is Direction.LOWER
+    lowest = way(name) is Direction.LOWER
     return (f"metrics.{quoted} {'ASC' if lowest != reverse else 'DESC'}",)

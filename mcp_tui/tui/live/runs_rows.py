@@ -55,6 +55,7 @@ class RunRows(RankedRows[RunRow]):
         self._names = names
         self._is_stale = stale
         self._wall = wall
+        self.way: Callable[[str], Direction] = usual
         self.chosen: tuple[str, ...] = ()
         self._several = False
         self._asked = False
@@ -261,7 +262,7 @@ class RunRows(RankedRows[RunRow]):
         sign = 1 if reverse else -1
         if column in self.chosen:
             at = self.chosen.index(column)
-            best = usual(column.partition(".")[2]) if column.startswith("metrics.") else None
+            best = self.way(column.partition(".")[2]) if column.startswith("metrics.") else None
             # A loss from the smallest, a score from the largest; anything else from the first.
             down = (best is not Direction.LOWER and best is not None) != reverse
             return lambda row: (
