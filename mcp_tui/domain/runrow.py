@@ -9,6 +9,7 @@ from typing import Final
 import msgspec
 
 from mcp_tui.domain import keys
+from mcp_tui.domain.cause_line import Cause
 from mcp_tui.domain.direction import Direction, usual
 from mcp_tui.domain.run import Run
 from mcp_tui.domain.text import clean_line, one_line
@@ -87,7 +88,7 @@ def row_of(run: Run, columns: Sequence[str]) -> RunRow:
         step=run.newest_step,
         total=run.total_steps,
         job=job_ref(tags),
-        cause=one_line(tags.get(keys.TAG_CAUSE, "")),
+        cause=_cause(tags.get(keys.TAG_CAUSE, "")),
         deleted=run.is_deleted,
         values=values_of(run, columns),
         family=run.info.start_time,
@@ -105,6 +106,12 @@ def job_ref(tags: Mapping[str, str]) -> JobRef:
         name=one_line(tags.get(keys.TAG_NAME, "")),
         uid=one_line(tags.get(keys.TAG_UID, "")),
     )
+
+
+def _cause(text: str) -> str:
+    """The kept cause in one line."""
+    kept = Cause.from_text(text) if text else None
+    return one_line(text) if kept is None else kept.line()
 
 
 def values_of(run: Run, columns: Sequence[str]) -> tuple[Value, ...]:

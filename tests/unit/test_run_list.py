@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mcp_tui.domain.cause_line import Cause
 from mcp_tui.domain.direction import Direction
 from mcp_tui.domain.editwords import edits_of
 from mcp_tui.domain.filterkind import is_query
@@ -89,6 +90,14 @@ def shown(kept: RunList) -> list[str]:
 def test_a_row_has_the_values_of_the_columns() -> None:
     row = row_of(run(1, f1=0.5, lr="0.1"), ("params.lr", "metrics.f1", "metrics.none"))
     assert row.values == ("0.1", 0.5, None)
+
+
+def test_a_kept_cause_is_told_as_a_line() -> None:
+    cause = Cause(reason="OOMKilled", evidence=True)
+    tags = (Pair(key="mcp-tui.cause", value=cause.to_json()),)
+    failed = Run(info=run(1, status="FAILED").info, data=RunData(tags=tags))
+    assert row_of(failed, ()).cause == cause.line()
+    assert "{" not in row_of(failed, ()).cause
 
 
 def test_whole_runs_are_kept_of_the_newest_only(monkeypatch: pytest.MonkeyPatch) -> None:
