@@ -87,14 +87,12 @@ class Compared:
         keys: ``CONTEXT/RUN_ID`` of each.
         runs: In the order in which they were named.
         directions: What the configuration says of metrics.
-        champion: The key of the one that an alias ``champion`` names; empty where none is known.
         baseline: The key of the one that was named as the baseline.
     """
 
     keys: tuple[str, ...]
     runs: tuple[Run, ...]
     directions: Directions | None = None
-    champion: str = ""
     baseline: str = ""
 
 
@@ -129,6 +127,9 @@ class Evidence(Protocol):
             baseline: A reference: first of all where it is none of them; empty for none.
             again: Ask for those, too, that were read already and have ended.
         """
+
+    async def champion(self, references: Sequence[str]) -> str:
+        """The reference of the one that an alias ``champion`` names; empty where none is known."""
 
     async def evaluate(self, references: Sequence[str], champion: str) -> Evaluated:
         """Their evaluations, and the gates of the configuration.

@@ -22,6 +22,8 @@ from tests.bench.tracker import Tracker
 READ: Final = 3_000
 """Runs that are gone down to."""
 
+_TURNS: Final = 10
+_OPENINGS: Final = 3
 _QUIET: Final = 1.0
 _DEADLINE: Final = 60.0
 
@@ -100,6 +102,41 @@ def open_runs(at: Tracker) -> Opened:
             terminal.press("G")
             shown = _rows(terminal, count, shown.at)
         return Opened(first, count, _stall(terminal), terminal.resident)
+
+
+@dataclass(frozen=True)
+class Side:
+    """Seconds from a key to its frame.
+
+    Attributes:
+        opened: The key that puts the marked runs side by side, until they stand there; each time.
+        shown: All rows in place of those that differ, and back: the slowest.
+    """
+
+    opened: tuple[float, ...]
+    shown: float
+
+
+def compare_runs(at: Tracker) -> Side:
+    """Mark all wide runs, put them side by side, and ask for all rows."""
+    with console(at) as terminal:
+        for keys in ("/", *"wide", "\r"):
+            terminal.key(keys)
+        _rows(terminal, at.size.wide - 1, terminal.press("\r"))
+        _rest(terminal)
+        for _ in range(at.size.wide):
+            terminal.key(" ")
+        _rest(terminal)
+        opened = []
+        for _ in range(_OPENINGS):
+            terminal.look_for(b"group/metric_00")
+            pressed = terminal.press("=")
+            opened.append(terminal.wait("needle", since=pressed, deadline=_DEADLINE).at - pressed)
+            _rest(terminal)
+            shown = [terminal.key("0") for _ in range(_TURNS)]
+            terminal.key("q")
+            _rest(terminal)
+        return Side(tuple(opened), max(shown))
 
 
 def _stall(terminal: Terminal) -> float:

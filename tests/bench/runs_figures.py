@@ -21,7 +21,7 @@ from mcp_tui.domain.history import History
 from mcp_tui.sources.endpoint import connect
 from mcp_tui.sources.gate import Gate
 from mcp_tui.sources.mlflow import PAGE, MlflowClient
-from tests.bench import runs_console, runs_live, tracking_client
+from tests.bench import runs_console, runs_live, scale_figures, tracking_client
 from tests.bench.figure import Figure
 from tests.bench.lag import Lag
 from tests.bench.tracker import FULL, LONG_METRIC, Size, Tracker, serve
@@ -216,14 +216,16 @@ def _compare(at: Tracker) -> Iterator[Figure]:
         began = time.perf_counter()
         compare(runs)
         taken.append(time.perf_counter() - began)
-    width = at.size.width
-    yield Figure(
-        f"compare {len(runs)} runs x {width} params, {width} metrics",
-        statistics.median(taken) * 1000,
-        COMPARED_MS,
-        "ms",
-        "what differs, and the best of each row; without the frame",
+    found, width = runs_console.compare_runs(at), at.size.width
+    what = f"{len(runs)} runs x {width} params, {width} metrics"
+    bare = scale_figures.bare_key(width * 2)
+    beside = (
+        f"bare {bare:.1f} ms; what differs and is best alone "
+        f"{statistics.median(taken) * 1000:.0f} ms; opening them {found.opened * 1000:.0f} ms"
     )
+    shown = found.shown * 1000
+    name = f"compare {what}, key to frame"
+    yield Figure(name, shown, COMPARED_MS, "ms", beside, of_bare=shown / bare)
 
 
 def _live(at: Tracker) -> Iterator[Figure]:

@@ -156,6 +156,12 @@ class Terminal:
                     last = self.marks[-3:]
                     raise TimeoutError(f"no mark {name}={value} in {deadline:.0f} s; last: {last}")
 
+    def look_for(self, needle: bytes) -> None:
+        """Have a mark ``needle`` where that is written next."""
+        with self._news:
+            self.tail = b""
+            self._needle = needle
+
     def press(self, keys: str) -> float:
         """Press keys; returns when, in monotonic seconds."""
         now = time.monotonic()

@@ -219,7 +219,7 @@ class FakeEvidence:
     runs: Sequence[Run] = RUNS
     asked: list[str] = field(default_factory=list)
     wrong: McpTuiError | None = None
-    champion: str = ""
+    ruling: str = ""
     gate: asyncio.Event | None = None
     made: FakeCurves | None = None
 
@@ -247,14 +247,17 @@ class FakeEvidence:
         return Compared(
             keys=tuple(f"dev/{each.run_id}" for each in runs),
             runs=tuple(runs),
-            champion=self.champion,
             baseline=baseline,
         )
+
+    async def champion(self, references: Sequence[str]) -> str:
+        del references
+        return self.ruling
 
     async def evaluate(self, references: Sequence[str], champion: str) -> Evaluated:
         await self._answer(f"evaluate against {champion or '-'}", references)
         number = int(champion.rpartition("/")[2], 16) if champion else 0
-        return evaluated(None if self.champion == "none" and not number else number)
+        return evaluated(None if self.ruling == "none" and not number else number)
 
 
 GATES = (

@@ -97,14 +97,14 @@ async def test_the_baseline_stays_at_the_left() -> None:
 
 async def test_the_champion_is_the_baseline_to_begin_with() -> None:
     backend = FakeBackend()
-    backend.evidence.champion = KEYS[1]
+    backend.evidence.ruling = KEYS[1]
     async with view(CompareScreen, f"compare {ALL}", backend) as (app, _, _pilot):
         assert "= ranker-0411" in screen_lines(app)[3]
 
 
 async def test_what_says_the_same_as_the_baseline_is_dim() -> None:
     backend = FakeBackend()
-    backend.evidence.champion = KEYS[1]
+    backend.evidence.ruling = KEYS[1]
     async with view(CompareScreen, f"compare {ALL}", backend) as (_, screen, _pilot):
         at = screen.rows.index_of("param/batch")
         assert at is not None
@@ -261,7 +261,7 @@ async def test_candidates_stand_beside_the_champion_with_their_gates() -> None:
 
 async def test_why_it_cannot_be_told_is_said() -> None:
     backend = FakeBackend()
-    backend.evidence.champion = "none"
+    backend.evidence.ruling = "none"
     async with view(EvaluationScreen, f"eval {ALL}", backend, (120, 40)) as (app, screen, pilot):
         assert "! cannot tell" in screen_text(app)
         await pilot.press("j")

@@ -60,6 +60,8 @@ async def test_only_what_may_have_changed_is_asked_for() -> None:
     found = await evidence(server, runs[:3]).compare(references, "", again=False)
     assert list(found.runs) == runs
     assert set(server.asked) == {runs[1].run_id, runs[3].run_id}
+    assert server.searches == 0
+    assert await evidence(server, runs).champion(references) == ""
     assert server.searches == 1
     await evidence(server, runs).compare(references, "", again=True)
     assert set(server.asked) == {each.run_id for each in runs}

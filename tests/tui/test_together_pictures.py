@@ -36,7 +36,7 @@ def _gaps() -> FakeBackend:
 
 def _champion() -> FakeBackend:
     backend = FakeBackend()
-    backend.evidence.champion = f"dev/{RUNS[1].run_id}"
+    backend.evidence.ruling = f"dev/{RUNS[1].run_id}"
     return backend
 
 

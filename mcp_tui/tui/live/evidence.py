@@ -127,7 +127,6 @@ class LiveEvidence:
     async def compare(self, references: Sequence[str], baseline: str, *, again: bool) -> Compared:
         """The runs to put side by side."""
         found = await self._found(references, again=again)
-        champion = await self._champion(found)
         base = (await self._found([baseline], again=again))[0] if baseline else None
         if base is not None and _id(base) not in map(_id, found):
             found = [base, *found]
@@ -136,9 +135,14 @@ class LiveEvidence:
             keys=keys,
             runs=tuple(named.run for _, named in found),
             directions=self._backend.config.metrics,
-            champion=champion if champion in keys else "",
             baseline="/".join(_id(base)) if base is not None else "",
         )
+
+    async def champion(self, references: Sequence[str]) -> str:
+        """The reference of the one that the alias names of a model that any is a version of."""
+        found = await self._found(references, again=False)
+        champion = await self._champion(found)
+        return champion if champion in {"/".join(_id(each)) for each in found} else ""
 
     async def evaluate(self, references: Sequence[str], champion: str) -> Evaluated:
         """Their evaluations, and the gates of the configuration."""

@@ -58,13 +58,17 @@ class CompareScreen(WideTable, inherit_bindings=False):
         )
         self._read_at = self.console.state.now
         self.looked.baseline = self.found.baseline
-        if first and not self.looked.baseline:
-            self.looked.baseline = self.found.champion
         self.comparison = compared.compare(self.found.runs, directions=self.found.directions)
         self.everything = self.everything or len(self.found.runs) == 1
         labels = [head.label for head in self.comparison.runs]
         self.looked.title = titled(labels, len(labels))
         self.draw()
+        if first and not self.looked.baseline:
+            # Asked of the registry: what is known stands there meanwhile.
+            champion = await self.evidence.champion(self.looked.references)
+            if champion and not self.looked.baseline:
+                self.looked.baseline = champion
+                self.draw()
 
     def sync(self) -> None:
         """Runs that run are read again now and then."""
