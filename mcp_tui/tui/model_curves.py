@@ -119,7 +119,9 @@ class Evidence(Protocol):
     async def curves(self, references: Sequence[str]) -> Curves:
         """Their curves; reads the runs, and no points yet."""
 
-    async def compare(self, references: Sequence[str], baseline: str, *, again: bool) -> Compared:
+    async def compare(
+        self, references: Sequence[str], baseline: str, *, again: bool = True
+    ) -> Compared:
         """The runs to put side by side.
 
         Args:

@@ -241,7 +241,9 @@ class FakeEvidence:
             self.made = FakeCurves(self._some(references))
         return self.made
 
-    async def compare(self, references: Sequence[str], baseline: str, *, again: bool) -> Compared:
+    async def compare(
+        self, references: Sequence[str], baseline: str, *, again: bool = True
+    ) -> Compared:
         await self._answer(f"compare against {baseline or '-'}", references)
         runs = self._some(references)
         return Compared(

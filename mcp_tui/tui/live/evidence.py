@@ -124,7 +124,9 @@ class LiveEvidence:
         books = {name: CurveBook(self._client(lives[name]), each) for name, each in runs.items()}
         return LiveCurves(books, [(live.name, named.run.run_id) for live, named in found])
 
-    async def compare(self, references: Sequence[str], baseline: str, *, again: bool) -> Compared:
+    async def compare(
+        self, references: Sequence[str], baseline: str, *, again: bool = True
+    ) -> Compared:
         """The runs to put side by side."""
         found = await self._found(references, again=again)
         base = (await self._found([baseline], again=again))[0] if baseline else None
