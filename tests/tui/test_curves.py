@@ -8,7 +8,6 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import msgspec
-import pytest
 from textual.pilot import Pilot
 
 from mcp_tui.errors import UnreachableError
@@ -247,6 +246,14 @@ async def test_gaps_and_samples_are_said() -> None:
         await until(pilot, lambda: "310 of about 1,000,000; 3 NaN points" in screen_text(app))
 
 
+async def test_runs_without_the_metric_are_counted() -> None:
+    backend = FakeBackend()
+    backend.evidence.runs = (*RUNS, run("young", {}, number=1))
+    line = f"curves {ALL} dev/{1:032x}"
+    async with curves(backend, line) as (app, _, _pilot):
+        assert "1 without it  1 live" in screen_lines(app)[2]
+
+
 async def test_a_run_without_metrics_says_so() -> None:
     backend = FakeBackend()
     backend.evidence.runs = (run("empty", {}, number=1),)
@@ -270,11 +277,18 @@ async def test_points_are_saved_as_csv(tmp_path: Path) -> None:
         await until(pilot, lambda: "saved as .csv" in screen_text(app))
 
 
-@pytest.mark.parametrize("line", ["curves", "curves loss"])
-async def test_a_command_without_a_run_says_what_is_wanted(line: str) -> None:
+async def test_a_command_without_a_run_says_what_is_wanted() -> None:
     async with console(FakeBackend()) as (app, pilot):
-        app.command_line.run(line)
+        app.command_line.run("curves loss")
         await until(pilot, lambda: "name a run" in screen_text(app))
+
+
+async def test_a_command_alone_looks_at_what_is_under_the_cursor() -> None:
+    backend = FakeBackend()
+    async with console(backend) as (app, pilot):
+        app.command_line.run("curves")
+        await until(pilot, lambda: isinstance(app.screen, CurvesScreen))
+        assert backend.evidence.asked == [f"curves dev/{0x7BE2:032x}"]
 
 
 async def test_hostile_names_are_text() -> None:

@@ -59,9 +59,17 @@ class CurvesScreen(Together, inherit_bindings=False):
         return self.chart
 
     def counts(self) -> Sequence[Cell]:
-        """How many runs are followed."""
-        running = sum(run.running for run in self.curves.runs) if self.curves is not None else 0
-        return (Cell(f"{running} live", "running"),) if running else ()
+        """How many runs are followed, and how many logged nothing of what is shown."""
+        curves = self.curves
+        if curves is None:
+            return ()
+        running = sum(run.running for run in curves.runs)
+        cells = [Cell(f"{running} live", "running")] if running else []
+        values = [curves.newest(metric) for metric in self.main]
+        without = sum(all(each is None for each in run) for run in zip(*values, strict=True))
+        if without and len(curves.runs) > 1:
+            cells.insert(0, Cell(f"{without} without it  ", "dim"))
+        return cells
 
     # -- what is shown ----------------------------------------------------------------------
 
