@@ -212,6 +212,10 @@ async def test_a_version_is_copied_once(world: World) -> None:
             await until(pilot, lambda: app.screen is app.pane)
         else:
             raise AssertionError("a second copy was planned")
+        await pilot.press("escape")
+        await until(pilot, lambda: app.screen is app.pane)
+        await pilot.press("g", "j", "d")
+        await until(pilot, lambda: f"{to} version 1" in screen_text(app))
     assert [v.version for v in await world.client.versions_of(to)] == ["1"]
 
 

@@ -21,6 +21,7 @@ from mcp_tui.domain.reltime import absolute, ago
 from mcp_tui.domain.run import Run
 from mcp_tui.domain.text import clean_line
 from mcp_tui.errors import ApiError, GoneError, McpTuiError, UsageError
+from mcp_tui.sources.mlflow.registry import quoted
 from mcp_tui.sources.mlflow.signature import signature
 from mcp_tui.tui.model import Cell, Line, Tone
 from mcp_tui.tui.model_models import Part, Subject
@@ -110,6 +111,7 @@ class ModelDetails:
         lines += await self._run_lines(subject, version)
         if not short:
             lines += await self._signature_lines(subject, version)
+            lines += await self._copies(subject, version)
             lines += copies_lines(seen, version)
             tags = own_tags(version.tag)
             lines += [fact(f"tag {name}", text) for name, text in sorted(tags.items())]
@@ -125,7 +127,35 @@ class ModelDetails:
             if error.status != 404:
                 raise
             return [fact("run", f"{version.run_id}: not there any more", "attention")]
-        return run_lines(run)
+        return run_lines(run) + self._job_lines(run)
+
+    def _job_lines(self, run: Run) -> list[Line]:
+        """The job that the run belongs to, and where the two contradict each other."""
+        from mcp_tui.store.lineage import lineage
+
+        stores = {name: live.store for name, live in self._models.backend.lives.items()}
+        told = lineage(run, now=time.time(), jobs=stores)
+        lines: list[Line] = []
+        if told.job is not None:
+            lines.append(fact("job", told.job.words()))
+        if told.note:
+            lines.append(fact("", told.note, "attention"))
+        return lines
+
+    async def _copies(self, subject: Subject, version: ModelVersion) -> list[Line]:
+        """Versions of other models that are copies of it."""
+        client = self._models.live(subject.context).connection.mlflow
+        if client is None:
+            return []
+        try:
+            page = await client.search_versions(f"source_path = {quoted(version.uri)}")
+        except (ApiError, UsageError) as error:
+            return [fact("copies", f"cannot be looked for: {error.what}", "dim")]
+        of_it = (version.name, version.version)
+        found = [v for v in page.model_versions if v.copied_from == of_it]
+        words = ", ".join(f"{v.name} version {v.version}" for v in found[:8])
+        more = " and more" if len(found) > 8 or page.next_page_token else ""
+        return [fact("copied to", f"{words}{more}")] if found else []
 
     async def _signature_lines(self, subject: Subject, version: ModelVersion) -> list[Line]:
         client = self._models.live(subject.context).connection.mlflow
@@ -265,7 +295,7 @@ def signature_lines(told: Signature | None) -> list[Line]:
 
 
 def copies_lines(seen: SeenModel, version: ModelVersion) -> list[Line]:
-    """Copies of it in the same model; those in others are not searched for."""
+    """Versions of the same model that are of the same files."""
     same = [
         v.version
         for v in seen.versions
