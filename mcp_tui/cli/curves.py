@@ -18,7 +18,8 @@ from mcp_tui.domain.chart.curves import CurvePlotter
 from mcp_tui.domain.chart.smooth import smoothed
 from mcp_tui.domain.chart.view import CurveView
 from mcp_tui.domain.compare import heads
-from mcp_tui.domain.curvenames import first_metric, metrics_of
+from mcp_tui.domain.curvenames import first_metric
+from mcp_tui.domain.eventlines import event_name, is_event
 from mcp_tui.domain.history import History
 from mcp_tui.domain.run import Run
 from mcp_tui.domain.tabular import Cell, to_csv
@@ -45,12 +46,17 @@ async def curves(args: argparse.Namespace) -> int:
             *(find(tracker.client, each) for each in dict.fromkeys(args.runs))
         )
         runs = list({each.run.run_id: each.run for each in found}.values())
-        metrics = _metrics(runs, args.metric)
         book = CurveBook(tracker.client, runs)
+        asked = [event_name(each) for each in args.metric]
+        if book.of_events(asked):
+            await book.events.read(book.runs)
+        metrics = _metrics(runs, asked, book.metrics())
         await book.load(metrics, points=args.points)
         await book.count(metrics)
         lines = _lines(book, runs, metrics)
         printer = tracker.printer
+        for note in book.events.notes:
+            printer.note(note)
         if args.output == "json":
             printer.documents((_document(*line, args.smooth, args.by) for line in lines), "json")
         elif args.output == "csv":
@@ -61,13 +67,12 @@ async def curves(args: argparse.Namespace) -> int:
     return ExitCode.OK
 
 
-def _metrics(runs: Sequence[Run], asked: Sequence[str]) -> list[str]:
+def _metrics(runs: Sequence[Run], asked: Sequence[str], known: Sequence[str]) -> list[str]:
     """The metrics to draw: those asked for, else the one that tells most.
 
     Raises:
         GoneError: None of the runs has one that is asked for.
     """
-    known = metrics_of(runs)
     if not asked:
         first = first_metric(runs)
         if not first:
@@ -75,7 +80,8 @@ def _metrics(runs: Sequence[Run], asked: Sequence[str]) -> list[str]:
         return [first]
     for each in asked:
         if each not in known:
-            listed = ", ".join(known[:8]) + (", ..." if len(known) > 8 else "")
+            like = [name for name in known if is_event(name)] if is_event(each) else known
+            listed = ", ".join(like[:8]) + (", ..." if len(like) > 8 else "")
             raise GoneError(
                 f"no metric {clean_line(each, limit=80)!r} was logged",
                 hint=f"there are: {listed}" if known else "nothing was logged yet",

@@ -11,9 +11,12 @@ import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
+from mcp_tui.domain.curvenames import is_system, metrics_of
+from mcp_tui.domain.eventlines import is_event
 from mcp_tui.domain.history import History, extended, later, with_part
 from mcp_tui.domain.run import Metric, Run
 from mcp_tui.sources.mlflow import MlflowClient
+from mcp_tui.store.eventlines import EventLines, asked
 
 POINTS: Final = 320
 """Points of a line unless more fit the screen."""
@@ -48,6 +51,7 @@ class CurveBook:
     def __init__(self, client: MlflowClient, runs: Sequence[Run]) -> None:
         self._client = client
         self.runs: dict[str, Run] = {run.run_id: run for run in runs}
+        self.events = EventLines(client)
         self._whole: dict[Line, History] = {}
         self._parts: dict[Line, tuple[tuple[int, int], History]] = {}
         self._joined: dict[Line, History] = {}
@@ -65,6 +69,18 @@ class CurveBook:
     def running(self) -> tuple[str, ...]:
         """Runs that may log more."""
         return tuple(run_id for run_id, run in self.runs.items() if not run.is_over)
+
+    def of_events(self, metrics: Iterable[str]) -> list[str]:
+        """Which of these are scalars of event files."""
+        names = [name for name in metrics if is_event(name)]
+        return asked(names, metrics_of(self.runs.values())) if names else []
+
+    def metrics(self) -> tuple[str, ...]:
+        """Every metric of any of them, with the scalars of event files that were read."""
+        own = metrics_of(self.runs.values())
+        events = sorted(self.events.names - frozenset(own))
+        at = next((n for n, name in enumerate(own) if is_system(name)), len(own))
+        return (*own[:at], *events, *own[at:])
 
     def _has(self, run_id: str, metric: str) -> bool:
         return any(each.key == metric for each in self.runs[run_id].data.metrics)
@@ -90,7 +106,20 @@ class CurveBook:
                 async with limit:
                     await self._read(wanted, metric)
 
-        await asyncio.gather(*(one(metric) for metric in dict.fromkeys(metrics)))
+        names = list(dict.fromkeys(metrics))
+        events = self.of_events(names)
+        await asyncio.gather(
+            *(one(metric) for metric in names if metric not in events),
+            *([self._load_events(events)] if events else []),
+        )
+
+    async def _load_events(self, names: Sequence[str]) -> None:
+        """Take scalars from the event files, which are read first where they were not yet."""
+        await self.events.read(self.runs)
+        for run_id in self.runs:
+            for name in names:
+                if (run_id, name) not in self._whole:
+                    self._keep((run_id, name), self.events.whole(run_id, name, self._points))
 
     async def _read(self, run_ids: Sequence[str], metric: str) -> None:
         newest = {run_id: self._newest(run_id, metric) for run_id in run_ids}
@@ -110,10 +139,12 @@ class CurveBook:
 
     async def count(self, metrics: Iterable[str]) -> bool:
         """Estimate how many points sampled lines have; whether any was."""
+        names = list(metrics)
+        mine = set(names) - set(self.of_events(names))  # of event files it is known
         wanted = [
             line
             for line, history in self._whole.items()
-            if line[1] in set(metrics) and history.sampled and line not in self._counted
+            if line[1] in mine and history.sampled and line not in self._counted
         ][:COUNTED]
         self._counted.update(wanted)
         limit = asyncio.Semaphore(_AT_ONCE)
@@ -140,6 +171,7 @@ class CurveBook:
             del self._parts[line]
             self._joined[line] = self._whole[line]
         groups: dict[tuple[str, tuple[int, int]], list[str]] = {}
+        events, came = set(self.of_events(metric for _, metric in spans)), False
         for (run_id, metric), steps in spans.items():
             whole = self._whole.get((run_id, metric))
             known = self._parts.get((run_id, metric))
@@ -147,7 +179,14 @@ class CurveBook:
                 continue
             # What is logged from now on is behind the last step, and is no part of this look.
             steps = steps[0], min(steps[1], whole.last_step)
-            if known is None or known[0] != steps:
+            if known is not None and known[0] == steps:
+                continue
+            if metric in events:
+                part = self.events.part(run_id, metric, steps, self._points)
+                self._parts[run_id, metric] = steps, part
+                self._keep((run_id, metric), whole)
+                came = True
+            else:
                 groups.setdefault((metric, steps), []).append(run_id)
         limit = asyncio.Semaphore(_AT_ONCE)
 
@@ -163,7 +202,7 @@ class CurveBook:
                 self._keep(line, self._whole[line])
 
         await asyncio.gather(*(one(metric, steps, ids) for (metric, steps), ids in groups.items()))
-        return bool(groups)
+        return came or bool(groups)
 
     # -- following --------------------------------------------------------------------------
 
@@ -176,7 +215,8 @@ class CurveBook:
         newest = await self._client.newest(running, sorted(experiments))
         changed = any(self.runs[run_id] != run for run_id, run in newest.items())
         self.runs |= newest
-        for metric in metrics:
+        events = self.of_events(metrics)  # files that are uploaded when the run is over
+        for metric in (each for each in metrics if each not in events):
             behind = [
                 run_id
                 for run_id in newest
@@ -218,3 +258,4 @@ class CurveBook:
         self.runs |= newest
         self._whole.clear()
         self._counted.clear()
+        self.events.forget()

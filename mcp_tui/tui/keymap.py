@@ -205,6 +205,7 @@ KEYS: tuple[Key, ...] = (
     Key(
         "machine", "H", "machine", "curves", "look", "hardware", "GPU and memory below, or not", 45
     ),
+    Key("events", "E", "events", "curves", "look", "event files", "TensorBoard's scalars too"),
     Key("points", "d", "points", "together", "look", "in words", "all that is known, in words"),
     Key("refresh", "r", "refresh", "all", "look", "refresh", "ask the sources again now"),
     Key("interrupt", "ctrl+c", "interrupt", "all", "look", "stop", "interrupt; twice quits"),

@@ -78,6 +78,13 @@ class Curves(Protocol):
     async def refresh(self) -> None:
         """Forget what was fetched."""
 
+    async def read_events(self) -> str:
+        """Read the event files of the runs, whose scalars are then among the metrics.
+
+        Returns:
+            What came of it, in a line.
+        """
+
 
 @dataclass(frozen=True, slots=True)
 class Compared:

@@ -20,6 +20,7 @@ import pytest
 from tests.cluster import Ground
 from tests.cluster.plane import REPO
 from tests.contract.test_evaluate_cli import mcp_tui
+from tests.unit.eventbytes import losses
 
 pytestmark = pytest.mark.real
 
@@ -199,6 +200,31 @@ def test_a_long_metric_says_how_many_of_its_points_are_shown(
         server.post("runs/log-batch", run_id=run_id, metrics=points)
     said = mcp_tui(ground, tmp_path, "run", "curves", run_id, "--points", "200")
     assert "of 3,000 points" in said.out or "of about 3,000 points" in said.out, said.out
+
+
+def test_scalars_of_event_files_are_drawn_beside_metrics(
+    ground: Ground, server: Server, tmp_path: Path
+) -> None:
+    run_id = server.run("tensorboard")
+    server.log(run_id, "f1", 0.5, 1)
+    server.put(run_id, "tb/train/events.out.tfevents.1.host", losses(600))
+    server.put(run_id, "tb/val/events.out.tfevents.1.host", losses(5) + b"\x01")
+    server.put(run_id, "tb/val/events.out.tfevents.2.host", b"")
+    argv = ("run", "curves", run_id, "-m", "tb: train/loss")
+    said = mcp_tui(ground, tmp_path, *argv, "--points", "100", "--size", "60x12")
+    assert (said.code, "tb:train/loss" in said.out) == (0, True), said.err
+    assert "of 600 points" in said.out
+    ends = "tb/val/events.out.tfevents.1.host: it ends within a record, after 6 whole ones"
+    assert ends in said.err and "tfevents.2.host: it is empty" in said.err
+    argv = ("run", "curves", run_id, "-m", "tb:val/loss", "-m", "f1", "-o", "json")
+    curve, metric = json.loads(mcp_tui(ground, tmp_path, *argv).out)
+    assert [(p["step"], p["time"]) for p in curve["points"]] == [(n, 1.7e9 + n) for n in range(5)]
+    assert (curve["metric"], curve["total"], metric["metric"]) == ("tb:val/loss", 5, "f1")
+    said = mcp_tui(ground, tmp_path, "run", "curves", run_id, "-m", "tb:loss")
+    assert (said.code, "there are: tb:train/loss, tb:val/loss" in said.err) == (5, True)
+    other = server.run("none")
+    said = mcp_tui(ground, tmp_path, "run", "curves", other, "-m", "tb:loss")
+    assert (said.code, "no event files among the artifacts" in said.err) == (5, True)
 
 
 def test_artifacts_are_listed_looked_at_and_downloaded(

@@ -129,6 +129,7 @@ class FakeCurves:
         self.total: int | None = None
         self.wrong: McpTuiError | None = None
         self.gaps = False
+        self.events: tuple[str, ...] = ()
         self._made: dict[tuple[int, str, str], Course] = {}
 
     @property
@@ -140,7 +141,7 @@ class FakeCurves:
         )
 
     def metrics(self) -> tuple[str, ...]:
-        return metrics_of(self.given)
+        return (*metrics_of(self.given), *self.events)
 
     def first(self) -> str:
         return first_metric(self.given)
@@ -154,7 +155,8 @@ class FakeCurves:
         names = line_names(run_labels(self.given), metrics)
         found = []
         for (at, metric), name in names.items():
-            if metric not in self.loaded or metric not in self.given[at].metrics:
+            known = metric in self.given[at].metrics or metric in self.events
+            if metric not in self.loaded or not known:
                 continue
             key = at, metric, name
             if key not in self._made:
@@ -210,6 +212,13 @@ class FakeCurves:
     async def refresh(self) -> None:
         self.asked.append("refresh")
         self.loaded.clear()
+
+    async def read_events(self) -> str:
+        self.asked.append("read_events")
+        if self.wrong is not None:
+            raise self.wrong
+        self.events = ("tb:lr", "tb:train/loss")
+        return "2 scalars of 1 event file"
 
 
 @dataclass

@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 from textual.pilot import Pilot
 
-from mcp_tui.errors import UnreachableError
+from mcp_tui.errors import GoneError, UnreachableError
 from mcp_tui.tui.app import Console
 from mcp_tui.tui.screens.choosemetrics import ChooseMetrics
 from mcp_tui.tui.screens.curves import CurvesScreen
@@ -110,6 +110,52 @@ async def test_the_list_of_metrics_holds_ten_thousand() -> None:
         await until(pilot, lambda: "1 of 10,000" in screen_text(app))
         await pilot.press("enter")
         await until(pilot, lambda: app.screen is screen and len(screen.chart.courses) == 2)
+
+
+async def test_scalars_of_event_files_are_chosen_beside_metrics() -> None:
+    backend = FakeBackend()
+    async with curves(backend) as (app, screen, pilot):
+        assert "tb:" not in screen_text(app)
+        await pilot.press("E")
+        await until(pilot, lambda: isinstance(app.screen, ChooseMetrics))
+        text = screen_text(app)
+        assert "tb: lr" in text and "tb: train/loss" in text and "2 scalars of 1 event file" in text
+        await pilot.press("down", "enter")
+        await until(pilot, lambda: "tb:train/loss" in screen_lines(app)[3])
+        assert screen.looked.metrics == ("tb:train/loss",)
+        assert made(backend).asked[-1] == "load tb:train/loss"
+        # Among the others they stand in the list from now on.
+        await pilot.press("M")
+        await until(pilot, lambda: "tb: lr" in screen_text(app))
+        assert "loss" in screen_text(app)
+
+
+async def test_a_run_without_event_files_says_so() -> None:
+    backend = FakeBackend()
+    async with curves(backend) as (app, screen, pilot):
+        made(backend).wrong = GoneError("there are no event files among the artifacts")
+        await pilot.press("E")
+        await until(pilot, lambda: "there are no event files" in screen_text(app))
+        assert app.screen is screen and not screen.is_empty
+
+
+async def test_who_went_on_is_not_called_back_for_event_files() -> None:
+    backend = FakeBackend()
+    async with curves(backend) as (app, _, pilot):
+        held = asyncio.Event()
+        read = made(backend).read_events
+
+        async def late() -> str:
+            await held.wait()
+            return await read()
+
+        made(backend).read_events = late  # type: ignore[method-assign]
+        await pilot.press("E", "d")
+        await until(pilot, lambda: "/ points" in screen_text(app))
+        held.set()
+        await until(pilot, lambda: made(backend).asked[-1] == "read_events")
+        await pilot.pause()
+        assert "/ points" in screen_text(app)
 
 
 async def test_too_many_ticks_are_said() -> None:

@@ -8,7 +8,8 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Final
 
 from mcp_tui.domain.chart.course import Axis, Course
-from mcp_tui.domain.curvenames import first_metric, line_names, metrics_of, run_labels
+from mcp_tui.domain.curvenames import first_metric, is_system, line_names, metrics_of, run_labels
+from mcp_tui.domain.eventlines import is_event
 from mcp_tui.domain.history import History
 from mcp_tui.domain.run import Run, RunStatus
 from mcp_tui.domain.text import clean_line
@@ -63,7 +64,10 @@ class LiveCurves:
 
     def metrics(self) -> tuple[str, ...]:
         """Every metric of any of them."""
-        return metrics_of(self._runs())
+        own = metrics_of(self._runs())
+        events = {name for book in self._books.values() for name in book.metrics()} - set(own)
+        at = next((n for n, name in enumerate(own) if is_system(name)), len(own))
+        return (*own[:at], *sorted(events), *own[at:])
 
     def first(self) -> str:
         """The metric to begin with."""
@@ -72,8 +76,10 @@ class LiveCurves:
     def newest(self, metric: str) -> tuple[float | None, ...]:
         """Its newest value in each run."""
         found = []
-        for run in self._runs():
+        for (context, run_id), run in zip(self._places, self._runs(), strict=True):
             value = next((m.number for m in run.data.metrics if m.key == metric), None)
+            if value is None and is_event(metric):
+                value = self._books[context].events.last(run_id, metric)
             found.append(value)
         return tuple(found)
 
@@ -161,6 +167,22 @@ class LiveCurves:
     async def refresh(self) -> None:
         """Forget what was fetched."""
         await asyncio.gather(*(book.refresh() for book in self._books.values()))
+
+    async def read_events(self) -> str:
+        """Read the event files of the runs."""
+        books = tuple(self._books.values())
+        read = (book.events.read(book.runs) for book in books)
+        ends = await asyncio.gather(*read, return_exceptions=True)
+        wrong = [end for end in ends if isinstance(end, BaseException)]
+        if len(wrong) == len(books) or not all(isinstance(end, McpTuiError) for end in wrong):
+            raise wrong[0]
+        names = {name for book in books for name in book.events.names}
+        files = sum(book.events.files for book in books)
+        said = f"{len(names):,} scalars of {files:,} event file{'s' * (files != 1)}"
+        notes = [note for book in books for note in book.events.notes]
+        notes += [str(error) for error in wrong]
+        more = f" (and {len(notes) - 1} more)" if len(notes) > 1 else ""
+        return f"{said}; {notes[0]}{more}" if notes else said
 
 
 def line_key(metric: str, run: str) -> str:

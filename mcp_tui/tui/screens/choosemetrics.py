@@ -7,6 +7,7 @@ from typing import ClassVar
 
 from textual.binding import BindingType
 
+from mcp_tui.domain.eventlines import spelled
 from mcp_tui.domain.figures import figure
 from mcp_tui.domain.text import clean_line
 from mcp_tui.tui.fixedrows import FixedRows
@@ -64,7 +65,7 @@ class MetricsModel(FixedRows[str]):
         terms = [term.lower() for term in words.split()]
 
         def passes(name: str) -> bool:
-            low = name.lower()
+            low = spelled(name).lower()
             return all(
                 (term[1:] not in low) if term.startswith("!") and term[1:] else term in low
                 for term in terms
@@ -96,8 +97,8 @@ class MetricsModel(FixedRows[str]):
         return item
 
     def text(self, item: str) -> str:
-        """Its name."""
-        return clean_line(item, limit=200)
+        """Its name, one of event files marked as such."""
+        return clean_line(spelled(item), limit=200)
 
     def exists(self, key: str) -> bool:
         """Ticks outlast the filter."""

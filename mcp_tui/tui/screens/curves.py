@@ -14,6 +14,7 @@ from textual.widget import Widget
 
 from mcp_tui.domain.chart.view import SMOOTHINGS
 from mcp_tui.domain.curvenames import is_system, system_metrics, title_of
+from mcp_tui.domain.eventlines import EVENTS
 from mcp_tui.domain.figures import figure
 from mcp_tui.domain.reltime import absolute
 from mcp_tui.domain.tabular import to_csv
@@ -277,11 +278,35 @@ class CurvesScreen(Together, inherit_bindings=False):
     def action_metrics(self) -> None:
         """Choose from a list."""
         if self.curves is None or not self.curves.metrics():
-            self.say("no metric is logged yet")
+            self.say("no metric is logged yet; E looks for event files")
             return
         from mcp_tui.tui.screens.choosemetrics import ChooseMetrics
 
         self.app.push_screen(ChooseMetrics(self.curves, self.looked.metrics, self.choose))
+
+    def action_events(self) -> None:
+        """Read the scalars of event files, and choose from them."""
+        if self.curves is not None:
+            self.say("looking for event files among the artifacts ...")
+            self.run_worker(self._events(), group="events", exclusive=True, exit_on_error=False)
+
+    async def _events(self) -> None:
+        curves = self.curves
+        assert curves is not None
+        try:
+            said = await curves.read_events()
+        except McpTuiError as error:
+            self.say(error.line(), "error")
+            return
+        self.say(said)
+        if self.app.screen is self:  # who went on meanwhile is not called back
+            from mcp_tui.tui.screens.choosemetrics import ChooseMetrics
+
+            # Nothing is ticked: Enter shows the one under the cursor.
+            chooser = ChooseMetrics(curves, (), self.choose)
+            await self.app.push_screen(chooser)
+            chooser.set_filter(EVENTS)
+            chooser.say(said)
 
     def action_filter(self) -> None:
         """Choose from a list."""
