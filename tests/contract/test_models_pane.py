@@ -21,7 +21,9 @@ from mcp_tui.sources.mlflow import MlflowClient
 from mcp_tui.tui.app import Console
 from mcp_tui.tui.live.backend import LiveBackend
 from mcp_tui.tui.model import ConsoleOptions
+from mcp_tui.tui.model_models import Subject
 from mcp_tui.tui.screens.confirm import ConfirmScreen
+from mcp_tui.tui.screens.modelform import PromoteScreen
 from tests.cluster import Ground
 from tests.faults.acting import Actor, acting
 from tests.tui.harness import screen_text, until
@@ -230,3 +232,14 @@ async def test_what_mlflow_refuses_is_said_and_what_was_read_stays(world: World)
         await world.actor.mlflow.accept()
         await pilot.press("r")
         await until(pilot, lambda: "models polls" in screen_text(app).splitlines()[0])
+
+
+async def test_a_run_without_a_model_is_said_at_its_field(world: World) -> None:
+    async with opened(world) as (app, pilot):
+        subject = Subject("dev", "", "", run_id=world.run_id)
+        app.push_screen(PromoteScreen(subject, pane="runs"))
+        # It is a version already: that model is offered.
+        await _form(pilot, app, f"it is {world.model} version 3 already")
+        await pilot.press("enter")
+        await until(pilot, lambda: "has no model 'model'" in screen_text(app))
+        assert "! run" in screen_text(app), "at its field"

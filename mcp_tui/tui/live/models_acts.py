@@ -87,7 +87,11 @@ class ModelActs:
             if not model or clean_line(model) != model or "/" in model:
                 raise UsageError("name the model that it becomes a version of", where="model")
             artifact = fields.get("artifact", "").strip() or ARTIFACT
-            wanted = await wanted_of_run(live.engine, subject.run_id, artifact)
+            try:
+                wanted = await wanted_of_run(live.engine, subject.run_id, artifact)
+            except UsageError as error:
+                hint = "it is named where its MLmodel file is"
+                raise UsageError(error.what, where="artifact", hint=hint) from None
         elif not subject.version:
             raise UsageError("choose a version to promote", hint="Enter shows a model's versions")
         plan = await live.engine.plan_promotion(
