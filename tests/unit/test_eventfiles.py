@@ -21,6 +21,7 @@ from mcp_tui.domain.history import History
 from mcp_tui.domain.run import Metric, Run, RunData, RunInfo
 from mcp_tui.errors import GoneError, McpTuiError, UnreachableError, UsageError
 from mcp_tui.sources.eventfiles import EventScalars, fetch, read_events
+from mcp_tui.sources.eventfiles import parse as program
 from mcp_tui.sources.eventfiles.child import parse
 from mcp_tui.sources.mlflow import MlflowClient
 from mcp_tui.store.curves import CurveBook
@@ -275,6 +276,25 @@ async def test_a_reader_that_hangs_is_ended(tmp_path: Path) -> None:
     path.write_bytes(losses(3))
     with pytest.raises(UnreachableError, match=r"not read within 0\.001 s"):
         await parse([path], deadline=0.001)
+
+
+@pytest.mark.parametrize(
+    ("bound", "said", "points"),
+    [
+        ("SECONDS", "reading took longer than 0 s: the rest was not read", 1),
+        ("MOST_POINTS", "more than 0 points: the rest was not read", 0),
+    ],
+)
+def test_what_was_read_before_a_bound_is_shown(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, bound: str, said: str, points: int
+) -> None:
+    monkeypatch.setattr(program, bound, 0)
+    path = tmp_path / NAME
+    path.write_bytes(record(event(1, 1.7e9, scalar("loss", 1))) + losses(99))
+    found = program.read([path])
+    assert [fault.what for fault in found.faults] == [said]
+    assert sum(len(line) for line in found.lines.values()) == points
+    assert all(line.cut for line in found.lines.values())
 
 
 async def test_a_reader_that_fails_says_why(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import resource
 import sys
+import time
 from array import array
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -24,8 +25,11 @@ MEMORY: Final = 4 * 1024**3
 """Bytes of address space; what numpy's threads reserve counts too."""
 
 MOST_TAGS: Final = 1_000
-MOST_POINTS: Final = 4_000_000
+MOST_POINTS: Final = 2_000_000
 """Points that are read of one folder."""
+
+SECONDS: Final = 60.0
+"""After which what is read so far has to do: who asked for it does not wait for much longer."""
 
 BUDGET: Final = 200_000
 """Points that are given back of one folder: the fewer tags, the more of each."""
@@ -154,6 +158,7 @@ def read(paths: Sequence[Path]) -> EventFolder:
     from tensorboard.compat.proto import event_pb2
 
     reading, faults = _Reading(), []
+    end = time.monotonic() + SECONDS
     for number, path in enumerate(paths):
         what = ""
         try:
@@ -161,6 +166,10 @@ def read(paths: Sequence[Path]) -> EventFolder:
                 what = "it is empty"
             for record in records(path):
                 reading.take(event_pb2.Event.FromString(record))
+                if time.monotonic() > end:
+                    raise TimeoutError
+        except TimeoutError:
+            what = f"reading took longer than {SECONDS:g} s: the rest was not read"
         except ValueError as error:
             what = str(error)
         except DecodeError:
@@ -182,8 +191,8 @@ def read(paths: Sequence[Path]) -> EventFolder:
 
 def _history(tag: str, line: _Line, most: int, cut: bool) -> History:
     points = (
-        Metric(key=tag, value=value, timestamp=milliseconds(time), step=step)
-        for step, time, value in zip(line.steps, line.times, line.values, strict=True)
+        Metric(key=tag, value=value, timestamp=milliseconds(when), step=step)
+        for step, when, value in zip(line.steps, line.times, line.values, strict=True)
     )
     return history_of("", tag, points, most=most, cut=cut)
 
