@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol
 
+from mcp_tui.domain.picture import Picture
 from mcp_tui.domain.plan import Plan
 from mcp_tui.tui.model import Line, PaneModel
 
@@ -135,6 +136,9 @@ class RunDetails(Protocol):
 
     async def artifact(self, key: str, ref: str) -> Sequence[Line]:
         """The head of an artifact, as it can be looked at."""
+
+    async def picture(self, key: str, ref: str) -> Picture:
+        """An artifact that is a picture, small enough to be drawn in cells."""
 
     async def download(
         self, key: str, ref: str, to: Path, progress: Callable[[int, int | None], None]

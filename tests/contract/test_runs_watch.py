@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import secrets
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
+from urllib.parse import quote
 
 import pytest
+from PIL import Image
 
 from mcp_tui.config import Endpoint
+from mcp_tui.errors import McpTuiError
 from mcp_tui.sources.endpoint import connect
 from mcp_tui.sources.gate import Gate
 from mcp_tui.sources.mlflow import MlflowClient
 from mcp_tui.store.experimentwatch import ExperimentWatch
 from mcp_tui.store.mlflowhealth import MlflowHealth
+from mcp_tui.store.pictures import picture_of
 from mcp_tui.store.runwatch import RunWatch
 from mcp_tui.store.turn import Turn
 from mcp_tui.tui.live.artifacts import head_lines
@@ -152,6 +157,22 @@ async def test_an_experiment_is_counted_when_it_is_on_screen_and_its_end_is_said
             await until(lambda: experiment not in made.rows)
     finally:
         await made.stop()
+
+
+async def test_a_picture_among_the_artifacts(mlflow: MlflowClient, experiment: str) -> None:
+    run_id = await run_of(mlflow, experiment, 1)
+    file = io.BytesIO()
+    Image.effect_noise((900, 600), 80).save(file, "PNG")
+    assert len(file.getvalue()) > 300_000, "more than comes at first"
+    for name, content in {"a b/\u2764\ufe0f.png": file.getvalue(), "e.png": b""}.items():
+        root = f"/api/2.0/mlflow-artifacts/artifacts/{experiment}/{run_id}/artifacts"
+        await mlflow._caller.call("PUT", f"{root}/{quote(name)}", body=content, deadline=30)
+    picture = await picture_of(mlflow, run_id, quote("a b/\u2764\ufe0f.png"))
+    assert picture.said == "PNG, 900 x 600" and (picture.columns, picture.rows) == (320, 213)
+    with pytest.raises(McpTuiError, match="it is empty"):
+        await picture_of(mlflow, run_id, "e.png")
+    with pytest.raises(McpTuiError):
+        await picture_of(mlflow, run_id, "none.png")
 
 
 async def test_heads_of_artifacts_as_they_can_be_looked_at(

@@ -8,10 +8,12 @@ from pathlib import Path
 
 from mcp_tui.domain.filterkind import is_query
 from mcp_tui.domain.jobview import JobView
+from mcp_tui.domain.picture import Picture
 from mcp_tui.domain.plan import Plan, Verb
 from mcp_tui.domain.run import Metric, Pair, Run, RunData, RunInfo
 from mcp_tui.domain.runrow import RunRow
 from mcp_tui.errors import UnreachableError
+from mcp_tui.sources.pictures import read_picture
 from mcp_tui.store.experimentwatch import ExperimentRow
 from mcp_tui.store.runlist import RunList
 from mcp_tui.tui.live.experiment_rows import ExperimentRows
@@ -263,6 +265,7 @@ class FakeRunDetails:
         self.run_keys: dict[str, str] = {}
         self.job_keys: dict[str, str] = {}
         self.saved: list[Path] = []
+        self.image: bytes | None = None  # the last of its artifacts, where there is one
 
     def name_of(self, key: str) -> str:
         names = {each.run_id: each.name for each in RUNS}
@@ -308,15 +311,23 @@ class FakeRunDetails:
             return (ArtifactLine("model/MLmodel", "MLmodel", size=420, kind="yaml"),)
         if ref:
             raise UnreachableError("MLflow could not read the artifacts")
-        return (
+        size = 0 if self.image is None else len(self.image)
+        found = (
             ArtifactLine("model", "model", is_dir=True, kind="folder"),
             ArtifactLine("lost", "lost", is_dir=True, kind="folder"),
             ArtifactLine("report.json", "report.json", size=2_048, kind="json"),
+            ArtifactLine("roc.png", "roc.png", size=size, kind="image"),
         )
+        return found[:3] if self.image is None else found
 
     async def artifact(self, key: str, ref: str) -> Sequence[Line]:
         self.asked.append(f"artifact {key} {ref}")
         return ((Cell("{"),), (Cell('  "accuracy": 0.93'),), (Cell("}"),))
+
+    async def picture(self, key: str, ref: str) -> Picture:
+        self.asked.append(f"picture {key} {ref}")
+        assert self.image is not None
+        return await read_picture(self.image)
 
     async def download(
         self, key: str, ref: str, to: Path, progress: Callable[[int, int | None], None]

@@ -274,7 +274,7 @@ async def test_nothing_is_left_in_the_temporary_folder(
 async def test_a_reader_that_hangs_is_ended(tmp_path: Path) -> None:
     path = tmp_path / "x"
     path.write_bytes(losses(3))
-    with pytest.raises(UnreachableError, match=r"not read within 0\.001 s"):
+    with pytest.raises(UnreachableError, match=r"not be read within 0\.001 s"):
         await parse([path], deadline=0.001)
 
 

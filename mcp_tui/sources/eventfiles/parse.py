@@ -6,7 +6,6 @@ which brings no TensorFlow with it even where that is installed.
 
 from __future__ import annotations
 
-import resource
 import sys
 import time
 from array import array
@@ -20,6 +19,7 @@ from mcp_tui.domain.eventlines import LONGEST, EventFault, EventFolder, millisec
 from mcp_tui.domain.history import History, history_of
 from mcp_tui.domain.run import Metric
 from mcp_tui.domain.text import clean_line
+from mcp_tui.sources.bounds import bound
 
 MEMORY: Final = 4 * 1024**3
 """Bytes of address space; what numpy's threads reserve counts too."""
@@ -199,13 +199,7 @@ def _history(tag: str, line: _Line, most: int, cut: bool) -> History:
 
 def main(names: Sequence[str]) -> None:
     """Read the files that are named, and write what is in them."""
-    for limit, value in (
-        (resource.RLIMIT_AS, MEMORY),
-        (resource.RLIMIT_CORE, 0),
-        (resource.RLIMIT_FSIZE, 0),
-    ):
-        _, hard = resource.getrlimit(limit)
-        resource.setrlimit(limit, (value if hard < 0 else min(value, hard), hard))
+    bound(MEMORY)
     sys.stdout.buffer.write(msgspec.msgpack.encode(read([Path(name) for name in names])))
 
 

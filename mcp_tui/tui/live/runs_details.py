@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from mcp_tui.domain import keys
+from mcp_tui.domain.picture import Picture
 from mcp_tui.domain.reltime import absolute, ago, duration
 from mcp_tui.domain.run import Run
 from mcp_tui.domain.runfacts import number
@@ -238,6 +239,13 @@ class LiveRunDetails:
         """The head of an artifact."""
         _, mlflow, run_id = self._client(key)
         return await head_lines(mlflow, run_id, ref)
+
+    async def picture(self, key: str, ref: str) -> Picture:
+        """An artifact that is a picture."""
+        from mcp_tui.store.pictures import picture_of
+
+        _, mlflow, run_id = self._client(key)
+        return await picture_of(mlflow, run_id, ref)
 
     async def download(
         self, key: str, ref: str, to: Path, progress: Callable[[int, int | None], None]
