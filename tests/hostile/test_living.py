@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -41,7 +42,9 @@ def test_any_text_in_every_object_while_a_console_looks(tmp_path: Path) -> None:
             console.press(key)
             console.quiet(0.1)
             console.home()
-            found = faults(console.raw[before:], SIZE, copied="*")
+            # What was read before may have ended within a character; all is looked at in the end.
+            since = re.sub(rb"\A[\x80-\xbf]{1,3}", b"", console.raw[before:])
+            found = faults(since, SIZE, copied="*")
             assert not found, found[:5]
 
         try:
