@@ -184,7 +184,10 @@ class CommandLine:
         against = next((w[8:] for w in words if w.startswith("against=")), "")
         runs, others = _runs_and_metrics(w for w in words if not w.startswith("against="))
         front: Screen[object] = self._console.screen
-        if runs:
+        if others and view != "curves":
+            # Left out silently, fewer runs would be shown than were asked for.
+            self._console.say(f"{one_line(others[0])} names no run; {_NAMES_A_RUN}", "error")
+        elif runs:
             metrics = others if view == "curves" else ()
             show(self._console, view, Looked(runs, metrics=metrics, baseline=against))
         elif isinstance(front, Together):
@@ -193,7 +196,7 @@ class CommandLine:
         elif isinstance(front, RunKeys) and not others:
             front.look_at(view)
         else:
-            self._console.say("name a run: its id, NAME/VERSION or NAME@ALIAS", "error")
+            self._console.say(f"name a run; {_NAMES_A_RUN}", "error")
 
     def _unmark(self, rest: str) -> None:
         del rest
@@ -214,6 +217,8 @@ class CommandLine:
         del rest
         self._console.leave()
 
+
+_NAMES_A_RUN = "by all 32 digits, NAME/VERSION or NAME@ALIAS"
 
 _REFERENCE = re.compile(r"(?:.+/)?[0-9a-fA-F]{32}|.+/[0-9]+|.+@[^/@]+")
 

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import msgspec
+import pytest
 from textual.pilot import Pilot
 
 from mcp_tui.errors import GoneError, UnreachableError
@@ -329,6 +330,15 @@ async def test_a_command_without_a_run_says_what_is_wanted() -> None:
     async with console(FakeBackend()) as (app, pilot):
         app.command_line.run("curves loss")
         await until(pilot, lambda: "name a run" in screen_text(app))
+
+
+@pytest.mark.parametrize("view", ["compare", "eval", "scatter"])
+async def test_a_word_that_names_no_run_is_said_and_not_left_out(view: str) -> None:
+    backend = FakeBackend()
+    async with console(backend) as (app, pilot):
+        app.command_line.run(f"{view} {RUNS[0].run_id} 03631dfd")
+        await until(pilot, lambda: "03631dfd names no run; by all 32 digits" in screen_text(app))
+        assert backend.evidence.asked == []
 
 
 async def test_a_command_alone_looks_at_what_is_under_the_cursor() -> None:
