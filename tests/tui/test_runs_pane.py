@@ -9,6 +9,7 @@ from mcp_tui.tui.screens.detail import DetailScreen
 from mcp_tui.tui.screens.run import RunScreen
 from mcp_tui.tui.screens.submit import SubmitScreen
 from tests.tui.fake import FakeBackend
+from tests.tui.fake_runs import SWEEP, run
 from tests.tui.harness import changed, console, screen_lines, screen_text, until
 
 KEY = f"dev/{1:032x}"
@@ -66,6 +67,17 @@ async def test_nested_runs_open_and_close() -> None:
         assert app.screen.table.cursor_key == f"dev/{4:032x}", "to what it is nested in"
         await pilot.press("left")
         assert names(app)[-1] == "+ sweep-lr"
+
+
+async def test_names_of_nested_runs_have_their_room() -> None:
+    backend = FakeBackend()
+    backend.runs.read = (run(4, "sweep"), run(5, "trial-learning-rate", parent=SWEEP))
+    async with console(backend, (160, 40)) as (app, pilot):
+        await pilot.press("3", "enter")
+        await until(pilot, lambda: "newest first" in screen_text(app))
+        await pilot.press("right")
+        await until(pilot, lambda: "- sweep" in screen_text(app))
+        assert "trial-learning-rate" in screen_text(app)
 
 
 async def test_a_sorted_list_is_flat_and_says_over_what() -> None:

@@ -97,15 +97,18 @@ class RunRows(RankedRows[RunRow]):
             self._again()
             return
         fresh: dict[str, RunRow] = {}
+        read: dict[str, RunRow] = {}
         gone: list[str] = []
         for run_id in touched:
             row = runs.rows.get(run_id)
             key = f"{context}/{run_id}"
+            if row is not None:
+                read[key] = row
             if row is not None and self._stands(runs, row):
                 fresh[key] = row
             elif key in self._ranking.rows:
                 gone.append(key)
-        self._measure(fresh)
+        self._measure(read)
         if touched:
             self._ranking.change(fresh, gone)
             self._changed()
@@ -121,13 +124,12 @@ class RunRows(RankedRows[RunRow]):
     def _again(self) -> None:
         """All rows anew."""
         self._ranking.clear()
-        fresh = {
-            f"{context}/{row.run_id}": row
-            for context, runs in self._lists.items()
-            for row in runs.rows.values()
-            if self._stands(runs, row)
-        }
-        self._measure(fresh)
+        fresh: dict[str, RunRow] = {}
+        for context, runs in self._lists.items():
+            read = {f"{context}/{row.run_id}": row for row in runs.rows.values()}
+            # Also those that are nested in others: they are shown once these are opened.
+            self._measure(read)
+            fresh |= {key: row for key, row in read.items() if self._stands(runs, row)}
         self._ranking.sort_by(self._key())
         self._ranking.change(fresh)
         self._refilter()
