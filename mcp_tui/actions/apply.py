@@ -54,12 +54,13 @@ async def apply_writes(plan: Plan, wire: Wire, ledger: Ledger, *, progress: Prog
         try:
             answer = await send_once(plan, write, wire, ledger)
         except McpTuiError as error:
+            left = ledger.sending is not None
             ledger.sending = None
             if write.optional:
                 summary = words(fill(write.summary, ledger.values))
                 ledger.warnings.append(f"{summary}: {error.line()}")
                 continue
-            ledger.fail(index, error)
+            ledger.fail(index, error, left=left)
             if ledger.outcomes[index].status is OutcomeStatus.UNKNOWN:
                 _stop(ledger, after=index)
                 return

@@ -16,7 +16,7 @@ from mcp_tui.actions.apply import Progress, apply
 from mcp_tui.actions.evidence import Evidence, Why
 from mcp_tui.actions.jobs import Scope, Seen
 from mcp_tui.actions.journal import Journal, this_process
-from mcp_tui.actions.ledger import Ledger
+from mcp_tui.actions.ledger import Ledger, unsent
 from mcp_tui.actions.models import CHAMPION, Wanted, plan_promote, plan_rollback
 from mcp_tui.actions.prove import prove
 from mcp_tui.actions.record import record
@@ -32,6 +32,7 @@ from mcp_tui.domain.trainconfig import TrainConfig
 from mcp_tui.errors import (
     ApiError,
     GoneError,
+    McpTuiError,
     RefusedError,
     UnknownOutcomeError,
     UnreachableError,
@@ -181,9 +182,15 @@ class Engine:
 
         Raises:
             RefusedError: Somebody moved it meanwhile; nothing was done.
+            McpTuiError: It cannot be looked at; nothing was sent.
         """
-        if plan.move is not None:
-            still_as_planned(plan, await self.see_model(plan.move.intent.model))
+        if plan.move is None:
+            return
+        try:
+            seen = await self.see_model(plan.move.intent.model)
+        except McpTuiError as error:
+            raise unsent(error) from None
+        still_as_planned(plan, seen)
 
     async def plan_run_edit(self, run_ids: Sequence[str], edits: Sequence[RunEdit]) -> Plan:
         """Plan the same changes to each of some runs, which are looked at now.
@@ -319,10 +326,10 @@ class Engine:
         """
         if plan.context != self.scope.context or plan.tier is not self.scope.tier:
             raise RefusedError(f"this plan is for {clean_line(plan.context)}, not for this context")
-        await approving.still_the_same(self, plan)
-        user = await self.user()
         ledger = Ledger(plan)
         try:
+            await approving.still_the_same(self, plan)
+            user = await self.user()
             async with self._alone(plan, user, progress):
                 outcomes, warnings = await apply(
                     plan,
@@ -336,6 +343,10 @@ class Engine:
                 )
         except asyncio.CancelledError:
             self.interrupted = ledger.as_known()
+            raise
+        except McpTuiError as error:
+            if not ledger.tried:
+                unsent(error)
             raise
         for warning in warnings:
             progress(f"warning: {warning}")

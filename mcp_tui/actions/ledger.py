@@ -16,6 +16,15 @@ from mcp_tui.domain.text import clean_line
 from mcp_tui.errors import ExitCode, McpTuiError, UnknownOutcomeError
 
 NOTHING_SENT: Final = "interrupted before anything of it was sent"
+UNSENT: Final = "nothing was sent"
+
+
+def unsent(error: McpTuiError) -> McpTuiError:
+    """The error, saying that nothing was sent, which it does once."""
+    if UNSENT not in error.line():
+        error.hint = "; ".join(filter(None, (error.hint, UNSENT)))
+        error.args = (error.line(),)
+    return error
 
 
 def changes(write: Write) -> bool:
@@ -77,17 +86,25 @@ class Ledger:
             version = self.values["version"]
             self.targets[write.target] = msgspec.structs.replace(target, uid=version)
 
-    def fail(self, index: int, error: McpTuiError) -> None:
-        """A target did not get through."""
+    def fail(self, index: int, error: McpTuiError, *, left: bool = True) -> None:
+        """A target did not get through.
+
+        Args:
+            left: Whether the write had left, so that the server may have had it.
+        """
         unknown = isinstance(error, UnknownOutcomeError)
         # Of several changes to a run some may have got through.
         done = [
             words(w.summary) for w in self.done if w.target == index and is_edit(w.path, w.body)
         ]
+        said = error.line() + (f"; done before: {'; '.join(done)}" if done else "")
+        before = any(w.target == index for w in self.done)
+        if not left and not before and UNSENT not in said:
+            said += f"; {UNSENT}"
         self.outcomes[index] = Outcome(
             target=self.targets[index],
             status=OutcomeStatus.UNKNOWN if unknown else OutcomeStatus.FAILED,
-            message=error.line() + (f"; done before: {'; '.join(done)}" if done else ""),
+            message=said,
             exit_code=int(error.exit_code),
         )
 

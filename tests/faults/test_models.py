@@ -24,7 +24,7 @@ from mcp_tui.actions.promoting import wanted_copy, wanted_of_run
 from mcp_tui.domain.alias import End, Intent, end_key, end_value, intent_key, intent_value
 from mcp_tui.domain.aliashistory import MoveState
 from mcp_tui.domain.plan import CheckStatus, Confirmation, Outcome, OutcomeStatus, Plan, Tier
-from mcp_tui.errors import GoneError, RefusedError, UsageError
+from mcp_tui.errors import GoneError, RefusedError, UnreachableError, UsageError
 from mcp_tui.sources.mlflow import MlflowClient
 from tests.cluster import Ground
 from tests.faults.acting import Actor, acting, mlflow_client
@@ -201,6 +201,18 @@ async def test_two_consoles_without_a_lease_never_lose_track(
                 assert told.current == "3"
         assert all("proven" in each or each == ("failed", "failed") for each in ends), ends
         assert "warning: without a Lease" in "\n".join(one.said)
+
+
+async def test_a_server_that_is_silent_before_the_first_write_is_said_with_what_was_not_sent(
+    actor: Actor, ranker: str
+) -> None:
+    plan = await promotion(actor, ranker, "2")
+    actor.mlflow.add(Fault(Stall(), method="GET"))
+    [outcome] = await actor.apply(plan)
+    assert outcome.status is OutcomeStatus.FAILED
+    assert outcome.message.endswith("; nothing was sent")
+    with pytest.raises(UnreachableError, match="nothing was sent"):
+        await actor.engine.still_as_planned(plan)
 
 
 async def test_a_move_by_somebody_else_is_seen_before_and_nothing_is_moved(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from textual import events
 
 from mcp_tui.domain.plan import Confirmation, OutcomeStatus
@@ -55,7 +56,10 @@ async def test_what_changes_is_told_and_planned() -> None:
         assert backend.actions.planned[0][0] == "retry"
 
 
-async def test_once_it_is_sent_the_list_is_back_and_the_next_retry_begins_anew() -> None:
+@pytest.mark.parametrize("closes", ["enter", "escape"])
+async def test_once_it_is_sent_the_list_is_back_and_the_next_retry_begins_anew(
+    closes: str,
+) -> None:
     backend = FakeBackend()
     backend.actions.confirmation = Confirmation.YES
     backend.actions.release.set()
@@ -74,12 +78,25 @@ async def test_once_it_is_sent_the_list_is_back_and_the_next_retry_begins_anew()
             await pilot.press("tab")
             await pilot.press("enter")
             await until(pilot, lambda s=screen: s.state == "done")
-            await pilot.press("enter")
+            await pilot.press(closes)
             refused = status is OutcomeStatus.FAILED
             assert isinstance(app.screen, RetryScreen) is refused
         await pilot.press("t")
         await until(pilot, lambda: "64Gi" in screen_text(app))
         assert "nothing changes" in screen_text(app)
+
+
+async def test_a_fault_that_does_not_fit_beside_its_field_is_read_below() -> None:
+    async with console(FakeBackend(), (34, 24)) as (app, pilot):
+        await pilot.press("t")
+        await until(pilot, lambda: "64Gi" in screen_text(app))
+        await pilot.press("ctrl+u", *"lots", "tab", "enter")
+        await until(pilot, lambda: "! 'lots' is" in screen_text(app))
+        lines = screen_lines(app)
+        at = next(n for n, line in enumerate(lines) if "! 'lots'" in line)
+        assert lines[at].endswith("..")
+        below = " ".join(line.strip() for line in lines[at + 1 :])
+        assert "'lots' is no quantity; such as 128Gi" in below
 
 
 async def test_a_wrong_value_is_shown_at_its_field_and_stays() -> None:

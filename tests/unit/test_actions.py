@@ -24,7 +24,14 @@ from mcp_tui.domain import keys
 from mcp_tui.domain.decode import decode
 from mcp_tui.domain.plan import Confirmation, Outcome, OutcomeStatus, Plan, Target, Tier, Verb
 from mcp_tui.domain.trainconfig import parse_train_config
-from mcp_tui.errors import ExitCode, GoneError, RefusedError, UnknownOutcomeError, UsageError
+from mcp_tui.errors import (
+    ExitCode,
+    GoneError,
+    RefusedError,
+    UnknownOutcomeError,
+    UnreachableError,
+    UsageError,
+)
 
 SCOPE = Scope(context="dev", tier=Tier.DEV)
 PLAN = "0123456789abcdef0123456789abcdef"
@@ -393,6 +400,16 @@ def test_the_ledger_of_an_interrupted_plan_says_what_is_known() -> None:
     )
     assert d.status is OutcomeStatus.UNKNOWN and "on its way: delete jobs/d" in d.message
     assert e.status is OutcomeStatus.FAILED and "before anything of it was sent" in e.message
+
+
+def test_a_target_that_failed_before_anything_left_for_it_says_so() -> None:
+    plan: Plan = plan_cancel(SCOPE, [seen(name=n) for n in "abc"], now=1.0)
+    ledger = Ledger(plan)
+    ledger.sent(plan.writes[2], {})
+    for index, left in ((0, False), (1, True), (2, False)):
+        ledger.fail(index, UnreachableError("no answer"), left=left)
+    told = [ledger.outcomes[index].message for index in range(3)]
+    assert told == ["no answer; nothing was sent", "no answer", "no answer"]
 
 
 def test_a_retry_shows_nothing_of_what_kubectl_keeps_for_itself() -> None:

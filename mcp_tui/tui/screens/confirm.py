@@ -299,7 +299,7 @@ class ConfirmScreen(ModalScreen[bool], inherit_bindings=False):
             self.console.acting.set_pending(
                 self.plan.id, f"{self.plan.verb.value} {subject(self.plan)}"
             )
-        self.dismiss()
+        self.dismiss(self.sent)
 
     @property
     def sent(self) -> bool:

@@ -160,9 +160,17 @@ class Form(Widget):
         return rows
 
     def _hint(self) -> list[list[Cell]]:
-        field = self.fields[self.at]
-        hint = field.fixed or field.hint
-        return wrap_cells([Cell(hint, "dim")], max(1, self.size.width - 2), words=True)[:_HINT_ROWS]
+        field, width = self.fields[self.at], self.size.width
+        hint = Cell(field.fixed or field.hint, "dim")
+        if cell_len(self._wrong_line(field)) > width:
+            # What does not fit beside its field is read here.
+            hint = Cell(self.errors[field.id], "error")
+        return wrap_cells([hint], max(1, width - 2), words=True)[:_HINT_ROWS]
+
+    def _wrong_line(self, field: FormField) -> str:
+        """What is wrong with a field, as it stands below it; empty where nothing is."""
+        wrong = self.errors.get(field.id)
+        return f"{' ' * self._label_width()} ! {wrong}" if wrong else ""
 
     def _scroll(self, rows: Sequence[tuple[int, bool]], room: int) -> None:
         """Keep the field in front, with what is wrong there, on the screen."""
@@ -188,7 +196,7 @@ class Form(Widget):
             return compose_line((), width, palette)
         at, wrong = rows[self.top + y]
         if wrong:
-            text = f"{' ' * self._label_width()} ! {self.errors[self.fields[at].id]}"
+            text = fit(self._wrong_line(self.fields[at]), width)
             return compose_line((Cell(text, "error"),), width, palette)
         return self._field_strip(at, width)
 
