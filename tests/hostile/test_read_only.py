@@ -10,17 +10,21 @@ import asyncio
 import os
 import random
 import re
+import secrets
 import sys
+import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
+import httpx
 import pytest
 import pytest_asyncio
 from textual.pilot import Pilot
 
 from mcp_tui.config import load
+from mcp_tui.domain.run import Metric
 from mcp_tui.sources.kubernetes.kubeconfig import load_kubeconfig
 from mcp_tui.tui.app import Console
 from mcp_tui.tui.commands import COMMANDS as WORDS
@@ -34,7 +38,7 @@ from mcp_tui.tui.screens.frame import FrameScreen
 from mcp_tui.tui.screens.modeldetail import MODEL_TABS, ModelScreen
 from mcp_tui.tui.screens.run import RunScreen
 from tests.cluster import Ground
-from tests.faults.acting import Actor, acting
+from tests.faults.acting import Actor, acting, mlflow_client
 from tests.faults.proxy import FaultProxy
 from tests.hostile.commands import train_config
 from tests.hostile.reach import reach, shows
@@ -83,7 +87,7 @@ async def watched(ground: Ground, namespace: str, tmp_path: Path) -> AsyncIterat
         acting(ground, namespace, tmp_path) as actor,
         FaultProxy(str(ground.prometheus)) as prometheus,
     ):
-        labels = {"mcp-tui.io/run-id": await actor.run()}
+        labels = {"mcp-tui.io/run-id": await _run(ground)}
         await actor.make("running", labels=labels)
         await actor.make("held", suspend=True)
         await actor.make("failed", labels=labels)
@@ -111,6 +115,24 @@ async def watched(ground: Ground, namespace: str, tmp_path: Path) -> AsyncIterat
         yield Watched(actor, prometheus, env, tmp_path, model)
 
 
+async def _run(ground: Ground) -> str:
+    """A run that leads the list of a server that others use too, with something in each view."""
+    client = mlflow_client(str(ground.mlflow))
+    try:
+        experiment = await client.create_experiment(f"looked-at-{secrets.token_hex(4)}")
+        ahead = int((time.time() + 86_400) * 1000)
+        made = await client.create_run(experiment, run_name="r", tags={}, start_time_ms=ahead)
+        loss = Metric(key="loss", value=0.5, timestamp=ahead, step=1)
+        await client.log_batch(made.run_id, metrics=[loss], params={"lr": "0.1"})
+    finally:
+        await client.aclose()
+    at = f"{experiment}/{made.run_id}/artifacts/report.json"
+    async with httpx.AsyncClient(base_url=str(ground.mlflow), trust_env=False) as http:
+        url = f"/api/2.0/mlflow-artifacts/artifacts/{at}"
+        (await http.put(url, content=b'{"f1": 0.9}')).raise_for_status()
+    return made.run_id
+
+
 async def _home(app: Console, pilot: Pilot[int], pane: Pane, namespace: str) -> None:
     """Back to a view with as little as is needed, from wherever a key has led."""
     depth = 1 if pane.screen in ("JobsScreen", "ModelsScreen", "RunsScreen") else 2
@@ -120,9 +142,10 @@ async def _home(app: Console, pilot: Pilot[int], pane: Pane, namespace: str) -> 
     screen = app.screen
     if isinstance(screen, FrameScreen) and screen.prompt.display and not shows(app, pane):
         screen.stop_asking()
-    if pane.tab and isinstance(screen, DetailScreen | RunScreen) and screen.tab != pane.tab:
+    same = type(screen).__name__ == pane.screen and bool(pane.tab)
+    if same and isinstance(screen, DetailScreen | RunScreen) and screen.tab != pane.tab:
         screen.show(pane.tab)
-    elif pane.tab and isinstance(screen, ModelScreen) and screen.tab != pane.tab:
+    elif same and isinstance(screen, ModelScreen) and screen.tab != pane.tab:
         screen.action_tab(MODEL_TABS.index(cast("Part", pane.tab)) - MODEL_TABS.index(screen.tab))
     await pilot.pause()
     if shows(app, pane):
