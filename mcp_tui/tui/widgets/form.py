@@ -196,7 +196,7 @@ class Form(Widget):
             return compose_line((), width, palette)
         at, wrong = rows[self.top + y]
         if wrong:
-            text = fit(self._wrong_line(self.fields[at]), width)
+            text = fit(self._wrong_line(self.fields[at]), width).rstrip()
             return compose_line((Cell(text, "error"),), width, palette)
         return self._field_strip(at, width)
 
