@@ -13,15 +13,15 @@ from mcp_tui.actions.template import pick, words
 from mcp_tui.domain import approval
 from mcp_tui.domain.plan import Outcome, OutcomeStatus, Plan, Target, Write
 from mcp_tui.domain.text import clean_line
-from mcp_tui.errors import ExitCode, McpTuiError, UnknownOutcomeError
+from mcp_tui.errors import ExitCode, McpTuiError, UnknownOutcomeError, UnreachableError
 
 NOTHING_SENT: Final = "interrupted before anything of it was sent"
 UNSENT: Final = "nothing was sent"
 
 
 def unsent(error: McpTuiError) -> McpTuiError:
-    """The error, saying that nothing was sent, which it does once."""
-    if UNSENT not in error.line():
+    """The error; of a server that did not answer also that nothing was sent, which it says once."""
+    if isinstance(error, UnreachableError) and UNSENT not in error.line():
         error.hint = "; ".join(filter(None, (error.hint, UNSENT)))
         error.args = (error.line(),)
     return error
@@ -99,7 +99,7 @@ class Ledger:
         ]
         said = error.line() + (f"; done before: {'; '.join(done)}" if done else "")
         before = any(w.target == index for w in self.done)
-        if not left and not before and UNSENT not in said:
+        if isinstance(error, UnreachableError) and not left and not before and UNSENT not in said:
             said += f"; {UNSENT}"
         self.outcomes[index] = Outcome(
             target=self.targets[index],
