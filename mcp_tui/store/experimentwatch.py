@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
 import msgspec
@@ -17,9 +17,8 @@ import msgspec
 from mcp_tui.domain.run import Experiment, Run
 from mcp_tui.domain.runorder import NEWEST_FIRST
 from mcp_tui.domain.text import one_line
-from mcp_tui.errors import McpTuiError
 from mcp_tui.sources.mlflow import IDS_PER_SEARCH, PAGE, MlflowClient
-from mcp_tui.store.mlflowhealth import MlflowHealth
+from mcp_tui.store.mlflowhealth import MlflowHealth, kept_up
 from mcp_tui.store.turn import Turn
 
 NEW_EVERY: Final = 5.0
@@ -28,8 +27,6 @@ AGAIN_EVERY: Final = 12.0
 MOST: Final = 5_000
 """Experiments that are read by themselves; a filter of the server's finds others."""
 
-_FIRST_RETRY: Final = 1.0
-_LAST_RETRY: Final = 30.0
 _TICK: Final = 1.0
 _NEVER: Final = -1e9
 
@@ -114,7 +111,7 @@ class ExperimentWatch:
     def start(self) -> None:
         """Begin, or go on; returns at once."""
         if self._task is None:
-            self._task = asyncio.create_task(self._guarded(self._run))
+            self._task = asyncio.create_task(kept_up(self._run, self._health, self._tell))
 
     async def stop(self) -> None:
         """Ask nothing any more; what was read stays."""
@@ -139,23 +136,6 @@ class ExperimentWatch:
         row = self.rows.get(experiment_id)
         if row is not None and count >= (row.count or 0):
             self.rows[experiment_id] = msgspec.structs.replace(row, count=count, more=more)
-
-    async def _guarded(self, work: Callable[[], Awaitable[None]]) -> None:
-        delay = _FIRST_RETRY
-        while True:
-            began = time.monotonic()
-            try:
-                await work()
-                return
-            except McpTuiError as error:
-                self._health.failed(error, delay)
-            except Exception as error:  # noqa: BLE001 - a defect must not end the list in silence
-                self._health.defect(error, delay)
-            self._tell()
-            if time.monotonic() - began > _LAST_RETRY:
-                delay = _FIRST_RETRY
-            await asyncio.sleep(delay)
-            delay = min(_LAST_RETRY, delay * 2)
 
     async def _run(self) -> None:
         while True:

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
+from collections.abc import Awaitable, Callable
+from typing import Final
 
 from mcp_tui.domain.text import one_line
 from mcp_tui.errors import ApiError, McpTuiError
 from mcp_tui.sources.base import HealthState, SourceHealth
+
+_FIRST_RETRY: Final = 1.0
+_LAST_RETRY: Final = 30.0
 
 
 class MlflowHealth:
@@ -42,3 +48,30 @@ class MlflowHealth:
             since=old.since if old.state is state else now,
             synced=live or old.synced,
         )
+
+
+async def kept_up(
+    work: Callable[[], Awaitable[None]], health: MlflowHealth, tell: Callable[[], None]
+) -> None:
+    """Begin again what failed, later and later, until it ends; how the server stands is said.
+
+    Args:
+        work: What is done.
+        health: Told of each failure.
+        tell: Called after it was.
+    """
+    delay = _FIRST_RETRY
+    while True:
+        began = time.monotonic()
+        try:
+            await work()
+            return
+        except McpTuiError as error:
+            health.failed(error, delay)
+        except Exception as error:  # noqa: BLE001 - a defect must not end the list in silence
+            health.defect(error, delay)
+        tell()
+        if time.monotonic() - began > _LAST_RETRY:
+            delay = _FIRST_RETRY
+        await asyncio.sleep(delay)
+        delay = min(_LAST_RETRY, delay * 2)

@@ -10,16 +10,16 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
 from mcp_tui.domain.run import Run
 from mcp_tui.domain.runorder import NEWEST_FIRST
 from mcp_tui.domain.runrow import guessed_columns
 from mcp_tui.domain.text import clean_line
-from mcp_tui.errors import ApiError, McpTuiError
+from mcp_tui.errors import ApiError
 from mcp_tui.sources.mlflow import IDS_PER_SEARCH, MlflowClient, RunSearch
-from mcp_tui.store.mlflowhealth import MlflowHealth
+from mcp_tui.store.mlflowhealth import MlflowHealth, kept_up
 from mcp_tui.store.runlist import RunList
 from mcp_tui.store.turn import Turn
 
@@ -40,8 +40,6 @@ GENERATIONS: Final = 4
 SERVER_SORTS_IN: Final = 5.0
 """Seconds that a server may take to sort by something else than the start."""
 
-_FIRST_RETRY: Final = 1.0
-_LAST_RETRY: Final = 30.0
 _NEVER: Final = -1e9
 
 
@@ -108,8 +106,8 @@ class RunWatch:
         """Begin, or go on; returns at once."""
         if not self._tasks:
             self._tasks = [
-                asyncio.create_task(self._guarded(self._pages)),
-                asyncio.create_task(self._guarded(self._live)),
+                asyncio.create_task(kept_up(self._pages, self._health, lambda: self._tell(set()))),
+                asyncio.create_task(kept_up(self._live, self._health, lambda: self._tell(set()))),
             ]
 
     async def stop(self) -> None:
@@ -118,24 +116,6 @@ class RunWatch:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-
-    async def _guarded(self, work: Callable[[], Awaitable[None]]) -> None:
-        """Begin again what failed, later and later; how the server stands is said."""
-        delay = _FIRST_RETRY
-        while True:
-            began = time.monotonic()
-            try:
-                await work()
-                return
-            except McpTuiError as error:
-                self._health.failed(error, delay)
-            except Exception as error:  # noqa: BLE001 - a defect must not end the list in silence
-                self._health.defect(error, delay)
-            self._tell(set())
-            if time.monotonic() - began > _LAST_RETRY:
-                delay = _FIRST_RETRY
-            await asyncio.sleep(delay)
-            delay = min(_LAST_RETRY, delay * 2)
 
     # -- what is asked for ------------------------------------------------------------------
 

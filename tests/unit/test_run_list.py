@@ -352,7 +352,7 @@ async def test_a_filter_that_the_server_refuses_is_said_and_not_asked_for_again(
 async def test_a_server_that_is_away_is_said_and_what_was_read_stays(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("mcp_tui.store.runwatch._FIRST_RETRY", 0.01)
+    monkeypatch.setattr("mcp_tui.store.mlflowhealth._FIRST_RETRY", 0.01)
     server = FakeMlflow([run(n) for n in range(1, 26)])
     health = MlflowHealth()
     made = watch(server, health=health)
