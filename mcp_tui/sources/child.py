@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import os
-import signal
 import sys
 from collections.abc import Sequence
 from typing import Final
 
 from mcp_tui.domain.text import one_line
 from mcp_tui.errors import UnreachableError, UsageError
+from mcp_tui.sources.process import end, start
 
 _MOST_SAID: Final = 64 * 1024**2
 # What a Python needs to find its modules; no credential of the caller's goes along.
@@ -42,25 +42,13 @@ async def ask_child(
     # -P: a module in the folder from which the console was started is none of ours.
     command = [sys.executable, "-P", "-m", program, *arguments]
     pipe = asyncio.subprocess.PIPE
-    starting = asyncio.ensure_future(
-        asyncio.create_subprocess_exec(
-            *command,
-            stdin=asyncio.subprocess.DEVNULL if given is None else pipe,
-            stdout=pipe,
-            stderr=pipe,
-            env={**env, "OPENBLAS_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1"},
-            start_new_session=True,
-        )
+    process = await start(
+        command,
+        {**env, "OPENBLAS_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1"},
+        stdin=asyncio.subprocess.DEVNULL if given is None else pipe,
+        stdout=pipe,
+        stderr=pipe,
     )
-    try:
-        # Cancelled while it starts, it would be left behind.
-        await asyncio.shield(starting)
-    except asyncio.CancelledError:
-        await asyncio.wait({starting})
-        if starting.exception() is None:
-            await _end(starting.result())
-        raise
-    process = starting.result()
     try:
         async with asyncio.timeout(deadline):
             out, err, _ = await asyncio.gather(
@@ -71,19 +59,11 @@ async def ask_child(
         what = f"{subject} could not be read within {deadline:g} s"
         raise UnreachableError(what) from None
     finally:
-        await _end(process)
+        await end(process)
     if code or len(out) > _MOST_SAID:
         said = err.decode("utf-8", "replace").strip().rsplit("\n", 1)[-1]
         raise UsageError(f"{subject} could not be read: {one_line(said) or f'it ended ({code})'}")
     return out
-
-
-async def _end(process: asyncio.subprocess.Process) -> None:
-    try:
-        os.killpg(process.pid, signal.SIGKILL)
-    except (ProcessLookupError, PermissionError):
-        pass
-    await asyncio.shield(process.wait())
 
 
 async def _give(stream: asyncio.StreamWriter | None, given: bytes | None) -> None:

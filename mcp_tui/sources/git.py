@@ -11,7 +11,6 @@ import asyncio
 import difflib
 import os
 import re
-import signal
 from collections.abc import Mapping
 from typing import Final
 
@@ -20,6 +19,7 @@ import msgspec
 from mcp_tui.domain.giturl import has_credentials, strip_credentials
 from mcp_tui.domain.text import clean, clean_line, one_line
 from mcp_tui.errors import RefusedError, UnreachableError, UsageError
+from mcp_tui.sources.process import end, start
 
 _MAX_OUTPUT: Final = 64 * 1024 * 1024
 """A hundred thousand refs are about 7 MB."""
@@ -143,42 +143,17 @@ async def _run(
     command: list[str], env: dict[str, str], deadline: float
 ) -> tuple[int, bytes, bytes]:
     """Run to the end; its whole process group is killed on deadline and on cancellation."""
-    starting = asyncio.ensure_future(
-        asyncio.create_subprocess_exec(
-            *command,
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-            env=env,
-            cwd="/",
-            start_new_session=True,
-        )
+    pipe = asyncio.subprocess.PIPE
+    process = await start(
+        command, env, stdin=asyncio.subprocess.DEVNULL, stdout=pipe, stderr=pipe, cwd="/"
     )
-    try:
-        # Cancelled while it starts, asyncio would kill git alone, and wait for its pipes for ever.
-        await asyncio.shield(starting)
-    except asyncio.CancelledError:
-        await asyncio.wait({starting})
-        if starting.exception() is None:
-            await _end(starting.result())
-        raise
-    process = starting.result()
     try:
         async with asyncio.timeout(deadline):
             out, err = await asyncio.gather(_read(process.stdout), _read(process.stderr))
             code = await process.wait()
     finally:
-        await _end(process)
+        await end(process)
     return code, out, err
-
-
-async def _end(process: asyncio.subprocess.Process) -> None:
-    """Kill its group, also when it ended by itself: a helper (ssh) may be left over."""
-    try:
-        os.killpg(process.pid, signal.SIGKILL)
-    except (ProcessLookupError, PermissionError):
-        pass
-    await asyncio.shield(process.wait())
 
 
 async def _read(stream: asyncio.StreamReader | None) -> bytes:
