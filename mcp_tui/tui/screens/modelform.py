@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import ClassVar
-
-from textual.widget import Widget
 
 from mcp_tui.domain.plan import Plan
 from mcp_tui.errors import McpTuiError
 from mcp_tui.tui.model import Cell, FormField
 from mcp_tui.tui.model_models import Subject
-from mcp_tui.tui.screens.planning import PlanningScreen
-from mcp_tui.tui.widgets.form import Form
+from mcp_tui.tui.screens.formplanning import FormPlanning
 
 ASKING = 20.0
 """Seconds in which the fields have to be there."""
 
 
-class ModelForm(PlanningScreen, inherit_bindings=False):
+class ModelForm(FormPlanning, inherit_bindings=False):
     """A form about a version.
 
     Args:
@@ -32,13 +29,12 @@ class ModelForm(PlanningScreen, inherit_bindings=False):
     ASKS_RUN: ClassVar[bool] = False
     ASKS_AGAIN: ClassVar[bool] = True
     WHAT: ClassVar[str] = ""
-    BINDINGS = PlanningScreen.BINDINGS
+    BINDINGS = FormPlanning.BINDINGS
 
     def __init__(self, subject: Subject, *, pane: str = "models") -> None:
         super().__init__()
         self.of = subject
         self.PANE = pane  # type: ignore[misc]  # the form belongs to where it was opened from
-        self.form = Form(id="form")
 
     # -- for the class ----------------------------------------------------------------------
 
@@ -52,21 +48,9 @@ class ModelForm(PlanningScreen, inherit_bindings=False):
 
     # ---------------------------------------------------------------------------------------
 
-    def body(self) -> Iterable[Widget]:
-        """The form."""
-        return (self.form,)
-
-    def home(self) -> Widget:
-        """The form."""
-        return self.form
-
     def crumbs(self) -> Sequence[str]:
         """Where one is."""
         return (self.PANE.capitalize(), self.of.words, self.WHAT)
-
-    def more_keys(self) -> Sequence[tuple[str, str]]:
-        """The form's own keys."""
-        return (("Tab", "next"),)
 
     def on_mount(self) -> None:
         """Ask for the fields."""
@@ -90,17 +74,6 @@ class ModelForm(PlanningScreen, inherit_bindings=False):
     def _draft(self) -> tuple[str, ...]:
         return (self.WHAT, self.of.context, self.of.model, self.of.version, self.of.run_id)
 
-    def on_form_changed(self, message: Form.Changed) -> None:
-        """What is typed is kept from now on."""
-        message.stop()
-        self.keep()
-        self.update_frame()
-
-    def on_form_sent(self, message: Form.Sent) -> None:
-        """Enter plans."""
-        message.stop()
-        self.action_check()
-
     def keep(self) -> None:
         """Keep what is typed for this version."""
         if self.form.fields:
@@ -110,26 +83,9 @@ class ModelForm(PlanningScreen, inherit_bindings=False):
         """The next one begins anew."""
         self.console.acting.drafts.pop(self._draft, None)
 
-    def action_check(self) -> None:
-        """Plan it, once the fields are there."""
-        if self.form.fields:
-            super().action_check()
-
     async def make(self) -> Plan:
         """The plan."""
         return await self.plan(self.form.values)
-
-    def show_fault(self, error: McpTuiError) -> None:
-        """At its field, or below."""
-        text = f"{error.what}; {error.hint}" if error.hint else error.what
-        if self.form.wrong({error.where: text}):
-            self.hush()
-        else:
-            self.say(error.line(), "error")
-
-    def show_well(self) -> None:
-        """Nothing is wrong any more."""
-        self.form.wrong({})
 
     def counts(self) -> Sequence[Cell]:
         """Nothing is counted."""
@@ -140,7 +96,7 @@ class PromoteScreen(ModelForm, inherit_bindings=False):
     """Which alias is moved to the version, and why."""
 
     WHAT: ClassVar[str] = "promote"
-    BINDINGS = PlanningScreen.BINDINGS
+    BINDINGS = FormPlanning.BINDINGS
 
     async def fields(self) -> Sequence[FormField]:
         """Alias, reason, override."""
@@ -155,7 +111,7 @@ class ApproveScreen(ModelForm, inherit_bindings=False):
     """Which level is filled, and why."""
 
     WHAT: ClassVar[str] = "approve"
-    BINDINGS = PlanningScreen.BINDINGS
+    BINDINGS = FormPlanning.BINDINGS
 
     async def fields(self) -> Sequence[FormField]:
         """A level that is not given yet, and a reason."""
@@ -170,7 +126,7 @@ class CopyScreen(ModelForm, inherit_bindings=False):
     """To which model the version is copied."""
 
     WHAT: ClassVar[str] = "copy"
-    BINDINGS = PlanningScreen.BINDINGS
+    BINDINGS = FormPlanning.BINDINGS
 
     async def fields(self) -> Sequence[FormField]:
         """The model, an alias of it, a reason."""
