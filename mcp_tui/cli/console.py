@@ -80,10 +80,10 @@ def open_console(args: argparse.Namespace, config: Config, *, demo: Demo | None 
 
     namespace = None if args.all_namespaces else asked_namespace(args)
     options = options_for(config, kube, names, namespace)
-    options = replace(options, notice=_did_not_end(config))
+    said = demo.notice if demo is not None else ""
+    options = replace(options, notice=lambda: said or _did_not_end(config))
     if demo is not None:
-        shown = options.tier is not Tier.PROD
-        options = replace(options, demo=shown, notice=demo.notice or options.notice)
+        options = replace(options, demo=options.tier is not Tier.PROD)
 
     def load() -> Kubeconfig:
         if demo is not None:

@@ -111,6 +111,8 @@ def changes_at(view: JobView, run: RunFacts | None, now: float) -> float | None:
             quiet = run.updated + max(QUIET_AT_LEAST, QUIET_INTERVALS * (run.interval or 0))
             # Once it is silent, the row says for how long.
             moments.append(quiet if quiet >= now else now + _SILENCE_WORDS)
+    if not moments:
+        return None
     # The comparisons are strict, so that the moment itself is just too early.
     return min((m + 0.001 for m in moments if m >= now), default=None)
 

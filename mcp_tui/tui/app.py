@@ -149,8 +149,10 @@ class Console(KeysInOrder, inherit_bindings=False):
         backend.front(self.current_mode)
         self._ticker = self.set_interval(1.0, self._each_second)
         self.apply_change()
-        if self.options.notice:
-            self.say(self.options.notice)
+        if self.options.notice is not None:
+            said = await asyncio.to_thread(self.options.notice)
+            if said:
+                self.say(said)
 
     async def on_unmount(self) -> None:
         """End what the backend started."""

@@ -12,7 +12,6 @@ from mcp_tui.domain.plan import Verb
 from mcp_tui.domain.text import one_line
 from mcp_tui.errors import McpTuiError
 from mcp_tui.tui import commands
-from mcp_tui.tui.panes.runs import RunsScreen
 from mcp_tui.tui.screens.frame import FrameScreen
 
 if TYPE_CHECKING:
@@ -36,7 +35,7 @@ class CommandLine:
             line,
             contexts=self._console.backend.contexts(),
             namespaces=self._console.backend.namespaces(),
-            values=pane.column_names() if isinstance(pane, RunsScreen) else (),
+            values=pane.column_names() if pane is not None else (),
             columns=[c.id for c in pane.model.columns if c.sortable] if pane is not None else (),
         )
 
@@ -94,20 +93,13 @@ class CommandLine:
         pane.sync()
 
     def _columns(self, rest: str) -> None:
-        pane = self._console.pane
-        if isinstance(pane, RunsScreen):
-            pane.choose_columns(rest)
-        else:
-            self._console.say("columns are chosen in the Runs pane")
+        if self._console.pane is not None:
+            self._console.pane.choose_columns(rest)
 
     def _deleted(self, rest: str) -> None:
         del rest
-        pane = self._console.pane
-        if isinstance(pane, RunsScreen):
-            self._to_the_list()
-            pane.show_deleted()
-        else:
-            self._console.say("the bin is of runs: the Runs pane shows it")
+        if self._console.pane is not None:
+            self._console.pane.show_deleted()
 
     def _theme(self, rest: str) -> None:
         try:

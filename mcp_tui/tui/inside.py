@@ -47,6 +47,8 @@ class Inside:
 
     def __init__(self, console: Console) -> None:
         self._console = console
+        # Where ports may be forwarded from: not looked for before one was asked for.
+        self._forwarding: Terminals | None = None
 
     def _terminals(self, what: str) -> Terminals | None:
         details = self._console.backend.details
@@ -125,6 +127,7 @@ class Inside:
             self._plan(plan, lambda plan: self._begin_forward(terminals, plan))
 
     def _begin_forward(self, terminals: Terminals, plan: Plan) -> None:
+        self._forwarding = terminals
         self._run(terminals.forward(plan, self._said), group="forward")
 
     def _stop(self, terminals: Terminals, words: Sequence[str]) -> None:
@@ -143,10 +146,7 @@ class Inside:
 
     def cells(self) -> Sequence[Cell]:
         """The forwards under way, for the crumbs line."""
-        if not self._console.ready:
-            return ()
-        details = self._console.backend.details
-        there = details.forwards() if isinstance(details, Terminals) else ()
+        there = self._forwarding.forwards() if self._forwarding is not None else ()
         if len(there) > 2:
             return (Cell(f"  {len(there)} ports forwarded", "accent"),)
         return tuple(Cell(f"  port {words}", "accent") for words in there)

@@ -497,7 +497,8 @@ class ConsoleOptions:
         state_dir: Where the traceback of a defect is kept, or empty.
         save_dir: Where logs are saved; empty is the working directory.
         demo: It is the demo: said in place of the tier.
-        notice: Said once when the console is up, such as what is missing; empty for nothing.
+        notice: Asked in a thread, once the console is up, for what is said then, such as what is
+            missing; empty for nothing.
     """
 
     contexts: tuple[str, ...] = ()
@@ -515,4 +516,4 @@ class ConsoleOptions:
     state_dir: str = ""
     save_dir: str = ""
     demo: bool = False
-    notice: str = ""
+    notice: Callable[[], str] | None = None

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
-from mcp_tui.domain.chart.course import Axis, Course
-from mcp_tui.domain.direction import Directions
-from mcp_tui.domain.evaltable import EvalTable
-from mcp_tui.domain.gates import GateResult
-from mcp_tui.domain.run import Run
+if TYPE_CHECKING:
+    from mcp_tui.domain.chart.course import Axis, Course
+    from mcp_tui.domain.direction import Directions
+    from mcp_tui.domain.evaltable import EvalTable
+    from mcp_tui.domain.gates import GateResult
+    from mcp_tui.domain.run import Run
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,8 @@ import termios
 import time
 from pathlib import Path
 
+from tests.bench.terminal import NOT_THEIRS
+
 DEADLINE = 60.0
 
 BARE = """
@@ -50,6 +52,8 @@ def first_frame(argv: list[str], needles: tuple[bytes, ...]) -> float:
     pid, fd = pty.fork()
     if pid == 0:
         os.environ.update(TERM="xterm-256color", COLORTERM="truecolor", LC_ALL="C.UTF-8")
+        for name in NOT_THEIRS:
+            os.environ.pop(name, None)
         os.execv(argv[0], argv)
     fcntl.ioctl(fd, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
     seen = b""

@@ -32,7 +32,7 @@ _HEADINGS: Final = (
 def row(jobs: int) -> tuple[str, ...]:
     """The figures at a size, in the order of the headings; of keys the slowest."""
     with scale.stage(Size(jobs, min(jobs * 5, _PODS))) as at:
-        other, ours = scale.list_by_kubectl(at, 2), scale.start(at, 2)
+        other, ours = scale.starts(at, 2)
         keys = scale.quiet_keys(at).slowest()
         rest = idle.of_console(at.ground, env=at.env, rows=jobs, seconds=60)
         return (

@@ -57,7 +57,7 @@ def bare_key(rows: int, presses: int = 40) -> float:
         return keys.quantile(0.5)
 
 
-_started = functools.cache(scale.start)
+_started = functools.cache(scale.starts)
 
 
 @functools.cache
@@ -66,7 +66,7 @@ def _rested(at: scale.Stage) -> idle.Rest:
 
 
 def _start(at: scale.Stage) -> Iterator[Figure]:
-    other, ours = scale.list_by_kubectl(at), _started(at)
+    other, ours = _started(at)
     beside = f"kubectl {other.seconds:.2f} s, {other.resident / 1e6:.0f} MB"
     jobs, whole = f"{at.size.jobs:,} jobs", other.seconds
     yield Figure(
@@ -234,7 +234,7 @@ def _k9s(at: scale.Stage) -> Iterator[Figure]:
     if not k9s.built():
         print(f"     k9s is not beside it: {k9s.HOW}", flush=True)
         return
-    theirs, ours, rest = k9s.look(at.ground), _started(at), _rested(at)
+    theirs, (_, ours), rest = k9s.look(at.ground), _started(at), _rested(at)
     jobs = f"{at.size.jobs:,} jobs"
     words = f"{ours.first:.2f} s; k9s {theirs.first:.2f} s; {jobs}"
     yield Figure("first rows beside k9s", ours.first / theirs.first, 1, "x k9s", words)

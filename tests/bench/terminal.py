@@ -26,6 +26,10 @@ from tests.bench.probe import END, START
 _MARK: Final = re.compile(re.escape(START) + rb"([a-z]+)=([^\x07]*)" + re.escape(END))
 _HZ: Final = os.sysconf("SC_CLK_TCK")
 
+NOT_THEIRS: Final = ("NO_COLOR", "SSH_CONNECTION", "PYTHONDONTWRITEBYTECODE")
+"""Taken from the environment of what is measured. What a user has installed is compiled: without
+its bytecode a start would mostly measure Python's compiler."""
+
 
 @dataclass(frozen=True)
 class Mark:
@@ -71,7 +75,7 @@ class Terminal:
         self.pid, self._fd = pty.fork()
         if self.pid == 0:
             os.environ.update(TERM="xterm-256color", COLORTERM="truecolor", LC_ALL="C.UTF-8")
-            for name in ("NO_COLOR", "SSH_CONNECTION"):
+            for name in NOT_THEIRS:
                 os.environ.pop(name, None)
             os.environ.update(env)
             command = command or [sys.executable, "-m", module, *arguments]

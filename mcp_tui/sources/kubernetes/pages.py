@@ -18,7 +18,7 @@ _HEAD: Final = re.compile(
     rb'\{"kind":"[A-Za-z]{1,80}","apiVersion":"[^"]{1,200}","metadata":\{[^{}"]*'
     rb'(?:"[^"{}\\]*"[^{}"]*)*?"continue":"([^"\\{}]{1,8192})"'
 )
-LATER: Final = 3
+LATER: Final = 4
 """How many times larger the pages after the first are, for which somebody waits."""
 
 # Seconds for a call to leave before something else keeps the event loop.

@@ -266,6 +266,7 @@ class LiveBackend:
         """Who we are there, and which namespaces there are; tried until it answers."""
         await live.feed.listed()
         # What acts is imported once the rows are there, and in a thread: it takes some frames.
+        await self._taking.rested()
         for module in _LATER:
             await asyncio.to_thread(import_module, module)
         while self._is_open(live):

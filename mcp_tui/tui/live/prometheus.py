@@ -17,6 +17,7 @@ _EVERY: Final = 10.0
 async def watch(live: Live, goes_on: Callable[[], bool], changed: Callable[[], None]) -> None:
     """Keep what a context knows of its Prometheus, while it goes on."""
     client = live.connection.prometheus
+    await live.feed.listed()
     while client is not None and goes_on():
         now = time.monotonic()
         old = live.prometheus

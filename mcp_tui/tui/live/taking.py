@@ -21,6 +21,8 @@ _BEHIND_A_KEY: Final = 0.01
 _BETWEEN_FLUSHES: Final = 0.002
 # Seconds until what a filter will want is made ready: rows that still come are more urgent.
 _BEFORE_PREPARING: Final = 0.3
+# Seconds after which nobody waits for a rest any more.
+_NEVER_RESTS: Final = 5.0
 
 
 class Taking:
@@ -51,6 +53,8 @@ class Taking:
         # When rows were last made, and when that was last said; seconds of the loop's clock.
         self._flushed = self._told = float("-inf")
         self._due_since = float("inf")
+        # Whether the rows of a first list are still being made.
+        self._filling = True
 
     def start(self, tell: Callable[[], None]) -> None:
         """Make rows from now on."""
@@ -67,6 +71,15 @@ class Taking:
         """Something other than jobs is new: drawn at once."""
         if self._tell is not None:
             self._tell()
+
+    async def rested(self) -> None:
+        """Wait until there is a screen and the rows that came are made; in a storm not for ever."""
+        loop = asyncio.get_running_loop()
+        until = loop.time() + _NEVER_RESTS
+        while self._tell is None or any(live.store.dirty for live in self._lives()):
+            if loop.time() > until:
+                return
+            await asyncio.sleep(_BEHIND_A_KEY)
 
     def changed(self) -> None:
         """Something came: taken over at most once a frame, however often it is said."""
@@ -85,7 +98,9 @@ class Taking:
             return
         self._flushed = self._due_since = loop.time()
         now = time.time()
-        most = _ROWS_AT_ONCE if self._jobs.phase == "loading" else _ROWS_BETWEEN_KEYS
+        # The last page has come before its rows are made.
+        self._filling = self._filling or self._jobs.phase == "loading"
+        most = _ROWS_AT_ONCE if self._filling else _ROWS_BETWEEN_KEYS
         for live in self._lives():
             if live.store.dirty:
                 change = live.store.flush(now, most)
@@ -95,7 +110,9 @@ class Taking:
         if more:
             # Keys that came meanwhile have their turn first.
             self._flush_at = loop.call_later(_BETWEEN_FLUSHES, self._flush)
-        elif self._preparing is None:
+        else:
+            self._filling = self._jobs.phase == "loading"
+        if not more and self._preparing is None:
             self._preparing = loop.call_later(_BEFORE_PREPARING, self._prepare)
         if not more or self._flushed - self._told >= _FRAME:
             self._told = self._flushed

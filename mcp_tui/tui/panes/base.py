@@ -43,6 +43,21 @@ class PaneScreen(TableMoves, FrameScreen, inherit_bindings=False):
             self.table.sync()
             self.update_frame()
 
+    # -- what some panes can do --------------------------------------------------------------
+
+    def column_names(self) -> Sequence[str]:
+        """What could stand in a column, where that is chosen."""
+        return ()
+
+    def choose_columns(self, text: str) -> None:
+        """Choose the columns, where that can be done."""
+        del text
+        self.console.say("columns are chosen in the Runs pane")
+
+    def show_deleted(self) -> None:
+        """Show what is in the bin, where there is one."""
+        self.console.say("the bin is of runs: the Runs pane shows it")
+
     # -- the frame --------------------------------------------------------------------------
 
     def crumbs(self) -> Sequence[str]:

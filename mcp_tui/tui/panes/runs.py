@@ -209,8 +209,10 @@ class RunsScreen(RunActs, RunPromotes, PreviewedPane, inherit_bindings=False):
     def show_deleted(self) -> None:
         """The runs in the bin of what is open, or those that are not in it again."""
         if not self.shows_runs or self.runs is None:
-            self.say("Enter opens an experiment; :deleted shows its bin then")
+            self.console.say("Enter opens an experiment; :deleted shows its bin then")
             return
+        # Leave what is open above the pane: it is of what was looked at before.
+        self.console.show_pane(self.PANE)
         self.runs.show_bin(not self.runs.bin)
         self._restart()
 
