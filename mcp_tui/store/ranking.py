@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 from bisect import bisect_left, insort
-from collections.abc import Callable, Collection, Container, Mapping
+from collections.abc import Callable, Collection, Container, Iterator, Mapping
+from contextlib import contextmanager
 from operator import itemgetter
 from typing import Any, Final, Generic, TypeVar
 
@@ -73,7 +75,8 @@ class Ranking(Generic[T]):
         # By what stands first alone: it is of one simple type, which sorts several times faster
         # than pairs do, and what is equal stays in the order of the keys.
         values = map(sort, map(self.rows.__getitem__, self._keys))
-        self._all = sorted(zip(values, self._keys, strict=True), key=itemgetter(0))
+        with _no_collector():
+            self._all = sorted(zip(values, self._keys, strict=True), key=itemgetter(0))
         self._filter()
 
     def filter_by(
@@ -148,6 +151,18 @@ class Ranking(Generic[T]):
         self._all = every
         if passes is None:
             self._shown = every
+
+
+@contextmanager
+def _no_collector() -> Iterator[None]:
+    """Thousands of pairs at once make no cycle, and looking for one takes longer than to sort."""
+    was = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was:
+            gc.enable()
 
 
 def _place(order: list[Entry], entry: Entry) -> int | None:

@@ -23,7 +23,7 @@ from textual.worker import Worker, WorkerState
 
 from mcp_tui.domain.text import one_line
 from mcp_tui.errors import McpTuiError
-from mcp_tui.tui import collector, defects, history, jobcontrol
+from mcp_tui.tui import collector, defects, exact, history, jobcontrol
 from mcp_tui.tui.acting import Acting
 from mcp_tui.tui.commandline import CommandLine
 from mcp_tui.tui.inside import Inside
@@ -115,7 +115,7 @@ class Console(KeysInOrder, inherit_bindings=False):
         """Start the backend once the first frame is painted."""
         self._heed_signals()
         # Stopped and continued: what the terminal shows by then is not ours.
-        self.app_resume_signal.subscribe(self, lambda _app: self.refresh(layout=True))
+        self.app_resume_signal.subscribe(self, lambda _app: self._draw_all())
         self.call_after_refresh(self._begin)
 
     def _heed_signals(self) -> None:
@@ -174,6 +174,9 @@ class Console(KeysInOrder, inherit_bindings=False):
         if isinstance(event, events.Key) and event.time - self._attended_at > 1.0:
             self._attended_at = event.time
             self.backend.attend()
+        if isinstance(event, events.Resize):
+            # Terminals move what they show then, each in its way.
+            exact.SHOWN.forget()
         await super().on_event(event)
         if isinstance(event, events.Resize):
             self.set_timer(0.1, self._after_resize)
@@ -217,7 +220,11 @@ class Console(KeysInOrder, inherit_bindings=False):
 
     def draw_again(self) -> None:
         """Draw all of the screen: what the terminal shows is not known. From any thread."""
-        self.call_later(self.refresh, layout=True)
+        self.call_later(self._draw_all)
+
+    def _draw_all(self) -> None:
+        exact.SHOWN.forget()
+        self.refresh(layout=True)
 
     def say(self, text: str, tone: Tone = "") -> None:
         """A message on the keys line of the screen in front."""
@@ -325,7 +332,7 @@ class Console(KeysInOrder, inherit_bindings=False):
             return
         self._interrupted_at = now
         screen = self.screen
-        if isinstance(screen, FrameScreen) and screen.prompt.display:
+        if isinstance(screen, FrameScreen) and screen.prompt.asking:
             screen.stop_asking()
         self.workers.cancel_group(self, "plan")
         self.say("ctrl-c again leaves the console")

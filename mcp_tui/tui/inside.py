@@ -99,7 +99,7 @@ class Inside:
             said, tone = "this terminal cannot be given over", "error"
         if failure is not None:
             raise failure
-        console.refresh(layout=True)
+        console.draw_again()
         console.say(said, tone)
 
     # -- ports ------------------------------------------------------------------------------

@@ -22,7 +22,7 @@ from mcp_tui.tui.model import ConsoleBackend, ConsoleOptions
 if TYPE_CHECKING:
     from mcp_tui.tui.app import Console
 
-SLOW_FPS = "30"
+SLOW_FPS = "60"
 """Beats a second at which a frame may be painted over a slow line."""
 
 FPS = "250"
@@ -118,7 +118,7 @@ async def _open(build: Callable[[], ConsoleBackend], prepared: ConsoleOptions) -
     app: Console | None = None
     try:
         await asyncio.to_thread(import_module, "mcp_tui.tui.app")
-        app = _app(backend, prepared)
+        app = make_console(backend, prepared)
         result = await app.run_async(mouse=prepared.profile != "ssh")
         return result if result is not None else app.return_code or 0
     finally:
@@ -128,17 +128,24 @@ async def _open(build: Callable[[], ConsoleBackend], prepared: ConsoleOptions) -
                     await backend.stop()
 
 
-def _app(backend: ConsoleBackend, prepared: ConsoleOptions) -> Console:
-    """The console, and the terminal made ready for it."""
+def make_console(backend: ConsoleBackend, prepared: ConsoleOptions) -> Console:
+    """The console, and the terminal made ready for it.
+
+    Args:
+        backend: That it shows.
+        prepared: As of :func:`prepare`.
+    """
     from mcp_tui.tui.app import Console
 
     app = Console(lambda: backend, prepared)
     # What was imported stays: no collection needs to look through it.
     gc.freeze()
     if os.name == "posix":
-        from mcp_tui.tui import bulk, patient
+        from mcp_tui.tui import bulk, collector, exact, patient
 
         anybytes.accept()
+        exact.accept()
+        collector.spare()
         bulk.accept()
         patient.accept(slow=prepared.profile == "ssh", caught_up=app.draw_again)
     if os.isatty(0):
@@ -146,4 +153,4 @@ def _app(backend: ConsoleBackend, prepared: ConsoleOptions) -> Console:
     return app
 
 
-__all__ = ["prepare", "run_console"]
+__all__ = ["make_console", "prepare", "run_console"]

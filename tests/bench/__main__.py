@@ -49,7 +49,7 @@ def _terminal_bytes() -> list[Figure]:
     figures = []
     for profile in ("normal", "ssh"):
         costs = terminal_bytes.measure(profile)
-        beside = f"whole repaint {costs['repaint']:,} bytes"
+        beside = f"all of it drawn {costs['drawn again']:,} bytes"
         figures += [
             Figure(f"one visible cell, {profile}", costs["visible cell"], 1024, "bytes", beside),
             Figure(f"one cell off screen, {profile}", costs["cell off screen"], 0, "bytes", beside),

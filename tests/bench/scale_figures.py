@@ -32,6 +32,9 @@ FLOOD_SECONDS = 15.0
 LINES = 20_000.0
 MINUTE = 60.0
 CUSTOM = 2_000
+WRITTEN = 250.0
+"""Events a second of the real server. With more, it and its controllers leave the console on two
+processors so little that what is measured is their share."""
 SLOW_LINE = 2_000.0
 """Bytes a second of a line that is all but dead."""
 
@@ -44,9 +47,8 @@ def figures(size: Size = scale.FULL, names: Sequence[str] = ()) -> Iterator[Figu
                 yield from part(at)
 
 
-@functools.cache
-def bare_key(rows: int, presses: int = 40) -> float:
-    """Median milliseconds from a key to its frame in a bare Textual table of as many rows."""
+def bare_keys(rows: int, presses: int) -> Keys:
+    """Keys in a bare Textual table of as many rows."""
     with Terminal([str(rows)], env={}, module="tests.bench.bare") as terminal:
         terminal.wait("rows", str(rows))
         time.sleep(1)
@@ -54,7 +56,13 @@ def bare_key(rows: int, presses: int = 40) -> float:
         for press in range(presses):
             keys.press(terminal, "move", "\x1b[B" if press % 2 else "\x1b[6~")
             time.sleep(0.05)
-        return keys.quantile(0.5)
+        return keys
+
+
+@functools.cache
+def bare_key(rows: int) -> float:
+    """Median milliseconds from a key to its frame there, while nothing else goes on."""
+    return bare_keys(rows, 40).quantile(0.5)
 
 
 _started = functools.cache(scale.starts)
@@ -121,11 +129,26 @@ def _ms(at: scale.Stage, name: str, value: float, beside: str, bound: float = FR
 
 def _written(at: scale.Stage) -> Iterator[Figure]:
     """What the real server can make of writes to it."""
-    with Writer(at.ground, jobs=at.size.jobs, rate=1000, seconds=STORM_SECONDS) as writer:
+
+    def writer() -> Writer:
+        return Writer(at.ground, jobs=at.size.jobs, rate=WRITTEN, seconds=STORM_SECONDS)
+
+    with writer() as storm:
+        storm.begin()
+        bare = bare_keys(at.size.jobs, 200)
+        storm.end()
+    with writer() as storm:
         told = endure(
-            writer, env=at.env, jobs=at.size.jobs, expected=lambda: weather.listed(at.ground)
+            storm, env=at.env, jobs=at.size.jobs, expected=lambda: weather.listed(at.ground)
         )
-    yield from _stormed(at, told, "as the server can")
+    # On two processors that it shares with the server and its controllers, a bare Textual table may
+    # need longer than that by itself: then that is the measure.
+    slow = bare.quantile(0.99)
+    name = "key to frame in a storm, P99, as the server can"
+    p99 = told.keys.quantile(0.99)
+    beside = f"a bare table's in such a storm {slow:.1f} ms; {told.line()}"
+    yield Figure(name, p99, max(FRAME_MS, slow), "ms", beside, of_bare=p99 / slow)
+    yield _differs(told, "as the server can")
     Scene(at.ground).put_jobs(at.size.jobs)
 
 

@@ -24,7 +24,17 @@ QUIET = 0.25
 """Seconds without output after which a step is over, once the console said that it drew."""
 
 DEADLINE = 60.0
-STEPS = ("nothing", "visible cell", "cell off screen", "cursor", "page", "repaint")
+STEPS = (
+    "nothing",
+    "visible cell",
+    "cell off screen",
+    "cursor",
+    "page",
+    "repaint",
+    "laid out anew",
+    "prompt",
+    "drawn again",
+)
 
 
 @dataclass(frozen=True)
@@ -112,15 +122,14 @@ async def _obey(app: object, steps: dict[str, Callable[[], None]], commands: int
 def _child(profile: str, rows: int, commands: int, answers: int) -> None:
     """The console, on this process's terminal."""
     from mcp_tui.tui.model import ConsoleOptions
-    from mcp_tui.tui.run import prepare
+    from mcp_tui.tui.run import make_console, prepare
 
     options = ConsoleOptions(contexts=("dev",), ascii=False, profile=profile)
     options = prepare(options, os.environ)
-    from mcp_tui.tui.app import Console
     from tests.tui.fake import FakeBackend, many
 
     backend = FakeBackend(many(rows))
-    app = Console(lambda: backend, options)
+    app = make_console(backend, options)
 
     def change(name: str) -> None:
         backend.model.change(name, why="step 99 loss 0.1")
@@ -141,6 +150,9 @@ def _child(profile: str, rows: int, commands: int, answers: int) -> None:
         "cursor": lambda: table().move(1),  # type: ignore[attr-defined]  # the table
         "page": lambda: table().move_page(1),  # type: ignore[attr-defined]  # the table
         "repaint": repaint,
+        "laid out anew": lambda: app.refresh(layout=True),
+        "prompt": lambda: app.screen.action_filter(),  # type: ignore[attr-defined]  # of the frame
+        "drawn again": app.draw_again,
     }
 
     async def both() -> None:

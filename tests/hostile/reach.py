@@ -20,7 +20,7 @@ def shows(app: Console, pane: Pane) -> bool:
     if pane.tab and getattr(screen, "tab", "") != pane.tab:
         return False
     asks = ""
-    if isinstance(screen, FrameScreen) and screen.prompt.display:
+    if isinstance(screen, FrameScreen) and screen.prompt.asking:
         asks = screen.prompt.ask.mode
     return asks == pane.asks
 

@@ -140,7 +140,7 @@ async def _home(app: Console, pilot: Pilot[int], pane: Pane, namespace: str) -> 
         app.pop_screen()
         await pilot.pause()
     screen = app.screen
-    if isinstance(screen, FrameScreen) and screen.prompt.display and not shows(app, pane):
+    if isinstance(screen, FrameScreen) and screen.prompt.asking and not shows(app, pane):
         screen.stop_asking()
     same = type(screen).__name__ == pane.screen and bool(pane.tab)
     if same and isinstance(screen, DetailScreen | RunScreen) and screen.tab != pane.tab:
@@ -154,7 +154,7 @@ async def _home(app: Console, pilot: Pilot[int], pane: Pane, namespace: str) -> 
     await pilot.pause()
     root = app.screen
     assert isinstance(root, FrameScreen)
-    if root.prompt.display:
+    if root.prompt.asking:
         root.stop_asking()
     runs = cast("RunsModel", app.backend.pane("runs"))
     runs.ask("")

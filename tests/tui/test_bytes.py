@@ -15,3 +15,7 @@ def test_one_changed_cell_is_small_and_an_unseen_one_is_nothing(profile: str) ->
     assert costs["nothing"] == 0
     assert costs["cursor"] <= 2_048
     assert costs["page"] <= 20_000
+    # What the terminal shows already is not sent again, unless that is what is asked for.
+    assert costs["laid out anew"] <= 64
+    assert costs["prompt"] <= 1_024
+    assert costs["drawn again"] > 4_000

@@ -229,7 +229,7 @@ async def test_nothing_is_changed_when_read_only() -> None:
         await until(pilot, lambda: "read-only" in screen_text(app))
         await pilot.press("s")
         assert isinstance(app.screen, RunsScreen)
-        assert not app.screen.prompt.display
+        assert not app.screen.prompt.asking
 
 
 async def test_a_run_is_made_again_from_the_submit_editor() -> None:

@@ -7,16 +7,23 @@ import gc
 import time
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 
 from mcp_tui.config import Config
+from mcp_tui.domain.jobview import JobView
 from mcp_tui.sources.kubernetes.kubeconfig import Kubeconfig
 from mcp_tui.store import turn as turns
+from mcp_tui.store.table import NO_CHANGE, Change
 from mcp_tui.store.turn import KEY_FIRST, Turn
 from mcp_tui.tui import collector
 from mcp_tui.tui.live import taking as takings
 from mcp_tui.tui.live.backend import LiveBackend
+from mcp_tui.tui.live.context import Live
+from mcp_tui.tui.live.jobs_model import JobsModel
+from mcp_tui.tui.model import Phase
 
 
 class Clock:
@@ -96,6 +103,45 @@ async def passes(condition: Callable[[], bool]) -> None:
     async with asyncio.timeout(60):
         while not condition():
             await asyncio.sleep(0.005)
+
+
+class Pages:
+    """A store whose rows are still to be made."""
+
+    def __init__(self) -> None:
+        self.left = 0
+        self.phase: Phase = "loading"
+        self.asked: list[int | None] = []
+        self.table: dict[str, JobView] = {}
+
+    @property
+    def dirty(self) -> bool:
+        return self.left > 0
+
+    def flush(self, now: float, most: int | None = None) -> Change:
+        del now
+        self.asked.append(most)
+        self.phase = "ready"  # All pages are there, and not all of their rows.
+        self.left -= min(self.left, most or self.left)
+        return NO_CHANGE
+
+
+async def test_the_rows_of_the_last_page_are_made_as_quickly_as_those_before() -> None:
+    store = Pages()
+    live = cast("Live", SimpleNamespace(name="c", store=store))
+    jobs = JobsModel(lambda: (store.phase, ()), lambda _: False)
+    taking = takings.Taking(jobs, lambda: [live], turns.Turn(), lambda *_: None)
+
+    store.left = 3 * takings._ROWS_AT_ONCE
+    taking.start(lambda: None)
+    await taking.rested()
+    assert store.asked == [takings._ROWS_AT_ONCE] * 3
+    store.asked.clear()
+    store.left = 2 * takings._ROWS_BETWEEN_KEYS
+    taking.changed()
+    await taking.rested()
+    assert store.asked == [takings._ROWS_BETWEEN_KEYS] * 2
+    taking.stop()
 
 
 def test_the_collector_waits_for_a_rest(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,6 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable
 from itertools import islice
+from operator import attrgetter
 from typing import Any, Final
 
 from mcp_tui.domain.jobview import JobState, JobView
@@ -32,20 +33,20 @@ _TONES: Final[dict[JobState, Tone]] = {
 }
 
 _SORTS: Final[dict[str, Callable[[JobView], Any]]] = {
-    "": lambda v: v.urgency,
-    "state": lambda v: v.state.urgency,
-    "context": lambda v: v.key.context,
-    "namespace": lambda v: v.key.namespace,
-    "name": lambda v: v.key.name,
+    "": attrgetter("urgency"),
+    "state": attrgetter("state.urgency"),
+    "context": attrgetter("key.context"),
+    "namespace": attrgetter("key.namespace"),
+    "name": attrgetter("key.name"),
     "done": lambda v: v.progress.fraction if v.progress is not None else -1.0,
     "since": lambda v: -v.since,
-    "owner": lambda v: v.owner,
-    "queue": lambda v: v.queue,
-    "accelerators": lambda v: v.accelerators,
-    "memory": lambda v: v.memory,
-    "cpu": lambda v: v.cpu,
-    "commit": lambda v: v.commit,
-    "run": lambda v: v.run_id,
+    "owner": attrgetter("owner"),
+    "queue": attrgetter("queue"),
+    "accelerators": attrgetter("accelerators"),
+    "memory": attrgetter("memory"),
+    "cpu": attrgetter("cpu"),
+    "commit": attrgetter("commit"),
+    "run": attrgetter("run_id"),
 }
 
 

@@ -201,7 +201,7 @@ class RunsScreen(RunActs, RunPromotes, PreviewedPane, inherit_bindings=False):
             self.model.set_filter("")
             self._restart()
             return ""
-        if runs.query and not self.prompt.display:
+        if runs.query and not self.prompt.asking:
             runs.ask("")
             self._restart()
         return super().set_filter(text)

@@ -315,6 +315,7 @@ class CurvesScreen(Together, inherit_bindings=False):
     def action_points(self) -> None:
         """What is known of each line's points."""
         if self.curves is None:
+            self.say("the runs are still being read")
             return
         lines: list[Line] = []
         for metrics in (self.main, self.below):

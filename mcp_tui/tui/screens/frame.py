@@ -60,8 +60,7 @@ class FrameScreen(Screen[None], inherit_bindings=False):
         self.line_bar = LineWidget(id="bar", role="bar-dev")
         self.line_panes = LineWidget(id="panes")
         self.line_crumbs = LineWidget(id="crumbs")
-        self.line_keys = LineWidget(id="keys", role="keys")
-        self.prompt = Prompt(id="prompt")
+        self.line_keys = self.prompt = Prompt(id="keys", role="keys")
         self._message: Cell | None = None
         self._hush: Timer | None = None
 
@@ -77,7 +76,6 @@ class FrameScreen(Screen[None], inherit_bindings=False):
         yield self.line_crumbs
         yield from self.body()
         yield self.line_keys
-        yield self.prompt
 
     def body(self) -> Iterable[Widget]:
         """What stands between the crumbs and the keys line."""
@@ -122,6 +120,8 @@ class FrameScreen(Screen[None], inherit_bindings=False):
         self._update_keys()
 
     def _update_keys(self) -> None:
+        if self.prompt.asking:
+            return
         width = self.console.size.width
         if self._message is not None:
             # A message is read whole: the lines above give way while it stands.
@@ -185,16 +185,12 @@ class FrameScreen(Screen[None], inherit_bindings=False):
         self, ask: Ask, *, completer: Completer | None = None, history: list[str] | None = None
     ) -> None:
         """Ask for a line in place of the keys."""
-        self.line_keys.display = False
         self.prompt.open(ask, completer=completer, history=history if history is not None else [])
 
     def stop_asking(self) -> None:
         """Give the keys line and the focus back."""
         self.prompt.close()
-        self.line_keys.display = True
-        home = self.home()
-        if home is not None:
-            home.focus()
+        self.set_focus(self.home())
         self.update_frame()
 
     def on_prompt_answered(self, message: Prompt.Answered) -> None:

@@ -1,23 +1,24 @@
-"""The one line of input: command, filter, search or a question, in place of the keys line."""
+"""The keys line, and in its place the one line of input: command, filter, search, a question.
+
+One widget is both: to show and hide two would lay the whole screen out anew at every question.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
 
 from rich.cells import cell_len
 from rich.segment import Segment
 from textual import events
 from textual.message import Message
 from textual.strip import Strip
-from textual.widget import Widget
 
 from mcp_tui.domain.text import clean_line
 from mcp_tui.tui.bulk import LaterLines
 from mcp_tui.tui.cells import fit
 from mcp_tui.tui.widgets.lineedit import LineEdit
-from mcp_tui.tui.widgets.surface import palette_of
+from mcp_tui.tui.widgets.surface import LineWidget, palette_of
 
 Completer = Callable[[str], Sequence[str]]
 """Whole lines that could stand in place of the one typed."""
@@ -40,12 +41,13 @@ class Ask:
     yes_no: bool = False
 
 
-class Prompt(Widget):
-    """A line editor with history and completion; keys never reach what is behind it."""
+class Prompt(LineWidget):
+    """A line of text, and when asked a line editor with history and completion.
 
-    DEFAULT_CSS: ClassVar[str] = "Prompt { height: 1; width: 1fr; display: none; }"
-    ALLOW_SELECT = False
-    can_focus = True
+    Keys never reach what is behind it then.
+    """
+
+    can_focus = False
 
     class Answered(Message):
         """Enter was pressed."""
@@ -70,8 +72,9 @@ class Prompt(Widget):
             super().__init__()
             self.ask = ask
 
-    def __init__(self, *, id: str | None = None) -> None:
-        super().__init__(id=id)
+    def __init__(self, *, id: str | None = None, role: str = "") -> None:
+        super().__init__(id=id, role=role)
+        self.asking = False
         self.ask = Ask("", "")
         self.line = LineEdit()
         self.error = ""
@@ -93,13 +96,15 @@ class Prompt(Widget):
         self.line.put(ask.text)
         self.completer, self.history, self._back = completer, history, 0
         self._offers, self._offer = [], -1
-        self.display = True
+        self.asking = self.can_focus = True
+        self.set_cells(self._cells)  # It is of one line now.
         self.focus()
         self.refresh()
 
     def close(self) -> None:
         """Give the line back."""
-        self.display = False
+        self.asking = self.can_focus = False
+        self.refresh()
 
     def say(self, error: str) -> None:
         """Show what is wrong beside the input, which stays."""
@@ -176,7 +181,9 @@ class Prompt(Widget):
             self.refresh()
 
     def render_line(self, y: int) -> Strip:
-        """Sign, text with its cursor, then an error or what could be completed."""
+        """Sign, text with its cursor, then an error or what could be completed; or the text."""
+        if not self.asking:
+            return super().render_line(y)
         width = self.size.width
         palette = palette_of(self.app)
         base = palette[""] + palette["prompt"]

@@ -27,6 +27,8 @@ from mcp_tui.tui.widgets.logview import wrap_cells
 from mcp_tui.tui.widgets.surface import compose_line, palette_of, signs_of
 
 _CACHE = 512
+# Cells between two changed places that cost no more than going to the second.
+_NEAR = 8
 
 
 class _Painted(NamedTuple):
@@ -212,13 +214,14 @@ class VTable(Widget):
         for y, line in enumerate(lines):
             old = self._painted[y] if y < len(self._painted) else None
             if line != old:
-                x, end = self._changed_cells(old, line, width)
-                if end > x:
+                for x, end in self._changed_cells(old, line, width):
                     self.refresh(Region(x, y + 1, end - x, 1))
         self._painted = lines
 
-    def _changed_cells(self, old: _Painted | None, new: _Painted, width: int) -> tuple[int, int]:
-        """The first cell that differs and the one after the last."""
+    def _changed_cells(
+        self, old: _Painted | None, new: _Painted, width: int
+    ) -> list[tuple[int, int]]:
+        """Where the lines differ: the first cell of each place, and the one after its last."""
         if (
             old is None
             or old.row is None
@@ -226,17 +229,18 @@ class VTable(Widget):
             or old.cursor != new.cursor
             or (old.row.stale != new.row.stale)
         ):
-            return 0, width
-        first, last = width, 0
-        if old.marked != new.marked:
-            first, last = 0, 1
+            return [(0, width)]
+        places = [(0, 1)] if old.marked != new.marked else []
         for slot in self._slots:
             state = self._columns[slot.column].kind == "state"
             if old.row.cells[slot.column] != new.row.cells[slot.column] or (
                 state and old.row.state != new.row.state
             ):
-                first, last = min(first, slot.x), max(last, slot.x + slot.width)
-        return first, last
+                begin = slot.x
+                if places and begin - places[-1][1] <= _NEAR:
+                    begin = places.pop()[0]
+                places.append((begin, slot.x + slot.width))
+        return places
 
     # -- drawing ----------------------------------------------------------------------------
 
