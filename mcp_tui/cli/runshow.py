@@ -311,5 +311,5 @@ _DATA: Sequence[Column[DatasetInput]] = (
     Column("DATA", lambda d: cut(clean_line(d.dataset.name), 40)),
     Column("FOR", lambda d: clean_line(d.context)),
     Column("DIGEST", lambda d: clean_line(d.dataset.digest)),
-    Column("SOURCE", lambda d: cut(clean_line(d.dataset.source), _VALUE)),
+    Column("SOURCE", lambda d: cut(clean_line(d.dataset.address), _VALUE)),
 )

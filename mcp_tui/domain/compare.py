@@ -217,7 +217,7 @@ def datasets(inputs: Iterable[DatasetInput]) -> dict[str, str]:
         for name, text in (
             ("name", each.dataset.name),
             ("digest", each.dataset.digest),
-            ("source", source_text(each.dataset.source)),
+            ("source", each.dataset.address),
         ):
             parts.setdefault(name, []).append(text)
     return {
@@ -231,21 +231,6 @@ def datasets(inputs: Iterable[DatasetInput]) -> dict[str, str]:
 def context_of(used: DatasetInput) -> str:
     """What a data set was used for: ``training``, ``evaluation``; empty when nobody said."""
     return next((tag.value for tag in used.tags if tag.key == _CONTEXT_TAG), "")
-
-
-def source_text(source: str) -> str:
-    """Where a data set came from: the address in what MLflow keeps as JSON, else the text."""
-    if not source.startswith("{") or len(source) > 65_536:
-        return source
-    try:
-        tree = msgspec.json.decode(source)
-    except (msgspec.DecodeError, RecursionError):
-        return source
-    for key in ("uri", "url", "path", "table_name", "name"):
-        text = tree.get(key) if isinstance(tree, dict) else None
-        if isinstance(text, str) and text:
-            return text
-    return source
 
 
 def as_document(comparison: Comparison, *, everything: bool = False) -> dict[str, Any]:

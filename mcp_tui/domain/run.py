@@ -8,10 +8,14 @@ from __future__ import annotations
 
 import math
 from enum import StrEnum
+from typing import Final
 
 import msgspec
 
 from mcp_tui.domain import keys
+
+_LONG_SOURCE: Final = 65_536
+"""Characters of a data set's source that are read as JSON."""
 
 
 class RunStatus(StrEnum):
@@ -79,6 +83,22 @@ class Dataset(_Wire, frozen=True, kw_only=True):
     digest: str = ""
     source_type: str = ""
     source: str = ""
+
+    @property
+    def address(self) -> str:
+        """Where it came from: the address in what MLflow keeps as JSON, else the text."""
+        source = self.source
+        if not source.startswith("{") or len(source) > _LONG_SOURCE:
+            return source
+        try:
+            tree = msgspec.json.decode(source)
+        except (msgspec.DecodeError, RecursionError):
+            return source
+        for key in ("uri", "url", "path", "table_name", "name"):
+            text = tree.get(key) if isinstance(tree, dict) else None
+            if isinstance(text, str) and text:
+                return text
+        return source
 
 
 class DatasetInput(_Wire, frozen=True, kw_only=True):

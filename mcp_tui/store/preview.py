@@ -130,7 +130,7 @@ def _parquet(part: ArtifactPart, size: str, more: str) -> list[HeadLine]:
         return [_said(f"a Parquet file of {size}: only those up to {format_bytes(_PARQUET)} are "
                       f"shown; {more} it")]  # fmt: skip
     try:
-        from pyarrow import parquet  # type: ignore[import-untyped,unused-ignore]
+        from pyarrow import parquet  # type: ignore[import-untyped,unused-ignore]  # an extra without types
     except ImportError:
         return [_said(f"a Parquet file of {size}: needs pyarrow to be shown; {more} it")]
     try:

@@ -77,7 +77,7 @@ async def _measure() -> Curves:
             chart.display, bare.display = False, True
             await pilot.pause()
             text = "\n".join(f"{turn} {y} ".ljust(_SIZE[0], "x") for y in range(_SIZE[1]))
-            await frame("bare", lambda text=text: bare.update(text))  # type: ignore[misc]
+            await frame("bare", lambda text=text: bare.update(text))  # type: ignore[misc]  # bound at once
             chart.display, bare.display = True, False
             await pilot.pause()
             await frame(
@@ -88,7 +88,7 @@ async def _measure() -> Curves:
             few = steps[::every], times[::every], values[::every]
             await frame(
                 "sampled",
-                lambda few=few: chart.show_curves(  # type: ignore[misc]
+                lambda few=few: chart.show_curves(  # type: ignore[misc]  # bound at once
                     [Course("k", "run", *few, total=POINTS)]
                 ),
             )

@@ -130,7 +130,7 @@ async def test_only_rows_on_screen_are_made() -> None:
     async with view(CompareScreen, line, sweep(50)) as (_app, screen, pilot):
         asked: list[int] = []
         made = screen.rows.row
-        screen.rows.row = lambda n: asked.append(n) or made(n)  # type: ignore[method-assign,func-returns-value]
+        screen.rows.row = lambda n: asked.append(n) or made(n)  # type: ignore[method-assign,func-returns-value]  # a fake's
         await pilot.press("j")
         await pilot.pause()
         assert set(asked) <= set(range(24))
@@ -228,7 +228,7 @@ async def test_runs_that_run_are_read_again() -> None:
 
 
 def _fields(state: object) -> dict[str, object]:
-    return {name: getattr(state, name) for name in state.__slots__}  # type: ignore[attr-defined]
+    return {name: getattr(state, name) for name in state.__slots__}  # type: ignore[attr-defined]  # it has slots
 
 
 async def test_a_server_that_is_away_is_said() -> None:
@@ -347,7 +347,7 @@ async def test_tab_goes_round_the_views_of_the_same_runs() -> None:
     async with view(CurvesScreen, f"curves {ALL}") as (app, _, pilot):
         for word in ("[Compare]", "[Evaluation]", "[Scatter]", "[Curves]"):
             await pilot.press("tab")
-            await until(pilot, lambda word=word: word in screen_text(app))  # type: ignore[misc]
+            await until(pilot, lambda word=word: word in screen_text(app))  # type: ignore[misc]  # bound at once
         await pilot.press("shift+tab")
         await until(pilot, lambda: "[Scatter]" in screen_text(app))
         assert len(app.screen_stack) == 2
@@ -360,7 +360,7 @@ async def test_tab_goes_round_the_views_of_the_same_runs() -> None:
 async def test_marked_jobs_are_compared_by_their_runs() -> None:
     backend = FakeBackend()
     runs = dict(zip(backend.model.jobs, KEYS * 2, strict=True))
-    backend.run_of = lambda key: runs[key]  # type: ignore[method-assign]
+    backend.run_of = lambda key: runs[key]  # type: ignore[method-assign]  # a fake's
     async with console(backend) as (app, pilot):
         await pilot.press("b", "space", "space", "=")
         await until(pilot, lambda: "[Compare]" in screen_text(app))

@@ -59,7 +59,7 @@ async def test_the_curves_of_a_job_are_a_key_away() -> None:
 async def test_a_job_without_a_run_says_so() -> None:
     backend = FakeBackend()
     async with console(backend) as (app, pilot):
-        backend.run_of = lambda key: ""  # type: ignore[method-assign]
+        backend.run_of = lambda key: ""  # type: ignore[method-assign]  # a fake's
         await pilot.press("v")
         await until(pilot, lambda: "no MLflow run here" in screen_text(app))
 
@@ -150,7 +150,7 @@ async def test_who_went_on_is_not_called_back_for_event_files() -> None:
             await held.wait()
             return await read()
 
-        made(backend).read_events = late  # type: ignore[method-assign]
+        made(backend).read_events = late  # type: ignore[method-assign]  # a fake's
         await pilot.press("E", "d")
         await until(pilot, lambda: "/ points" in screen_text(app))
         held.set()

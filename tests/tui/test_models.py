@@ -360,7 +360,7 @@ async def test_versions_are_evaluated_beside_the_champion() -> None:
     async with console(backend, (100, 40)) as (app, pilot):
         await _ranker(pilot, app, "j", "space", "space", "v")
         await until(pilot, lambda: type(app.screen).__name__ == "EvaluationScreen")
-        assert app.screen.looked.references == ("ranker/7", "ranker/6")  # type: ignore[attr-defined]
+        assert app.screen.looked.references == ("ranker/7", "ranker/6")  # type: ignore[attr-defined]  # its own screen
 
 
 async def test_a_move_whose_console_was_killed_is_said() -> None:

@@ -215,7 +215,7 @@ def test_many_are_ordered_as_few_are(points: list[tuple[int, float, float]]) -> 
     try:
         many = course_module._ordered(*columns)
     finally:
-        course_module.MANY = limit  # type: ignore[misc]
+        course_module.MANY = limit  # type: ignore[misc]  # a Final, set for a test
     assert list(few[0]) == list(many[0])
     assert list(few[1]) == list(many[1])
 

@@ -92,7 +92,7 @@ def test_a_model_is_really_trained_and_says_how_good_it_is(experiment: str, name
     assert report.averages["f1_macro"] == pytest.approx(last.values["f1_macro"])
     assert predictions.ids == data.held_out.ids
     assert Confusion in parsed
-    assert {understand(figure).key for figure in figures if understand(figure)} == set(figures)  # type: ignore[union-attr]
+    assert {understand(figure).key for figure in figures if understand(figure)} == set(figures)  # type: ignore[union-attr]  # None is filtered
 
 
 def readable(path: str) -> bool:

@@ -312,7 +312,7 @@ def _datasets(run: Run) -> list[Line]:
         text = f"{one_line(data.name)} @ {one_line(data.digest)}{context}"
         lines.append(_fact("" if n else "data", text))
         if data.source:
-            source = clean_line(data.source, limit=300)
+            source = clean_line(data.address, limit=300)
             lines.append(_fact("", f"{one_line(data.source_type)} {source}", "dim"))
     return [(), *lines] if lines else []
 
