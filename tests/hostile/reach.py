@@ -33,7 +33,7 @@ async def reach(app: Console, pilot: Pilot[int], pane: Pane) -> None:
     """Press its keys, and wait until it is there."""
     for number, key in enumerate(pane.keys):
         await pilot.press(key)
-        waits = (pane.ready, pane.then)[number] if number < 2 else ""
-        if waits and number < len(pane.keys) - 1:
+        waits = pane.behind(number)
+        if waits:
             await until(pilot, partial(_tells, app, waits))
     await until(pilot, lambda: shows(app, pane))

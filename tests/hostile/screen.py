@@ -96,8 +96,8 @@ class Console(Terminal):
         """From the Jobs pane to a view."""
         for number, key in enumerate(pane.keys if len(pane.keys) > 1 else ()):
             self.press(key)
-            waits = (pane.ready, pane.then)[number] if number < 2 else ""
-            if waits and number < len(pane.keys) - 1:
+            waits = pane.behind(number)
+            if waits:
                 self.until(partial(self.tells, waits))
             if number < len(pane.keys) - 1:
                 self.quiet(0.1)

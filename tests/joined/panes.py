@@ -17,6 +17,7 @@ class Pane:
             names of keys. One key is pressed after what the one before brought is there.
         ready: A text that is on the screen before the second key is pressed.
         then: A text that is on the screen before the third key is pressed.
+        last: A text that is on the screen before the last key of many is pressed.
         shown: A text that is on the screen then, and on none of the screens on the way.
         tab: The tab in front, on a detail.
         asks: What the prompt asks for; empty where it is closed.
@@ -32,12 +33,20 @@ class Pane:
     shown: str = ""
     ready: str = ""
     then: str = ""
+    last: str = ""
     tab: str = ""
     asks: str = ""
     pane: str = "jobs"
     writes: bool = False
     prod: bool = False
     size: tuple[int, int] = (80, 24)
+
+    def behind(self, number: int) -> str:
+        """What has to be on the screen after a key of several, before the next is pressed."""
+        if number >= len(self.keys) - 1:
+            return ""
+        known = (self.ready, self.then)
+        return known[number] if number < len(known) else self.last * (number == len(self.keys) - 2)
 
 
 _of_runs = partial(Pane, pane="runs", ready="by newest run", then="newest first")
@@ -88,6 +97,7 @@ PANES: tuple[Pane, ...] = (
         "ArtifactScreen",
         ("3", "enter", "enter", "tab", "tab", "tab", "tab", "G", "enter"),
         "/ report",
+        last="report",
     ),
     _of_runs("run-edit", "RunsScreen", ("3", "enter", "a"), "run: ", asks="edit", writes=True),
     Pane("help", "HelpScreen", ("question_mark",), "Everywhere"),
