@@ -109,13 +109,13 @@ class _Pen:
 
     def __init__(self, console: Console) -> None:
         self._console = console
-        self._row = -1
+        self._row = -2
         self.written: list[str] = []
 
     def put(self, y: int, x: int, piece: Strip) -> None:
         """Draw a piece at a place."""
         # The line below is fewer bytes away.
-        near = x == 0 and y == self._row + 1 and self._row >= 0
+        near = x == 0 and y == self._row + 1
         self.written.append("\r\n" if near else f"\x1b[{y + 1};{x + 1}H")
         self.written.append(piece.render(self._console))
         self._row = y

@@ -32,7 +32,7 @@ FLOOD_SECONDS = 15.0
 LINES = 20_000.0
 MINUTE = 60.0
 CUSTOM = 2_000
-WRITTEN = 250.0
+WRITTEN = 450.0
 """Events a second of the real server. With more, it and its controllers leave the console on two
 processors so little that what is measured is their share."""
 SLOW_LINE = 2_000.0
@@ -141,13 +141,12 @@ def _written(at: scale.Stage) -> Iterator[Figure]:
         told = endure(
             storm, env=at.env, jobs=at.size.jobs, expected=lambda: weather.listed(at.ground)
         )
-    # On two processors that it shares with the server and its controllers, a bare Textual table may
-    # need longer than that by itself: then that is the measure.
+    # It shares the processors with the server and its controllers: so does a bare Textual table.
     slow = bare.quantile(0.99)
     name = "key to frame in a storm, P99, as the server can"
     p99 = told.keys.quantile(0.99)
     beside = f"a bare table's in such a storm {slow:.1f} ms; {told.line()}"
-    yield Figure(name, p99, max(FRAME_MS, slow), "ms", beside, of_bare=p99 / slow)
+    yield Figure(name, p99, FRAME_MS, "ms", beside, of_bare=p99 / slow)
     yield _differs(told, "as the server can")
     Scene(at.ground).put_jobs(at.size.jobs)
 

@@ -20,6 +20,8 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from tests.bench.terminal import NOT_THEIRS
+
 QUIET = 0.25
 """Seconds without output after which a step is over, once the console said that it drew."""
 
@@ -66,7 +68,7 @@ def measure(
         os.set_inheritable(command_read, True)
         os.set_inheritable(answer_write, True)
         os.environ.update(TERM="xterm-256color", COLORTERM="truecolor", LC_ALL="C.UTF-8")
-        for name in ("NO_COLOR", "SSH_CONNECTION"):
+        for name in NOT_THEIRS:
             os.environ.pop(name, None)
         os.execv(sys.executable, [sys.executable, "-m", __spec__.name, "--child", *arguments])
     os.close(command_read)

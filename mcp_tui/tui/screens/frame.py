@@ -60,7 +60,7 @@ class FrameScreen(Screen[None], inherit_bindings=False):
         self.line_bar = LineWidget(id="bar", role="bar-dev")
         self.line_panes = LineWidget(id="panes")
         self.line_crumbs = LineWidget(id="crumbs")
-        self.line_keys = self.prompt = Prompt(id="keys", role="keys")
+        self.prompt = Prompt(id="keys", role="keys")
         self._message: Cell | None = None
         self._hush: Timer | None = None
 
@@ -75,7 +75,7 @@ class FrameScreen(Screen[None], inherit_bindings=False):
         yield self.line_panes
         yield self.line_crumbs
         yield from self.body()
-        yield self.line_keys
+        yield self.prompt
 
     def body(self) -> Iterable[Widget]:
         """What stands between the crumbs and the keys line."""
@@ -126,14 +126,14 @@ class FrameScreen(Screen[None], inherit_bindings=False):
         if self._message is not None:
             # A message is read whole: the lines above give way while it stands.
             rows = wrap_cells((self._message,), max(1, width - 2), words=True)[:MESSAGE_ROWS]
-            self.line_keys.set_rows([(Cell(" "), *row) for row in rows])
+            self.prompt.set_rows([(Cell(" "), *row) for row in rows])
             return
         pending = self.console.acting.pending_line()
         if pending:
-            self.line_keys.set_cells((Cell(f" {pending}", "attention"),))
+            self.prompt.set_cells((Cell(f" {pending}", "attention"),))
             return
         hints = self.console.keymap.hints(self.kind, read_only=self.console.state.read_only)
-        self.line_keys.set_cells(bar.hint_cells(hints, width))
+        self.prompt.set_cells(bar.hint_cells(hints, width))
 
     def say(self, text: str, tone: Tone = "") -> None:
         """A message on the keys line, until the next key or for a while."""

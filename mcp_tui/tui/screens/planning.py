@@ -77,7 +77,7 @@ class PlanningScreen(FrameScreen, inherit_bindings=False):
         cells = [Cell(" ")]
         for key, what in (*told, ("Esc", "back, kept")):
             cells += [Cell(key, "key"), Cell(f" {what}   ")]
-        self.line_keys.set_cells(cells)
+        self.prompt.set_cells(cells)
 
     def ask(self, ask: Ask, **kwargs: object) -> None:
         """Nothing is asked here: letters belong to the text."""
