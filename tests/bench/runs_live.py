@@ -73,7 +73,8 @@ async def _followed(client: MlflowClient, at: Tracker) -> AsyncIterator[_Rows]:
     rows = _Rows(client, at)
     rows.watch.start()
     try:
-        while not rows.watch.list.rows:
+        while len(rows.watch.list.rows) < at.size.running:
+            rows.watch.more()
             await rows.change()
         rows.watch.visible(running(at)[:WATCHED])
         yield rows

@@ -119,6 +119,13 @@ async def test_a_search_is_read_page_by_page_in_order(
         [],
     ]
     assert (search.done, search.read) == (True, 5)
+    short = mlflow.runs_in_order([experiment], page=3, first=1)
+    pages = [await short.next_page() for _ in range(3)]
+    assert [[run.run_id for run in page] for page in pages] == [
+        [runs[4]],
+        [runs[3], runs[2], runs[1]],
+        [runs[0]],
+    ]
     none = mlflow.runs_in_order([])
     assert await none.next_page() == ()
     assert none.done

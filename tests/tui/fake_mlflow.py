@@ -9,7 +9,7 @@ from typing import Any
 
 from mcp_tui.domain.run import Experiment, Metric, Pair, Run, RunData, RunInfo
 from mcp_tui.errors import ApiError
-from mcp_tui.sources.mlflow import ExperimentPage, RunPage, RunSearch
+from mcp_tui.sources.mlflow import PAGE, ExperimentPage, RunPage, RunSearch
 
 
 def run(
@@ -62,6 +62,7 @@ class FakeMlflow:
         *,
         order_by: Sequence[str] = (),
         view: str = "ACTIVE_ONLY",
+        first: int = PAGE,
     ) -> RunSearch:
         return RunSearch(
             self,  # type: ignore[arg-type]  # what it asks of it is here
@@ -70,6 +71,7 @@ class FakeMlflow:
             order_by=order_by,
             view=view,  # type: ignore[arg-type]  # one of them
             page=self.page,
+            first=min(first, self.page),
         )
 
     async def search_runs(self, experiments: Sequence[str], filter_: str = "", **how: Any) -> Any:

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from types import SimpleNamespace
 from typing import Any
+
+import pytest
 
 from mcp_tui.domain.run import Experiment, Run, RunInfo
 from mcp_tui.sources.mlflow import RunPage
+from mcp_tui.store import runwatch
 from mcp_tui.store.mlflowhealth import MlflowHealth
 from mcp_tui.store.runwatch import RunWatch
 from mcp_tui.store.turn import Turn
@@ -84,3 +88,74 @@ async def test_a_list_of_runs_that_ended_says_that_the_server_answers() -> None:
     took = await watch.look()
     assert (told, took) == ([set()], 0.0)
     assert "newest 3" not in server.asked
+
+
+async def test_experiments_are_asked_after_one_at_a_time_and_each_that_is_gone_is_said(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(runwatch, "OTHERS_EVERY", 0.0)
+    server = Server([run(1)])
+    deleted = {"2", "3"}
+
+    async def get_experiment(experiment_id: str) -> Experiment:
+        server.asked.append(f"experiment {experiment_id}")
+        stage = "deleted" if experiment_id in deleted else "active"
+        return Experiment(experiment_id=experiment_id, name=experiment_id, lifecycle_stage=stage)
+
+    monkeypatch.setattr(server, "get_experiment", get_experiment)
+    made = RunWatch(
+        server,  # type: ignore[arg-type]  # what it asks of it is here
+        ["1", "2", "3"],
+        [],
+        health=MlflowHealth(),
+        on_change=lambda _: None,
+        turn=Turn(),
+    )
+    made.list.take([run(1)])
+    for gone in ((), ("2",), ("2", "3")):
+        await made.look()
+        assert made.gone == gone
+    assert [each for each in server.asked if each.startswith("exp")] == [
+        "experiment 1",
+        "experiment 2",
+        "experiment 3",
+    ]
+    deleted.remove("2")
+    for _ in range(2):
+        await made.look()
+    assert made.gone == ("3",)
+
+
+async def test_a_server_that_takes_long_to_look_for_new_runs_is_asked_less_often(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    server = Server([run(1)])
+    made, _ = watching(server, [run(1)])
+    now = 1_000.0
+    monkeypatch.setattr(runwatch, "time", SimpleNamespace(monotonic=lambda: now))
+    takes = 0.0
+
+    async def started_since(*_: object) -> RunPage:
+        nonlocal now
+        now += takes
+        server.asked.append("new")
+        return RunPage()
+
+    monkeypatch.setattr(server, "started_since", started_since)
+
+    async def asked_for(seconds: float) -> int:
+        nonlocal now
+        server.asked.clear()
+        for _ in range(int(seconds)):
+            now += 1.0
+            await made.look()
+        return server.asked.count("new")
+
+    assert await asked_for(60) == 12
+    takes = 0.035
+    await asked_for(10)
+    assert await asked_for(90) in (9, 10)
+    takes = 3.0
+    await asked_for(10)
+    # Every twelve seconds of the clock, of which three go by within each question.
+    assert await asked_for(90) == pytest.approx(10, abs=1)
