@@ -26,7 +26,7 @@ from mcp_tui.store.turn import Turn
 FIRST_PAGE: Final = 40
 """Runs of the first page: as many as a tall screen shows, as each costs the server 1.5 ms."""
 
-ON_SCREEN_EVERY: Final = 1.85
+ON_SCREEN_EVERY: Final = 1.8
 """Seconds from a look at the runs on screen that go on to the next: 50-90 ms of the server each."""
 
 RESTS: Final = 4.0
