@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from mcp_tui.actions.aliaslook import MODEL_VERSION, VERSIONS, SeenModel
+from mcp_tui.actions.evidence import Evidence
 from mcp_tui.actions.jobs import Scope, new_plan_id
 from mcp_tui.actions.models import Wanted
 from mcp_tui.domain.alias import is_version
@@ -242,12 +243,15 @@ def _level(each: LevelStanding) -> str:
 
 
 async def still_the_same(engine: Engine, plan: Plan) -> None:
-    """Whether what is approved is still what was planned.
+    """Whether what is approved, or was, is still what was planned.
 
     Raises:
-        RefusedError: Its files changed meanwhile; nothing was put on record.
+        RefusedError: Its files changed meanwhile, or the approvals of a promotion do not stand any
+            more; nothing was written.
         GoneError: They, or the version, are not there any more.
     """
+    if plan.approved is not None:
+        await _still_approved(engine, plan.approved)
     if plan.approval is None:
         return
     meant = plan.approval.subject
@@ -258,6 +262,22 @@ async def still_the_same(engine: Engine, plan: Plan) -> None:
             "file or its listing is another; nothing was put on record",
             hint="look at it again",
         )
+
+
+async def _still_approved(engine: Engine, meant: Subject) -> None:
+    _, version = await see_version(engine, meant.model, meant.version)
+    found = (await judged(engine, version)).approvals
+    if not found.complete:
+        raise RefusedError(
+            f"what version {meant.version} of {clean_line(meant.model)} was approved by does not "
+            f"stand any more: {_lacking(found)}; nothing was moved",
+            hint="look at it again",
+        )
+
+
+def _lacking(found: Approvals) -> str:
+    missing = [each for each in found.levels if each.standing is not Standing.GIVEN]
+    return f"{found.text()}: {'; '.join(each.text() for each in missing)}"
 
 
 async def prove_approval(
@@ -295,9 +315,23 @@ def _unproven(target: Target, message: str, code: ExitCode) -> Outcome:
 # --- what a promotion asks for
 
 
-async def of_promotion(
-    engine: Engine, seen: SeenModel, wanted: Wanted, override: str
-) -> tuple[Check, ...]:
+class Asked(msgspec.Struct, frozen=True, kw_only=True):
+    """What a tier's approvals say of a promotion; ``approved`` is whose they are, if they stand."""
+
+    check: Check | None = None
+    approved: Subject | None = None
+
+    def added_to(self, evidence: Evidence) -> Evidence:
+        """What speaks for a version, with them."""
+        checks = evidence.checks if self.check is None else (*evidence.checks, self.check)
+        return msgspec.structs.replace(evidence, checks=checks, approved=self.approved)
+
+
+def _asked(status: CheckStatus, said: str, approved: Subject | None = None) -> Asked:
+    return Asked(check=Check(name=APPROVALS, status=status, message=said), approved=approved)
+
+
+async def of_promotion(engine: Engine, seen: SeenModel, wanted: Wanted, override: str) -> Asked:
     """Whether the approvals that the tier asks for stand, before a version goes live.
 
     A copy may be approved as what it is copied from: that is whose files they are.
@@ -309,14 +343,13 @@ async def of_promotion(
     """
     rule = engine.rule
     if rule.mode is Mode.NONE:
-        return ()
+        return Asked()
     if rule.mode is Mode.NOTIFY:
         told = "no approval is asked for: whoever should know is to be told"
         if rule.configured:
-            return (Check(name=APPROVALS, status=CheckStatus.PASSED, message=told),)
+            return _asked(CheckStatus.PASSED, told)
         told += "; the configuration names no approvals for this tier"
-        return (Check(name=APPROVALS, status=CheckStatus.UNKNOWN, message=told),)
-    said = ""
+        return _asked(CheckStatus.UNKNOWN, told)
     try:
         found = await _best(engine, seen, wanted)
         if found is not None and found.approvals.complete:
@@ -326,10 +359,9 @@ async def of_promotion(
                 if each.approval is not None
             )
             said = f"{found.approvals.text()}: {by}"
-            return (Check(name=APPROVALS, status=CheckStatus.PASSED, message=said),)
+            return _asked(CheckStatus.PASSED, said, found.subject)
         if found is not None:
-            missing = [e for e in found.approvals.levels if e.standing is not Standing.GIVEN]
-            said = f"{found.approvals.text()}: {'; '.join(each.text() for each in missing)}"
+            said = _lacking(found.approvals)
         else:
             said = f"approvals 0 of {len(rule.levels)}: the version is not there to be approved"
     except (ApiError, UsageError, GoneError) as error:
@@ -337,9 +369,9 @@ async def of_promotion(
         said = f"approvals cannot be told: {error.what}"
     if override.strip():
         said += f"; overridden: {clean_line(override, limit=200)}"
-        return (Check(name=APPROVALS, status=CheckStatus.WARNING, message=said),)
+        return _asked(CheckStatus.WARNING, said)
     said += "; an override needs a reason"
-    return (Check(name=APPROVALS, status=CheckStatus.FAILED, message=said),)
+    return _asked(CheckStatus.FAILED, said)
 
 
 async def _best(engine: Engine, seen: SeenModel, wanted: Wanted) -> Judged | None:

@@ -132,7 +132,7 @@ class Engine:
         evidence = evidence or Evidence()
         if alias:
             approved = await approving.of_promotion(self, seen, wanted, override)
-            evidence = msgspec.structs.replace(evidence, checks=(*evidence.checks, *approved))
+            evidence = approved.added_to(evidence)
         return plan_promote(self.scope, seen, wanted, asks, alias=alias, evidence=evidence)
 
     async def approvals(self, name: str, version: str) -> approving.Judged:

@@ -10,6 +10,7 @@ import msgspec
 from mcp_tui.actions.aliaslook import SeenModel, named
 from mcp_tui.domain.alias import Record
 from mcp_tui.domain.aliashistory import MoveState
+from mcp_tui.domain.approval import Subject
 from mcp_tui.domain.plan import Check, CheckStatus
 from mcp_tui.domain.reltime import age
 from mcp_tui.domain.text import clean_line
@@ -48,11 +49,13 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
         gates: Empty where none are configured.
         made: What it was made of: ``commit``, ``image``, ``config``, ``data``.
         checks: Further checks, such as of approvals; one that failed blocks.
+        approved: Whose approvals those are, where they stand.
     """
 
     gates: tuple[GateLine, ...] = ()
     made: Mapping[str, str] = {}
     checks: tuple[Check, ...] = ()
+    approved: Subject | None = None
 
 
 class Why(msgspec.Struct, frozen=True, kw_only=True):

@@ -107,6 +107,7 @@ def plan_promote(
         back="none: a version that nothing points to does no harm",
         checks=(*gates(evidence, why), *made_of(evidence), *evidence.checks),
         notes=tuple(notes),
+        approved=evidence.approved,
     )
     if not alias:
         return plan

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from mcp_tui.domain.alias import AliasMove
-from mcp_tui.domain.approval import Given
+from mcp_tui.domain.approval import Given, Subject
 from mcp_tui.domain.runedit import SeenEdit
 
 
@@ -135,6 +135,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
         move: The move of an alias of the model registry; None where none is moved.
         edits: Changes to runs, each with what was there when it was planned.
         approval: The approval that is put on record; None where none is given.
+        approved: Whose approvals let a promotion through; None where none are asked for, or where
+            their lack was overridden.
     """
 
     id: str
@@ -153,6 +155,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     move: AliasMove | None = None
     edits: tuple[SeenEdit, ...] = ()
     approval: Given | None = None
+    approved: Subject | None = None
 
     @property
     def noun(self) -> str:

@@ -14,7 +14,7 @@ from mcp_tui.actions.models import Wanted
 from mcp_tui.actions.promoting import wanted_copy
 from mcp_tui.domain.approval import TAG, Level, Mode, Rule
 from mcp_tui.domain.plan import Check, CheckStatus, Outcome, OutcomeStatus, Plan, Tier
-from mcp_tui.errors import GoneError, UsageError
+from mcp_tui.errors import GoneError, RefusedError, UsageError
 from mcp_tui.sources.mlflow import MlflowClient
 from tests.cluster import Ground
 from tests.faults.acting import Actor, acting, mlflow_client
@@ -166,6 +166,42 @@ async def test_what_changes_between_plan_and_yes_is_not_approved(
         [outcome] = await admin.apply(plan)
         assert outcome.status is OutcomeStatus.FAILED and "meanwhile" in outcome.message
         assert not admin.sent("POST", "/model-versions/set-tag")
+
+
+@pytest.mark.parametrize("what", ["a record is taken away", "a file is added"])
+async def test_approvals_that_fall_between_plan_and_yes_move_nothing(
+    ground: Ground,
+    namespace: str,
+    tmp_path: Path,
+    mlflow: MlflowClient,
+    made: tuple[str, str],
+    what: str,
+) -> None:
+    name, root = made
+    async with (
+        as_(ground, namespace, tmp_path, "admin") as admin,
+        as_(ground, namespace, tmp_path, "operator") as operator,
+    ):
+        await given(admin, name, "lead")
+        await given(operator, name, "sre")
+        plan = await admin.engine.check(
+            await admin.engine.plan_promotion(name, Wanted(version="1"), now=NOW)
+        )
+        assert not plan.blocked
+        if what == "a record is taken away":
+            body = {"name": name, "version": "1", "key": f"{TAG}sre"}
+            await mlflow.call("DELETE", "/api/2.0/mlflow/model-versions/delete-tag", body)
+        else:
+            await put(ground, root, "data/more.bin", b"y")
+        with pytest.raises(RefusedError, match=r"not stand any more: approvals [01] of 2"):
+            await admin.apply(plan)
+        assert not admin.sent("POST", "/registered-models/alias")
+        assert (await admin.engine.see_model(name)).aliases == {}
+        if what == "a record is taken away":
+            await given(operator, name, "sre")
+            [outcome] = await admin.apply(plan)
+            assert outcome.status is OutcomeStatus.PROVEN
+            assert (await admin.engine.see_model(name)).aliases == {"champion": "1"}
 
 
 async def test_a_lost_answer_is_looked_for(
