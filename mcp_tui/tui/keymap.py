@@ -135,7 +135,7 @@ KEYS: tuple[Key, ...] = (
         "curves",
         "the curves of the marked runs, or of the one under the cursor",
         25,
-        ("runs", "compare"),
+        ("runs", "run", "compare"),
     ),
     Key(
         "compare",

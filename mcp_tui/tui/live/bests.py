@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Callable, Sequence
+from typing import Any, Final
 
 import msgspec
 
@@ -18,6 +18,9 @@ from mcp_tui.sources.mlflow import MlflowClient
 
 MOST: Final = 40
 """Metrics whose histories are read for one look."""
+
+SOON: Final = 0.3
+"""Seconds that a look waits for what is not known yet; the next one has it."""
 
 _AT_ONCE: Final = 4
 _KEPT: Final = 2_000
@@ -43,18 +46,54 @@ def best_in(history: History, direction: Direction) -> Best | None:
     return Best(value=value, step=step, about=history.sampled or history.cut)
 
 
-class Bests:
-    """Remembers what was read: a metric that was logged no further is not read again."""
+def _wanted(run: Run, directions: Directions | None) -> list[Metric]:
+    """The metrics that have a better side; of very many the first."""
+    way = directions.of if directions is not None else usual
+    return [m for m in run.data.metrics if way(m.key) is not Direction.NEITHER][:MOST]
 
-    def __init__(self) -> None:
+
+class Bests:
+    """Remembers what was read: a metric that was logged no further is not read again.
+
+    Args:
+        spawn: Lets something run beside the console.
+    """
+
+    def __init__(self, spawn: Callable[[Any], asyncio.Task[Any]]) -> None:
+        self._spawn = spawn
         self._known: dict[tuple[str, str], tuple[tuple[int, int], Best | None]] = {}
+        self._reading: tuple[Run, asyncio.Task[dict[str, Best]]] | None = None
+
+    async def soon(
+        self, mlflow: MlflowClient, run: Run, directions: Directions | None
+    ) -> tuple[dict[str, Best], bool]:
+        """What is known in a moment, and whether that is all; what is not is read on meanwhile.
+
+        A history of a million points takes the server seconds, and the last values are there.
+        """
+        if self._reading is not None and self._reading[0].run_id != run.run_id:
+            self.stop()
+        if self._reading is None:
+            self._reading = run, self._spawn(self.of(mlflow, run, directions))
+        task = self._reading[1]
+        await asyncio.wait((task,), timeout=SOON)
+        if not task.done():
+            return self._found(run, _wanted(run, directions)), False
+        self._reading = None
+        return await task, True
+
+    def stop(self) -> None:
+        """Read no further: nobody looks any more."""
+        if self._reading is not None:
+            self._reading[1].cancel()
+            self._reading = None
 
     async def of(
         self, mlflow: MlflowClient, run: Run, directions: Directions | None
     ) -> dict[str, Best]:
         """The best of each metric that has a better side; those that cannot be read are absent."""
         way = directions.of if directions is not None else usual
-        wanted = [m for m in run.data.metrics if way(m.key) is not Direction.NEITHER][:MOST]
+        wanted = _wanted(run, directions)
         stale = [m for m in wanted if self._of(run, m) is None]
         gate = asyncio.Semaphore(_AT_ONCE)
 
@@ -73,6 +112,9 @@ class Bests:
         for result in results:
             if isinstance(result, BaseException) and not isinstance(result, McpTuiError):
                 raise result
+        return self._found(run, wanted)
+
+    def _found(self, run: Run, wanted: Sequence[Metric]) -> dict[str, Best]:
         found = {m.key: self._known.get((run.run_id, m.key)) for m in wanted}
         return {one_line(k): known[1] for k, known in found.items() if known and known[1]}
 

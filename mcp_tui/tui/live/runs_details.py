@@ -49,7 +49,7 @@ class LiveRunDetails:
         self._names: dict[str, str] = {}
         self._read: tuple[str, float, Run] | None = None
         self._experiments: dict[str, str] = {}
-        self._bests = Bests()
+        self._bests = Bests(backend.spawn)
 
     # -- which ------------------------------------------------------------------------------
 
@@ -191,7 +191,7 @@ class LiveRunDetails:
         """The last value of each metric, the best it ever had, and at which steps."""
         _, mlflow, _ = self._client(key)
         run = await self._run(key)
-        bests = await self._bests.of(mlflow, run, self._backend.config.metrics)
+        bests, all_ = await self._bests.soon(mlflow, run, self._backend.config.metrics)
         now = time.time()
         listed = sorted(run.data.metrics, key=lambda m: (m.key.startswith("system/"), m.key))
         width = min(30, max((len(m.key) for m in listed), default=0))
@@ -216,6 +216,8 @@ class LiveRunDetails:
             )
         if any(best.about for best in bests.values()):
             lines.append((Cell("~ the best of a sample: not every point was read", "dim"),))
+        if not all_:
+            lines.append((Cell("the best are still being read", "dim"),))
         return lines
 
     # -- artifacts --------------------------------------------------------------------------
