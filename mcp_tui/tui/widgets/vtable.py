@@ -278,10 +278,13 @@ class VTable(Widget):
             title = column.title
             if column.short and len(title) > slot.width:
                 title = column.short
-            if column.id == sort:
-                sign = " ^" if reverse else " v"
-                title = title[: max(1, slot.width - len(sign))] + sign
-            parts.append((" " * (slot.x - x) + fit(title, slot.width, align=column.align), ""))
+            sign = "" if column.id != sort else " ^" if reverse else " v"
+            room = max(1, slot.width - len(sign))
+            if len(title) > room:
+                # In its middle: names of metrics differ at their ends.
+                title = fit(title, room, cut="middle")
+            told = fit(title + sign, slot.width, align=column.align)
+            parts.append((" " * (slot.x - x) + told, ""))
             x = slot.x + slot.width
         return compose_line(parts, width, palette, base)
 
