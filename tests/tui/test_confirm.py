@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 from textual import events
 
-from mcp_tui.domain.plan import Confirmation, OutcomeStatus, Tier
+from mcp_tui.actions.template import placeholder
+from mcp_tui.domain.plan import Confirmation, OutcomeStatus, Plan, Tier, Verb, Write
 from mcp_tui.errors import RefusedError
 from mcp_tui.tui.app import Console
+from mcp_tui.tui.model import Line
 from mcp_tui.tui.screens.confirm import PASTED, ConfirmScreen
+from mcp_tui.tui.theme import ASCII_SIGNS
+from mcp_tui.tui.widgets.planbox import diff_lines, plan_lines
 from tests.tui.fake import FakeBackend
 from tests.tui.harness import NAMED, at_once, changed, console, screen_text, until
 
@@ -236,6 +242,25 @@ async def test_tab_shows_the_diff_and_the_json() -> None:
         assert screen.box.top > 0
         await pilot.press("tab")
         assert screen.view == "plan"
+
+
+@pytest.mark.parametrize("lines", [lambda plan: plan_lines(plan, ASCII_SIGNS), diff_lines])
+def test_what_is_not_known_yet_is_told_in_words(lines: Callable[[Plan], list[Line]]) -> None:
+    run = placeholder("run_id")
+    write = Write(
+        system="mlflow",
+        method="POST",
+        path="/api/2.0/mlflow/runs/set-tag",
+        summary=f"tag run {run}",
+        diff=(f"+ run_id: {run}",),
+    )
+    plan = Plan(
+        id="p", verb=Verb.SUBMIT, context="dev", tier=Tier.DEV, targets=(), writes=(write,),
+        until=f"run {run} is there",
+    )  # fmt: skip
+    text = "\n".join(cell.text for line in lines(plan) for cell in line)
+    assert "{{" not in text
+    assert "+ run_id: (the new run)" in text
 
 
 async def test_leaving_while_it_goes_on_is_said_until_the_end() -> None:

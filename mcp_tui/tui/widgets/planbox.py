@@ -13,6 +13,7 @@ from textual.geometry import Region
 from textual.strip import Strip
 from textual.widget import Widget
 
+from mcp_tui.actions.template import words
 from mcp_tui.domain.plan import CheckStatus, Plan
 from mcp_tui.tui.cells import fit
 from mcp_tui.tui.model import Cell, Line, Tone
@@ -69,8 +70,8 @@ def plan_lines(plan: Plan, signs: Signs, *, hidden: int = 0, most: int = 12) -> 
         summary = write.summary or f"{write.method} {write.path}"
         extra = " (goes on without it)" if write.optional else ""
         system = "" if write.system == "kubernetes" else f"{write.system}: "
-        rows: list[Line] = [(Cell(f"{system}{summary}{extra}"),)]
-        rows += [(Cell(row, _diff_tone(row)),) for row in write.diff[:most]]
+        rows: list[Line] = [(Cell(words(f"{system}{summary}{extra}")),)]
+        rows += [(Cell(words(row), _diff_tone(row)),) for row in write.diff[:most]]
         if len(write.diff) > most:
             rows.append((Cell(f"and {len(write.diff) - most} more lines; Tab shows them", "dim"),))
         lines += _labelled("write", rows)
@@ -81,7 +82,7 @@ def plan_lines(plan: Plan, signs: Signs, *, hidden: int = 0, most: int = 12) -> 
         checks.append((Cell(f"{getattr(signs, sign)} {text}", tone),))
     lines += _labelled("checks", checks)
     if plan.until:
-        lines += _labelled("then", [(Cell(plan.until),)])
+        lines += _labelled("then", [(Cell(words(plan.until)),)])
     lines += _labelled("back", [(Cell(plan.back or "there is no way back"),)])
     return lines
 
@@ -95,7 +96,7 @@ def diff_lines(plan: Plan) -> list[Line]:
     lines: list[Line] = []
     for write in plan.writes:
         lines.append((Cell(f"{write.method} {write.path}", "strong"),))
-        lines += [(Cell(row, _diff_tone(row)),) for row in write.diff]
+        lines += [(Cell(words(row), _diff_tone(row)),) for row in write.diff]
     return lines
 
 
