@@ -82,14 +82,22 @@ def gate_words(gate: GateLine) -> str:
     return f"{mark}: {clean_line(gate.said, limit=150)}"
 
 
-def gates(evidence: Evidence, why: Why) -> list[Check]:
-    """One that failed, or cannot be told, blocks, unless a reason is given."""
+def gates(evidence: Evidence, why: Why, *, goes_live: bool = True) -> list[Check]:
+    """One that failed, or cannot be told, blocks, unless a reason is given.
+
+    Args:
+        goes_live: An alias is moved, or another model gets it. What is registered only does no
+            harm, and has to be there before it can be approved: then it is said, and blocks not.
+    """
     if not evidence.gates:
         return [Check(name=GATES, status=CheckStatus.UNKNOWN, message="no gates were looked at")]
     # One that cannot be told has not passed.
     bad = [g for g in evidence.gates if not g.passed]
     if bad:
         said = "; ".join(gate_words(g) for g in bad)
+        if not goes_live:
+            over = f"gates: {said}; no alias could be moved to it"
+            return [Check(name=GATES, status=CheckStatus.WARNING, message=over)]
         if why.override.strip():
             over = f"gates: {said}; overridden: {clean_line(why.override, limit=200)}"
             return [Check(name=GATES, status=CheckStatus.WARNING, message=over)]

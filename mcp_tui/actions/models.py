@@ -94,6 +94,7 @@ def plan_promote(
     target = Target(context=scope.context, kind=MODEL_VERSION, namespace="", name=seen.name,
                     uid=version)  # fmt: skip
     writes = [] if version else _make(seen, wanted, plan_id)
+    goes_live = bool(alias) or wanted.original is not None
     notes = _notes(seen, wanted, version)
     plan = Plan(
         id=plan_id,
@@ -105,7 +106,11 @@ def plan_promote(
         confirmation=_confirmation(scope.tier),
         until="the version is ready",
         back="none: a version that nothing points to does no harm",
-        checks=(*gates(evidence, why), *made_of(evidence), *evidence.checks),
+        checks=(
+            *gates(evidence, why, goes_live=goes_live),
+            *made_of(evidence),
+            *evidence.checks,
+        ),
         notes=tuple(notes),
         approved=evidence.approved,
     )

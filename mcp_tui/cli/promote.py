@@ -19,6 +19,7 @@ from mcp_tui.cli.models import registry, split
 from mcp_tui.cli.session import Session, open_session
 from mcp_tui.domain.plan import Plan
 from mcp_tui.errors import RefusedError, UsageError
+from mcp_tui.store.candidates import find
 
 _ASKS = 3
 """How often a plan is made anew when somebody else moves the alias meanwhile."""
@@ -40,7 +41,7 @@ async def promote(args: argparse.Namespace) -> int:
         registry(session)
 
         async def planned() -> Plan:
-            wanted = await _wanted(engine, name, version, args)
+            wanted = await _wanted(session, engine, name, version, args)
             return await engine.plan_promotion(
                 args.to or name,
                 wanted,
@@ -72,9 +73,12 @@ async def rollback(args: argparse.Namespace) -> int:
         return await _finish(session, engine, planned, args)
 
 
-async def _wanted(engine: Engine, name: str, version: str, args: argparse.Namespace) -> Wanted:
+async def _wanted(
+    session: Session, engine: Engine, name: str, version: str, args: argparse.Namespace
+) -> Wanted:
     if args.of_run:
-        return await wanted_of_run(engine, args.of_run, args.artifact or ARTIFACT)
+        run = (await find(registry(session), args.of_run)).run
+        return await wanted_of_run(engine, run.run_id, args.artifact or ARTIFACT)
     if args.to and args.to != name:
         return await wanted_copy(engine, name, version)
     return Wanted(version=version)

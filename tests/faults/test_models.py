@@ -410,6 +410,15 @@ async def test_gates_and_parts_stand_in_the_plan_and_in_the_record(
         assert outcome.status is OutcomeStatus.PROVEN
         [record] = (await seen(actor, ranker)).records("champion").moves
         assert record.intent.override == "the moon is full"
+        # What is registered only is live nowhere; what another model gets is.
+        new = Wanted(source="s3://bucket/another", origin="a folder")
+        copy = await wanted_copy(actor.engine, ranker, "2")
+        for of, wanted, status in ((ranker, new, "warning"), (f"{ranker}-prod", copy, "failed")):
+            plan = await actor.engine.plan_promotion(
+                of, wanted, now=NOW, alias="", evidence=evidence
+            )
+            [found] = [c for c in plan.checks if c.name == "gates"]
+            assert (found.status.value, "f1_macro 0.88" in found.message) == (status, True)
         assert record.intent.gates[0] == "FAILED: f1_macro 0.88 >= 0.90"
         assert dict(record.intent.made) == {"commit": "a" * 40, "data": "d1"}
         back_plan = await actor.engine.plan_taking_back(ranker, now=NOW)
