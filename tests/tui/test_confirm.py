@@ -93,11 +93,21 @@ async def test_the_safe_choice_has_the_focus() -> None:
         assert len(app.screen_stack) == 1
         assert not backend.actions.applied
         await dialog(app, pilot)
-        await pilot.press("tab")
-        assert "[ Apply ]" in screen_text(app)
+        await pilot.press("right", "right", "left")
+        assert "[ Leave ]" in screen_text(app)
         await pilot.press("enter")
-        await until(pilot, lambda: backend.actions.applied)
-        backend.actions.release.set()
+        assert len(app.screen_stack) == 1
+        assert not backend.actions.applied
+        for key in ("tab", "right"):
+            backend.actions.applied.clear()
+            await dialog(app, pilot)
+            await pilot.press(key)
+            assert "[ Apply ]" in screen_text(app)
+            await pilot.press("enter")
+            await until(pilot, lambda: backend.actions.applied)
+            backend.actions.release.set()
+            await until(pilot, lambda: "Enter close" in screen_text(app))
+            await pilot.press("enter")
 
 
 async def test_a_held_key_confirms_nothing() -> None:

@@ -221,6 +221,10 @@ class ConfirmScreen(ModalScreen[bool], inherit_bindings=False):
         elif self.state == "asking" and not self.plan.blocked:
             if self.plan.confirmation is Confirmation.TYPED:
                 self._type(event, quick=quick)
+            elif event.key in {"left", "right"}:
+                if not quick:
+                    self.agree = event.key == "right"
+                    self.update()
             elif event.key == "enter" and not quick:
                 self._choose()
 
