@@ -287,7 +287,7 @@ def relink(manifest: dict[str, Any], run_id: str, experiment_id: str) -> None:
     if run_id:
         metadata["labels"][keys.RUN_ID] = run_id
         metadata["annotations"][keys.EXPERIMENT_ID] = experiment_id
-    known = {"MLFLOW_RUN_ID": run_id, "MLFLOW_EXPERIMENT_ID": experiment_id}
+    known = {keys.RUN_VARIABLE: run_id, "MLFLOW_EXPERIMENT_ID": experiment_id}
     for node in list(_mappings(manifest["spec"])):
         labels, env = node.get("labels"), node.get("env")
         if isinstance(labels, dict) and labels.pop(keys.RUN_ID, None) is not None and run_id:
@@ -296,5 +296,5 @@ def relink(manifest: dict[str, Any], run_id: str, experiment_id: str) -> None:
             node["env"] = [
                 {"name": e["name"], "value": known[e["name"]]} if known.get(e.get("name")) else e
                 for e in env
-                if run_id or e.get("name") != "MLFLOW_RUN_ID"
+                if run_id or e.get("name") != keys.RUN_VARIABLE
             ]

@@ -120,7 +120,7 @@ def run_id_of(obj: Mapping[str, Any]) -> str:
                 str(variable.get("value"))
                 for variable in node.get("env") or ()
                 if isinstance(variable, Mapping)
-                and variable.get("name") == "MLFLOW_RUN_ID"
+                and variable.get("name") == keys.RUN_VARIABLE
                 and variable.get("value")
             )
             for value in node.values():

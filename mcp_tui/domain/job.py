@@ -13,7 +13,7 @@ from mcp_tui.domain import keys, quantity
 from mcp_tui.domain.cause import cause_in, keep
 from mcp_tui.domain.cause_line import Cause
 from mcp_tui.domain.jobview import JobKey, JobState, JobView, Used
-from mcp_tui.domain.kinds import AnyJob, Outline, outline
+from mcp_tui.domain.kinds import AnyJob, Outline, outline, run_variable
 from mcp_tui.domain.kube import Event, Pod, epoch
 from mcp_tui.domain.kube_custom import Workload
 from mcp_tui.domain.reltime import duration
@@ -86,8 +86,9 @@ class _Facts(NamedTuple):
 
 
 def run_id_of(job: AnyJob) -> str:
-    """The MLflow run that a job carries, or empty."""
-    return one_line(job.metadata.labels.get(keys.RUN_ID, ""))
+    """The MLflow run that a job carries: by our label, else by its environment; or empty."""
+    label = job.metadata.labels.get(keys.RUN_ID)
+    return one_line(label) if label else run_variable(job)
 
 
 def changes_at(view: JobView, run: RunFacts | None, now: float) -> float | None:

@@ -11,6 +11,8 @@ MANAGER: Final = "mcp-tui"
 PLAN_ID: Final = "mcp-tui.io/plan-id"
 COMMIT: Final = "mcp-tui.io/commit"
 RUN_ID: Final = "mcp-tui.io/run-id"
+RUN_VARIABLE: Final = "MLFLOW_RUN_ID"
+"""The variable by which MLflow's client, and any trainer, knows the run that it logs to."""
 
 # Annotations: free text, such as a branch with a slash in it.
 GIT_URL: Final = "mcp-tui.io/git-url"

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from functools import lru_cache, singledispatch
 from types import MappingProxyType
+from typing import Final
 
 import msgspec
 
@@ -17,11 +19,13 @@ from mcp_tui.domain.kube import (
     ObjectMeta,
     PodSpec,
     Resources,
+    Variable,
     condition,
     epoch,
 )
 from mcp_tui.domain.kube_custom import JobSet, PyTorchJob, RayJob, ReplicaCount, TrainJob
 
+_RUN_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _Items = tuple[tuple[str, str | int | float], ...]
 
 AnyJob = Job | TrainJob | PyTorchJob | JobSet | RayJob
@@ -261,6 +265,38 @@ def _ray_job(job: RayJob) -> Outline:
         requested=requested,
         message="" if ended or running else status.job_deployment_status,
     )
+
+
+def run_variable(job: AnyJob) -> str:
+    """The run that a job's containers are told to log to, ``MLFLOW_RUN_ID``; empty for none."""
+    if isinstance(job, TrainJob) and job.spec.trainer.env:
+        return _run_id(job.spec.trainer.env)
+    for pod in _pods(job):
+        for container in (*pod.containers, *pod.init_containers):
+            if container.env:
+                return _run_id(container.env)
+    return ""
+
+
+def _run_id(env: tuple[Variable, ...]) -> str:
+    # $(NAME) and templates stand for what is not known here.
+    found = env[0].value
+    return found if _RUN_ID.fullmatch(found) else ""
+
+
+def _pods(job: AnyJob) -> tuple[PodSpec, ...]:
+    """The templates of a job's pods."""
+    if isinstance(job, Job):
+        return (job.spec.template.spec,)
+    if isinstance(job, PyTorchJob):
+        return tuple(each.template.spec for each in job.spec.pytorch_replica_specs.values())
+    if isinstance(job, JobSet):
+        return tuple(each.template.spec.template.spec for each in job.spec.replicated_jobs)
+    if isinstance(job, RayJob):
+        ray = job.spec.ray_cluster_spec
+        groups = (ray.head_group_spec, *ray.worker_group_specs)
+        return tuple(group.template.spec for group in groups)
+    return ()
 
 
 def pod_requests(spec: PodSpec) -> dict[str, Decimal]:

@@ -41,6 +41,7 @@ __all__ = [
     "Resources",
     "Status",
     "Terminated",
+    "Variable",
     "WatchChange",
     "WatchEvent",
     "condition",
@@ -49,6 +50,7 @@ __all__ = [
     "decode_watch_block",
     "decoder",
     "epoch",
+    "of_run",
     "scrub",
 ]
 
@@ -155,11 +157,30 @@ class Resources(Kube, frozen=True, kw_only=True):
     requests: Quantities = msgspec.field(default_factory=dict)
 
 
+class Variable(Kube, frozen=True, kw_only=True):
+    """A variable of a container; one that is taken from elsewhere has no value here."""
+
+    name: str = ""
+    value: str = ""
+
+
+def of_run(env: tuple[Variable, ...]) -> tuple[Variable, ...]:
+    """What is kept of an environment: which MLflow run is logged to. It stands in every job."""
+    return tuple(each for each in env if each.name == keys.RUN_VARIABLE and each.value)
+
+
 class Container(Kube, frozen=True, kw_only=True):
+    """A container; of its environment :func:`of_run` is kept."""
+
     name: str = ""
     image: str = ""
     resources: Resources = Resources()
     restart_policy: str = ""
+    env: tuple[Variable, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.env:
+            msgspec.structs.force_setattr(self, "env", of_run(self.env))
 
 
 class SchedulingGate(Kube, frozen=True, kw_only=True):

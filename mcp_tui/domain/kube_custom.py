@@ -17,6 +17,8 @@ from mcp_tui.domain.kube import (
     PodTemplate,
     Quantities,
     Resources,
+    Variable,
+    of_run,
 )
 
 
@@ -42,6 +44,11 @@ class Trainer(Kube, frozen=True, kw_only=True):
     image: str = ""
     num_nodes: int | None = None
     resources_per_node: Resources = Resources()
+    env: tuple[Variable, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.env:
+            msgspec.structs.force_setattr(self, "env", of_run(self.env))
 
 
 class TrainJobSpec(Kube, frozen=True, kw_only=True):

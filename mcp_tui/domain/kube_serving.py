@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 import msgspec
 
-from mcp_tui.domain.kube import Condition, Kube, OwnerReference
+from mcp_tui.domain.kube import Condition, Kube, OwnerReference, Variable
 
 
 class ServerMeta(Kube, frozen=True, kw_only=True):
@@ -36,13 +36,6 @@ class ServerMeta(Kube, frozen=True, kw_only=True):
 class TemplateMeta(Kube, frozen=True, kw_only=True):
     labels: dict[str, str] = msgspec.field(default_factory=dict)
     annotations: dict[str, str] = msgspec.field(default_factory=dict)
-
-
-class Variable(Kube, frozen=True, kw_only=True):
-    """A variable of a container; one that is taken from elsewhere has no value here."""
-
-    name: str = ""
-    value: str = ""
 
 
 class ServerContainer(Kube, frozen=True, kw_only=True):

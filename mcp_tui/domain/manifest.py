@@ -341,7 +341,7 @@ def _clone_env(code: Code, submission: Submission, *, volume: bool) -> list[dict
 def _env(config: TrainConfig, submission: Submission) -> list[dict[str, Any]]:
     env: dict[str, dict[str, Any]] = {}
     known = {
-        "MLFLOW_RUN_ID": submission.run_id,
+        keys.RUN_VARIABLE: submission.run_id,
         "MLFLOW_TRACKING_URI": submission.tracking_uri,
         "MLFLOW_EXPERIMENT_ID": submission.experiment_id if submission.run_id else None,
     }

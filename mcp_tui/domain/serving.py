@@ -8,14 +8,13 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from mcp_tui.domain.kube import Condition, condition, epoch
+from mcp_tui.domain.kube import Condition, Variable, condition, epoch
 from mcp_tui.domain.kube_serving import (
     AnyServer,
     InferenceService,
     Predictor,
     ServerSpec,
     ServerStatus,
-    Variable,
 )
 from mcp_tui.domain.references import (
     Fact,

@@ -240,7 +240,7 @@ class JobStore:
         return self._runs.get(run_id)
 
     def jobs_of_run(self, run_id: str) -> tuple[JobView, ...]:
-        """The rows that carry a run by their label, the newest first."""
+        """The rows that carry a run, the newest first."""
         roots = {root_uid(uid, self._jobs)[0] for uid in self._run_jobs.get(run_id, ())}
         found = [view for view in map(self.table.get, roots) if view is not None]
         return tuple(sorted(found, key=lambda view: -(view.created or 0.0)))

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 
 import msgspec
 
+from mcp_tui.domain import keys
 from mcp_tui.domain.lineage import JobLink, disagreement, guessed_job, is_dead, tagged_job
 from mcp_tui.domain.model import ModelVersion
 from mcp_tui.domain.references import model_id_in, run_in
@@ -57,7 +58,7 @@ class Lineage(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def job_of(run: Run, stores: Mapping[str, JobStore], *, covers: Covers = nowhere) -> JobLink | None:
-    """The job of a run: by the job's label, by the run's tags, or by a guess.
+    """The job of a run: by the job's label or environment, by the run's tags, or a guess.
 
     Args:
         run: As MLflow tells of it.
@@ -66,7 +67,9 @@ def job_of(run: Run, stores: Mapping[str, JobStore], *, covers: Covers = nowhere
     """
     for store in stores.values():
         for view in store.jobs_of_run(run.run_id)[:1]:
-            return JobLink(key=view.key, how="the job's label", view=view)
+            labelled = view.labels.get(keys.RUN_ID) == run.run_id
+            how = "the job's label" if labelled else "the job's environment"
+            return JobLink(key=view.key, how=how, view=view)
     tagged = tagged_job(run)
     if tagged is not None:
         # Everybody calls a context as he likes, but a uid is the same everywhere.

@@ -161,3 +161,35 @@ async def test_a_job_of_others_is_guessed_by_commit_and_name(
         link = look.link()
         assert link is not None and link.guess and link.key.name == "theirs"
         assert link.how == "its commit and name" and not is_dead(run, link)
+
+
+async def test_a_job_that_others_made_is_found_by_its_environment(
+    ground: Ground, actor: Actor, tmp_path: Path
+) -> None:
+    _, run_id = await submitted(actor)
+    container = {
+        "name": "c",
+        "image": "python:3.12",
+        "command": ["sleep", "3600"],
+        "env": [{"name": "MLFLOW_RUN_ID", "value": run_id}],
+    }
+    template = {"spec": {"restartPolicy": "Never", "containers": [container]}}
+    job = {
+        "apiVersion": "batch/v1",
+        "kind": "Job",
+        "metadata": {"name": "by-hand"},
+        "spec": {"backoffLimit": 0, "template": template},
+    }
+    run = await read_run(ground, run_id)
+    async with fed(actor, tmp_path) as feed:
+        look = Look(feed, run)
+        await until(look.sees_job)
+        [ours] = feed.store.jobs_of_run(run_id)
+        gone = {"kind": "DeleteOptions", "apiVersion": "v1", "propagationPolicy": "Background"}
+        await asyncio.to_thread(ground.api, "DELETE", actor.path(ours.key.name), gone)
+        await until(lambda: not look.sees_job(), 30)
+        await actor.api("POST", actor.path(), job)
+        await until(look.sees_job)
+        link = look.link()
+        assert link is not None and link.how == "the job's environment"
+        assert link.key.name == "by-hand" and not link.guess

@@ -9,7 +9,10 @@ import msgspec
 import pytest
 
 from mcp_tui.domain import keys
+from mcp_tui.domain.job import run_id_of
+from mcp_tui.domain.kinds import AnyJob
 from mcp_tui.domain.kube import Job, decode
+from mcp_tui.domain.kube_custom import JobSet, PyTorchJob, RayJob, TrainJob
 from mcp_tui.domain.lineage import disagreement, is_dead
 from mcp_tui.domain.model import ModelVersion
 from mcp_tui.domain.run import ModelLink, Pair, Run, RunData, RunInfo, RunOutputs
@@ -79,7 +82,7 @@ def job(
     return decode(Job, json.dumps(whole).encode())
 
 
-def jobs(*objects: Job, context: str = "dev") -> JobStore:
+def jobs(*objects: AnyJob, context: str = "dev") -> JobStore:
     made = JobStore(context)
     made.apply(Delta(objects))
     made.flush(NOW)
@@ -94,6 +97,52 @@ def test_a_jobs_label_names_its_run() -> None:
     link = job_of(run(), {"prod": jobs(), "dev": jobs(job(run_id=RUN))})
     assert link is not None and link.view is not None and not link.guess
     assert link.words() == "Job/train in ml at dev: running; by the job's label"
+
+
+TEMPLATE: dict[str, Any] = {
+    "spec": {
+        "containers": [
+            {"name": "sidecar", "env": [{"name": "HOME", "value": "/"}]},
+            {
+                "name": "train",
+                "env": [
+                    {"name": "MLFLOW_TRACKING_URI", "value": "http://mlflow"},
+                    {"name": "MLFLOW_RUN_ID", "value": RUN},
+                ],
+            },
+        ]
+    }
+}
+
+
+@pytest.mark.parametrize(
+    ("type_", "spec"),
+    [
+        (Job, {"template": TEMPLATE}),
+        (TrainJob, {"trainer": {"env": TEMPLATE["spec"]["containers"][1]["env"]}}),
+        (PyTorchJob, {"pytorchReplicaSpecs": {"Worker": {"template": TEMPLATE}}}),
+        (JobSet, {"replicatedJobs": [{"name": "w", "template": {"spec": {"template": TEMPLATE}}}]}),
+        (RayJob, {"rayClusterSpec": {"workerGroupSpecs": [{"template": TEMPLATE}]}}),
+    ],
+    ids=lambda value: getattr(value, "__name__", ""),
+)
+def test_the_environment_of_a_job_that_others_made_names_its_run(
+    type_: type[AnyJob], spec: dict[str, Any]
+) -> None:
+    meta = {"name": "train", "namespace": "ml", "uid": "u", "creationTimestamp": stamp(60)}
+    whole: AnyJob = decode(type_, json.dumps({"metadata": meta, "spec": spec}).encode())
+    assert RUN in repr(whole) and "http://mlflow" not in repr(whole), "nothing else of it is kept"
+    link = job_of(run(), {"dev": jobs(whole)})
+    assert link is not None and link.view is not None and not link.guess
+    assert link.how == "the job's environment" and link.view.run_id == RUN
+
+
+@pytest.mark.parametrize("value", ["", "$(RUN)", "{{run}}", "a b", "x" * 65, "\x1b[2J"])
+def test_a_variable_that_is_no_id_names_no_run(value: str) -> None:
+    env = [{"name": "MLFLOW_RUN_ID", "value": value}]
+    spec = {"template": {"spec": {"containers": [{"name": "c", "env": env}]}}}
+    made = decode(Job, json.dumps({"metadata": {"name": "a", "uid": "u"}, "spec": spec}).encode())
+    assert run_id_of(made) == ""
 
 
 def test_a_runs_tags_name_its_job_by_uid_whatever_the_context_is_called() -> None:

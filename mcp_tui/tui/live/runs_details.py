@@ -133,6 +133,7 @@ class LiveRunDetails:
             ("repository", tags.get(keys.TAG_REPO, "")),
             ("nested in", run.parent_run_id),
             ("artifacts", run.info.artifact_uri),
+            ("models", _models(run)),
             ("run", run.run_id),
         ]  # fmt: skip
         lines += [_fact(name, clean_line(text, limit=500)) for name, text in facts if text]
@@ -290,6 +291,13 @@ def _progress(run: Run) -> str:
         return ""
     total = f" of {run.total_steps:,}" if run.total_steps else ""
     return f"step {run.newest_step:,}{total}"
+
+
+def _models(run: Run) -> str:
+    """The logged models of MLflow 3 that came of it."""
+    made = [one_line(link.model_id) for link in run.outputs.model_outputs]
+    more = f" and {len(made) - _NEWEST:,} more" if len(made) > _NEWEST else ""
+    return ", ".join(made[:_NEWEST]) + more
 
 
 def _pods(joined: Lineage) -> str:
