@@ -30,6 +30,11 @@ _MOST_BYTES: Final = 16 * 1024 * 1024
 _MODEL_SIZE: Final = re.compile(rb"^model_size_bytes: ([0-9]{1,18})\s*$", re.MULTILINE)
 
 
+def is_beginning(text: str) -> bool:
+    """Whether a text can be a run's id, or enough of its beginning."""
+    return bool(_RUN_ID.fullmatch(text) or _BEGINNING.fullmatch(text))
+
+
 class Named(msgspec.Struct, frozen=True):
     """A run, and how it was named."""
 

@@ -210,9 +210,12 @@ class CommandLine:
         self._console.leave()
 
 
-_NAMES_A_RUN = "by all 32 digits, NAME/VERSION or NAME@ALIAS"
+_NAMES_A_RUN = "by six or more of its digits, NAME/VERSION or NAME@ALIAS"
 
-_REFERENCE = re.compile(r"(?:.+/)?[0-9a-fA-F]{32}|.+/[0-9]+|.+@[^/@]+")
+# The beginning of an id has a number in it: so that a metric may be called by letters alone.
+_REFERENCE = re.compile(
+    r"(?:.+/)?(?:[0-9a-fA-F]{32}|(?=[a-fA-F]*[0-9])[0-9a-fA-F]{6,31})|.+/[0-9]+|.+@[^/@]+"
+)
 
 
 def _runs_and_metrics(given: Iterable[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:

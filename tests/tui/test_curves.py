@@ -13,6 +13,7 @@ from textual.pilot import Pilot
 
 from mcp_tui.errors import GoneError, UnreachableError
 from mcp_tui.tui.app import Console
+from mcp_tui.tui.commandline import _runs_and_metrics
 from mcp_tui.tui.screens.choosemetrics import ChooseMetrics
 from mcp_tui.tui.screens.curves import CurvesScreen
 from tests.tui.fake import FakeBackend
@@ -336,9 +337,16 @@ async def test_a_command_without_a_run_says_what_is_wanted() -> None:
 async def test_a_word_that_names_no_run_is_said_and_not_left_out(view: str) -> None:
     backend = FakeBackend()
     async with console(backend) as (app, pilot):
-        app.command_line.run(f"{view} {RUNS[0].run_id} 03631dfd")
-        await until(pilot, lambda: "03631dfd names no run; by all 32 digits" in screen_text(app))
+        app.command_line.run(f"{view} {RUNS[0].run_id} 0363g")
+        await until(pilot, lambda: "0363g names no run; by six or more" in screen_text(app))
         assert backend.evidence.asked == []
+
+
+def test_what_names_a_run_and_what_a_metric() -> None:
+    whole = f"{7:032x}"
+    runs = (whole, f"dev/{whole}", "03631dfd", "dev/03631d", "ranker/12", "ranker@champion")
+    metrics = ("loss", "f1", "facade", "step12", "val/loss", "03631")
+    assert _runs_and_metrics([*metrics, *runs]) == (runs, metrics)
 
 
 async def test_a_command_alone_looks_at_what_is_under_the_cursor() -> None:

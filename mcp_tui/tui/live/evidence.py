@@ -14,7 +14,7 @@ from mcp_tui.domain.text import clean_line
 from mcp_tui.errors import ApiError, UsageError
 from mcp_tui.sources.mlflow import MlflowClient
 from mcp_tui.sources.mlflow.runs import is_run_id
-from mcp_tui.store.candidates import Named, find, read
+from mcp_tui.store.candidates import Named, find, is_beginning, read
 from mcp_tui.store.curves import CurveBook
 from mcp_tui.tui.live.curves import LiveCurves
 from mcp_tui.tui.model_curves import Compared, Evaluated
@@ -43,7 +43,8 @@ class LiveEvidence:
         """The context of a reference, and what it names there."""
         context, _, rest = reference.rpartition("/")
         live = self._backend.lives.get(context)
-        if live is not None and is_run_id(rest):
+        # All digits are a version, of a model that is called like a context.
+        if live is not None and is_beginning(rest) and not rest.isdecimal():
             return live, rest
         return self._backend.only(), reference
 
