@@ -304,12 +304,19 @@ async def test_runs_without_the_metric_are_counted() -> None:
         assert "1 without it  1 live" in screen_lines(app)[2]
 
 
-async def test_a_run_without_metrics_says_so() -> None:
+@pytest.mark.parametrize(
+    ("status", "said"),
+    [
+        ("RUNNING", "no metric is logged yet"),
+        ("FINISHED", "no metric was logged in this run; one that is nested in it may have some"),
+    ],
+)
+async def test_a_run_without_metrics_says_so(status: str, said: str) -> None:
     backend = FakeBackend()
-    backend.evidence.runs = (run("empty", {}, number=1),)
+    backend.evidence.runs = (run("empty", {}, number=1, status=status),)
     async with console(backend) as (app, pilot):
         await pilot.press("v")
-        await until(pilot, lambda: "no metric is logged yet" in screen_text(app))
+        await until(pilot, lambda: said in screen_text(app))
         await pilot.press("M", "j", "H", "+", "left", "c", "W", "S")
         await until(pilot, lambda: isinstance(app.screen, CurvesScreen))
 

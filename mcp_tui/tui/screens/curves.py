@@ -132,9 +132,14 @@ class CurvesScreen(Together, inherit_bindings=False):
         curves = self.curves
         if curves is None:
             return
-        note = "no metric is logged yet" if not self.looked.metrics else "no points yet"
-        if self.looked.metrics and not any(run.running for run in curves.runs):
-            note = "not logged in these runs" if len(curves.runs) > 1 else "not logged in this run"
+        goes_on = any(run.running for run in curves.runs)
+        where = "in these runs" if len(curves.runs) > 1 else "in this run"
+        if self.looked.metrics:
+            note = "no points yet" if goes_on else f"not logged {where}"
+        elif goes_on:
+            note = "no metric is logged yet"
+        else:
+            note = f"no metric was logged {where}; one that is nested in it may have some"
         self.chart.show_curves(curves.courses(self.main), title=title_of(self.main), note=note)
         self.machine.display = bool(self.below)
         if self.below:
