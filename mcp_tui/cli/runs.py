@@ -68,7 +68,8 @@ async def ls(args: argparse.Namespace) -> int:
         if problem and table:
             tracker.printer.note(f"jobs are as the runs say: {problem}")
         if args.watch:
-            await watch(tracker, views, names, filters, args.output)
+            named = bool(args.experiment)
+            await watch(tracker, views, names, filters, args.output, named=named)
     return ExitCode.OK
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Mapping, Sequence
 from typing import Final
 
@@ -12,12 +13,16 @@ from mcp_tui.cli.runjobs import links
 from mcp_tui.cli.runviews import Shown, as_csv, columns, document, shown
 from mcp_tui.cli.tracker import Tracker
 from mcp_tui.domain.run import Run
+from mcp_tui.domain.text import clean_line
 from mcp_tui.errors import McpTuiError
 from mcp_tui.store.runs import RunTracker
 
 EVERY: Final = 3.0
 """Seconds between looks: a search for 50 run ids costs the server 52 ms of CPU, one for what
 began since 17 ms."""
+EXPERIMENTS_EVERY: Final = 9.0
+"""Seconds between looks for new experiments, where none is named."""
+
 _LONGEST: Final = 30.0
 _MOST: Final = 50
 """Runs that are followed at once, the newest of those that go on."""
@@ -29,8 +34,16 @@ async def watch(
     names: Mapping[str, str],
     filters: Sequence[str],
     output: str,
+    *,
+    named: bool,
 ) -> None:
-    """Print a line for each run that begins, goes on or ends, until somebody interrupts."""
+    """Print a line for each run that begins, goes on or ends, until somebody interrupts.
+
+    Args:
+        names: Of the experiments, by id.
+        named: Whether only these are meant; else those made meanwhile too.
+    """
+    names, listed = dict(names), time.monotonic()
     known = {view.run.run_id: view for view in views}
     since = max((view.run.info.start_time for view in views), default=0)
     # What is there already and was not shown, by the limit or the order, is no news.
@@ -41,6 +54,11 @@ async def watch(
     while True:
         await asyncio.sleep(pause)
         try:
+            if not named and time.monotonic() - listed >= EXPERIMENTS_EVERY:
+                listed = time.monotonic()
+                # The newest made come first.
+                made = (await tracker.client.search_experiments()).experiments
+                names |= {each.experiment_id: clean_line(each.name) for each in made}
             begun, going = await asyncio.gather(
                 _begun(tracker, names, filters, since), _going(tracker, known)
             )

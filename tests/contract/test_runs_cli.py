@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
 import json
@@ -10,6 +11,8 @@ import secrets
 import signal
 import subprocess
 import sys
+import threading
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -257,30 +260,54 @@ def test_a_watch_tells_of_new_runs_and_of_those_that_go_on(
     made = server.post("runs/create", experiment_id=server.experiment, run_name="going",
                        start_time=NOW + 60_000)  # fmt: skip
     going = made["run"]["info"]["run_id"]
+    with watched(ground, tmp_path, "-e", name, "--limit", "1") as lines:
+        assert "STATE" in next(lines) and "running" in next(lines)
+        server.log(going, "f1", 0.25, 7)
+        assert "f1 0.250" in next(lines)
+        server.run("just begun", NOW + 120_000)
+        assert "just begun" in next(lines)
+        server.post("runs/update", run_id=going, status="FAILED")
+        assert "failed" in next(lines)
+
+
+def test_a_watch_of_all_experiments_finds_those_that_are_made_meanwhile(
+    ground: Ground, server: Server, name: str, tmp_path: Path
+) -> None:
+    called = f"new {secrets.token_hex(6)}"
+    filter_ = f"attributes.run_name = '{called}'"
+    with watched(ground, tmp_path, "--filter", filter_, "-o", "name") as lines:
+        first = server.run(called, NOW + 60_000)
+        assert next(lines).strip() == first
+        other = Server(server.url)
+        other.experiment = other.post("experiments/create", name=f"{name} 2")["experiment_id"]
+        second = other.run(called, NOW + 120_000)
+        assert next(lines).strip() == second
+
+
+@contextlib.contextmanager
+def watched(ground: Ground, home: Path, *words: str) -> Iterator[Iterator[str]]:
+    """The lines of ``run ls --watch``, which is interrupted behind the block."""
     watching = subprocess.Popen(
-        [sys.executable, "-m", "mcp_tui", "run", "ls", "-e", name, "--watch", "--limit", "1"],
+        [sys.executable, "-m", "mcp_tui", "run", "ls", "--watch", *words],
         env={
             "PATH": "/usr/bin:/bin",
-            "HOME": str(tmp_path),
+            "HOME": str(home),
             "MLFLOW_TRACKING_URI": str(ground.mlflow),
             "PYTHONPATH": str(REPO),
         },
-        cwd=tmp_path,
+        cwd=home,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
     )
     assert watching.stdout is not None
+    # A line that does not come ends the lines.
+    too_late = threading.Timer(90, watching.kill)
+    too_late.start()
     try:
-        shown = [watching.stdout.readline(), watching.stdout.readline()]
-        assert "STATE" in shown[0] and "running" in shown[1]
-        server.log(going, "f1", 0.25, 7)
-        assert "f1 0.250" in watching.stdout.readline()
-        server.run("just begun", NOW + 120_000)
-        assert "just begun" in watching.stdout.readline()
-        server.post("runs/update", run_id=going, status="FAILED")
-        assert "failed" in watching.stdout.readline()
+        yield iter(watching.stdout.readline, "")
     finally:
+        too_late.cancel()
         watching.send_signal(signal.SIGINT)
         watching.communicate(timeout=30)
     assert watching.returncode == 130
