@@ -35,6 +35,12 @@ def is_beginning(text: str) -> bool:
     return bool(_RUN_ID.fullmatch(text) or _BEGINNING.fullmatch(text))
 
 
+def model_in(reference: str) -> str:
+    """The registered model that a reference names; of a run's id none."""
+    match = None if is_beginning(reference) else _VERSION.fullmatch(reference.strip())
+    return match["name"] if match is not None else ""
+
+
 class Named(msgspec.Struct, frozen=True):
     """A run, and how it was named."""
 

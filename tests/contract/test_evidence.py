@@ -171,3 +171,12 @@ async def test_candidates_are_held_against_the_alias_champion(
     ]
     named = await evidence.evaluate([runs["champion"]], f"{name}/2")
     assert named.champion.endswith("(named here)")
+    # Copied to another model, it is the champion there; what was named says which is meant.
+    made.version(f"a-{name}", runs["better"], alias="champion")
+    for reference in (f"{name}/2", runs["better"]):
+        found = await evidence.evaluate([reference], "")
+        assert found.keys == (f"dev/{runs['champion']}", f"dev/{runs['better']}"), reference
+    alone = await evidence.evaluate([f"a-{name}/1"], "")
+    assert alone.keys == (f"dev/{runs['better']}",)
+    assert alone.champion == f"a-{name}/1 (alias champion, alone: mark others too)"
+    assert [len(one) for one in alone.gates] == [2], "its own gates are judged"

@@ -14,7 +14,7 @@ from mcp_tui.domain.text import clean_line
 from mcp_tui.errors import ApiError, UsageError
 from mcp_tui.sources.mlflow import MlflowClient
 from mcp_tui.sources.mlflow.runs import is_run_id
-from mcp_tui.store.candidates import Named, find, is_beginning, read
+from mcp_tui.store.candidates import Named, find, is_beginning, model_in, read
 from mcp_tui.store.curves import CurveBook
 from mcp_tui.tui.live.curves import LiveCurves
 from mcp_tui.tui.model_curves import Compared, Evaluated
@@ -144,7 +144,7 @@ class LiveEvidence:
     async def champion(self, references: Sequence[str]) -> str:
         """The reference of the one that the alias names of a model that any is a version of."""
         found = await self._found(references, again=False)
-        champion = await self._champion(found)
+        champion = await self._champion(found, references)
         return champion if champion in {"/".join(_id(each)) for each in found} else ""
 
     async def evaluate(self, references: Sequence[str], champion: str) -> Evaluated:
@@ -152,11 +152,17 @@ class LiveEvidence:
         found = await self._found(references)
         said = "named here"
         if not champion:
-            champion = await self._champion(found)
+            champion = await self._champion(found, references)
             said = f"alias {CHAMPION}"
         live = found[0][0]
-        best = (await self._found([champion]))[0] if champion else None
+        by_id = {"/".join(_id(each)): each for each in found}
+        best = by_id.get(champion)
+        if best is None and champion:
+            best = (await self._found([champion]))[0]
         candidates = [each for each in found if best is None or _id(each) != _id(best)]
+        if not candidates:
+            # Alone there is nothing to hold against it, and its gates are as good as another's.
+            candidates, best, said = found, None, f"{said}, alone: mark others too"
         limit = asyncio.Semaphore(_AT_ONCE)
 
         async def one(each: tuple[Live, Named]) -> Evaluation:
@@ -184,11 +190,20 @@ class LiveEvidence:
                 f"{name}/{run_id}"
                 for name, run_id in map(_id, [*([best] if best is not None else []), *candidates])
             ),
-            champion=f"{ruling.label} ({said})" if ruling is not None else "",
+            champion=f"{(ruling or every[0]).label} ({said})" if champion else "",
         )
 
-    async def _champion(self, found: Sequence[tuple[Live, Named]]) -> str:
-        """What the alias names of the first registered model that a run is a version of."""
+    async def _champion(
+        self, found: Sequence[tuple[Live, Named]], references: Sequence[str]
+    ) -> str:
+        """What the alias names of a registered model that a run is a version of.
+
+        A run may be a version of several: of a model that was named to name the run first, then
+        one whose champion is another run than those looked at.
+        """
+        said = {model_in(self._place(each)[1]) for each in references}
+        own = {"/".join(_id(each)) for each in found}
+        champions: list[tuple[bool, bool, str]] = []
         places: dict[str, dict[str, int]] = {}
         for at, (live, named) in enumerate(found):
             places.setdefault(live.name, {})[named.run.run_id] = at
@@ -204,10 +219,11 @@ class LiveEvidence:
                     number = model.alias.get(CHAMPION, "") if model is not None else ""
                     version = await client.get_version(name, number) if number else None
                     if version is not None and is_run_id(version.run_id):
-                        return f"{live.name}/{version.run_id}"
+                        key = f"{live.name}/{version.run_id}"
+                        champions.append((name not in said, key in own, key))
             except ApiError:
                 continue  # A server without a registry still has runs.
-        return ""
+        return min(champions, key=lambda each: each[:2], default=(False, False, ""))[2]
 
 
 def _id(each: tuple[Live, Named]) -> tuple[str, str]:
