@@ -226,7 +226,7 @@ class DirectCaller:
             if self._endpoint.ca_file:
                 try:
                     tls.load_verify_locations(Path(self._endpoint.ca_file).expanduser())
-                except (OSError, ssl.SSLError) as error:
+                except (OSError, ValueError, RuntimeError) as error:
                     raise UsageError(
                         f"ca_file cannot be used: {one_line(str(error))}",
                         where=clean_line(self._endpoint.ca_file),

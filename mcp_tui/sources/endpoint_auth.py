@@ -67,10 +67,10 @@ def _secret(variable: str, file: str, env: Mapping[str, str], what: str) -> str:
         try:
             with Path(file).expanduser().open("rb") as stream:
                 value = stream.read(MAX_SECRET_BYTES).decode("utf-8", "replace").strip()
-        except OSError as error:
-            raise RefusedError(
-                f"the {what} cannot be read: {one_line(error.strerror or str(error))}", where=where
-            ) from None
+        except (OSError, ValueError, RuntimeError) as error:
+            # NUL is in no file's name, and nobody may have the home that ~ stands for.
+            why = getattr(error, "strerror", None) or str(error)
+            raise RefusedError(f"the {what} cannot be read: {one_line(why)}", where=where) from None
     else:
         return ""
     if not value:

@@ -318,8 +318,11 @@ class Console(KeysInOrder, inherit_bindings=False):
         self.run_worker(run(), group="backend-calls", exit_on_error=False)
 
     def copy(self, text: str, said: str) -> None:
-        """Copy by OSC 52, which never answers: what was asked is said, and how to check."""
-        self.copy_to_clipboard(text)
+        """Copy by OSC 52, which never answers: what was asked is said, and how to check.
+
+        Tabs become blanks: in a shell they ask for completions.
+        """
+        self.copy_to_clipboard(text.expandtabs(4))
         self.say(f"copied {said} (if the terminal allows OSC 52)")
 
     # -- leaving ----------------------------------------------------------------------------

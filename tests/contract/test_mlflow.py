@@ -421,11 +421,23 @@ async def test_credentials_are_sent_and_shown_nowhere(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "endpoint",
-    [{"token_env": "EMPTY"}, {"token_env": "ABSENT"}, {"token_file": "/nonexistent/token"}],
+    [
+        {"token_env": "EMPTY"},
+        {"token_env": "ABSENT"},
+        {"token_file": "/nonexistent/token"},
+        {"token_file": "a\0b"},
+        {"token_file": "~nobody-has-this-name/token"},
+    ],
 )
 async def test_a_credential_that_is_not_there_is_said(endpoint: dict[str, str]) -> None:
     with pytest.raises(RefusedError, match="the token"):
         await client("http://127.0.0.1:9", **endpoint).version()
+
+
+@pytest.mark.parametrize("name", ["/nonexistent/ca", "a\0b", "~nobody-has-this-name/ca"])
+async def test_an_authority_that_cannot_be_read_is_said(name: str) -> None:
+    with pytest.raises(UsageError, match="ca_file cannot be used"):
+        await client("https://127.0.0.1:9", ca_file=name).version()
 
 
 def test_an_endpoint_without_an_address_is_a_usage_error() -> None:

@@ -10,6 +10,7 @@ from typing import Any
 from mcp_tui.actions.ended import finished
 from mcp_tui.actions.runs import OPEN
 from mcp_tui.domain import keys
+from mcp_tui.domain.alias import end_key
 from mcp_tui.domain.plan import Outcome, OutcomeStatus, Plan, Verb
 from tests.faults.model import Done
 from tests.faults.network import Call
@@ -56,10 +57,15 @@ def _did(story: Story) -> list[Done]:
 
 def _sent_once(story: Story) -> Iterator[str]:
     calls = Counter((c.side, c.method, c.target, c.body) for c in story.writes)
-    for (side, method, target, _), count in calls.items():
-        # That a run is ended is asked for again when an interruption cut the first time off, after
-        # a look that finds it open: the same words twice do no harm.
-        again = target.endswith("runs/update") and story.ended == "interrupted"
+    for (side, method, target, body), count in calls.items():
+        # How a run ended, and how a move did, is put down again when an interruption cut the first
+        # time off: the same words twice do no harm.
+        ends = target.endswith("runs/update") or (
+            target.endswith("model-versions/set-tag")
+            and story.plan is not None
+            and end_key(story.plan.id) in str(body)
+        )
+        again = ends and story.ended == "interrupted"
         if count > (2 if again else 1):
             yield f"sent {count} times: {side} {method} {target}"
     for call in story.writes:

@@ -263,6 +263,12 @@ async def test_read_only_refuses_every_write_and_says_so() -> None:
         assert not backend.actions.planned
 
 
+async def test_a_tab_is_not_copied_as_one() -> None:
+    async with console(FakeBackend()) as (app, _):
+        app.copy("a\tb\n\tc", "it")
+        assert app.clipboard == "a   b\n    c"
+
+
 async def test_copy_says_what_it_did() -> None:
     async with console(FakeBackend()) as (app, pilot):
         await pilot.press("c")

@@ -357,7 +357,7 @@ class CurvesScreen(Together, inherit_bindings=False):
             values = [None if point is None else point[1] for point in points]
             where = "the last values"
         text = "\n".join(
-            f"{course.name}\t{'-' if value is None else figure(value)}"
+            f"{course.name}  {'-' if value is None else figure(value)}"
             for course, value in zip(chart.courses, values, strict=True)
         )
         self.console.copy(text, f"{len(values)} values at {where}")
