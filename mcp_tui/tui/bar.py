@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -16,6 +16,9 @@ from mcp_tui.tui.theme import TIER_WORDS
 
 _CALL = re.compile(r"^(?:[A-Z]+ /\S* at \S+|\w+ at \S+ [A-Z]+ /\S*): ")
 """Which call went wrong: said by doctor; on one line of the frame the reason matters more."""
+
+_LEAST = 16
+"""Cells that a long name keeps of itself."""
 
 
 def age(seconds: float) -> str:
@@ -137,15 +140,36 @@ def panes_cells(current: str, said: str = "", width: int = 0) -> tuple[Cell, ...
 def crumbs_cells(
     crumbs: Sequence[str], right: Sequence[Cell], width: int, notes: Sequence[Cell] = ()
 ) -> tuple[Cell, ...]:
-    """Line 3: where one is at the left, counts and order at the right."""
-    left = " " + " / ".join(clean_line(part) for part in crumbs)
-    cells = [Cell(left, "strong"), *notes]
-    used = sum(cell_len(clean_line(cell.text)) for cell in cells)
+    """Line 3: where one is at the left, counts and order at the right.
+
+    A long name is cut in its middle before what stands at the right goes.
+    """
     tail = list(right)
-    while tail and used + sum(cell_len(clean_line(cell.text)) for cell in tail) + 1 > width:
+    beside = _width(notes) + _width(tail) + 2
+    left = " " + " / ".join(_short(crumbs, max(width * 2 // 5, width - beside) - 1))
+    cells = [Cell(left, "strong"), *notes]
+    used = _width(cells)
+    while tail and used + _width(tail) + 1 > width:
         tail.pop()
-    gap = width - used - sum(cell_len(clean_line(cell.text)) for cell in tail) - 1
+    gap = width - used - _width(tail) - 1
     return (*cells, Cell(" " * max(1, gap)), *tail)
+
+
+def _width(cells: Iterable[Cell]) -> int:
+    return sum(cell_len(clean_line(cell.text)) for cell in cells)
+
+
+def _short(crumbs: Sequence[str], width: int) -> list[str]:
+    """Crumbs that fit a width, as far as the longest can give way."""
+    parts = [clean_line(part) for part in crumbs]
+    lengths = [cell_len(part) for part in parts]
+    over = sum(lengths) + 3 * (len(parts) - 1) - width
+    if parts and over > 0:
+        at = lengths.index(max(lengths))
+        room = max(_LEAST, lengths[at] - over)
+        if room < lengths[at]:
+            parts[at] = fit(parts[at], room, cut="middle")
+    return parts
 
 
 def order_words(model: PaneModel) -> str:

@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from rich.cells import cell_len
 
 from mcp_tui.sources.base import HealthState, SourceHealth
-from mcp_tui.tui.bar import bar_cells, reason, trouble
+from mcp_tui.tui.bar import bar_cells, crumbs_cells, reason, trouble
 from mcp_tui.tui.live.context import source_state
+from mcp_tui.tui.model import Cell
 from tests.tui.fake import FakeBackend
 
 SPOKE = 1_000.0
@@ -58,3 +60,24 @@ def test_a_server_that_still_sends_its_list_is_not_stale() -> None:
 )
 def test_on_one_line_the_reason_matters_more_than_the_call(text: str) -> None:
     assert reason(text) == "nothing listens"
+
+
+@pytest.mark.parametrize(
+    ("crumbs", "width", "all_", "cut"),
+    [
+        (("Runs", "ctr"), 40, True, False),
+        (("Runs", "teams/ranking/experiments/ctr"), 40, False, True),
+        (("Runs", "teams/ranking/experiments/ctr"), 56, True, True),
+        (("Runs", "漢字" * 20, "run"), 60, True, True),
+        (("Runs", "ctr"), 20, False, False),
+    ],
+)
+def test_a_long_name_leaves_room_for_the_counts(
+    crumbs: tuple[str, ...], width: int, all_: bool, cut: bool
+) -> None:
+    right = (Cell("12 runs"), Cell("  newest first"))
+    line = "".join(cell.text for cell in crumbs_cells(crumbs, right, width))
+    assert cell_len(line) <= width
+    assert "12 runs" in line and ("newest first" in line) == all_
+    assert crumbs[0] in line and crumbs[-1][-3:] in line
+    assert (".." in line) == cut
