@@ -35,6 +35,7 @@ from tests.cluster.ground import CONTEXTS, read_state, stop
 from tests.cluster.namespace import possible as namespace_possible
 from tests.cluster.plane import REPO
 from tests.cluster.process import MARK, end_marked
+from tests.soak import times
 
 _RUN = "MCP_TUI_TEST_RUN"
 _OWNER = "MCP_TUI_TEST_OWNER"
@@ -42,8 +43,8 @@ _GROUNDS = ("ground", "ground3", "kubeflow", "secluded")
 _REAL_FIXTURES = {*_GROUNDS, "namespace"}
 
 # A test that hangs must not eat the time of the whole run; both limits are far above any need.
-_TEST_LIMIT = float(os.environ.get("MCP_TUI_TEST_LIMIT", "300"))
-_RUN_LIMIT = float(os.environ.get("MCP_TUI_RUN_LIMIT", "3000"))
+_TEST_LIMIT = float(os.environ.get("MCP_TUI_TEST_LIMIT", times(300, 3_600)))
+_RUN_LIMIT = float(os.environ.get("MCP_TUI_RUN_LIMIT", times(3_000, 14_400)))
 
 
 # A loaded machine is no defect. In CI the same examples are tried each time; elsewhere new ones.

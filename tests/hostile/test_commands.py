@@ -106,7 +106,7 @@ def test_every_attack_in_every_error(status: int, fails: str, tmp_path: Path) ->
 
 @pytest.mark.soak
 @settings(
-    max_examples=times(3, 300),
+    max_examples=times(3, 60),
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
 )
 @given(
