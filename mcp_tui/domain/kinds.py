@@ -19,7 +19,7 @@ from mcp_tui.domain.kube import (
     ObjectMeta,
     PodSpec,
     Resources,
-    Variable,
+    TemplateSpec,
     condition,
     epoch,
 )
@@ -269,22 +269,17 @@ def _ray_job(job: RayJob) -> Outline:
 
 def run_variable(job: AnyJob) -> str:
     """The run that a job's containers are told to log to, ``MLFLOW_RUN_ID``; empty for none."""
-    if isinstance(job, TrainJob) and job.spec.trainer.env:
-        return _run_id(job.spec.trainer.env)
+    found = ""
+    if isinstance(job, TrainJob):
+        found = next((each.value for each in job.spec.trainer.env), "")
     for pod in _pods(job):
         for container in (*pod.containers, *pod.init_containers):
-            if container.env:
-                return _run_id(container.env)
-    return ""
-
-
-def _run_id(env: tuple[Variable, ...]) -> str:
+            found = found or container.run
     # $(NAME) and templates stand for what is not known here.
-    found = env[0].value
     return found if _RUN_ID.fullmatch(found) else ""
 
 
-def _pods(job: AnyJob) -> tuple[PodSpec, ...]:
+def _pods(job: AnyJob) -> tuple[TemplateSpec, ...]:
     """The templates of a job's pods."""
     if isinstance(job, Job):
         return (job.spec.template.spec,)

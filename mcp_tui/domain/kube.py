@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from functools import cache, lru_cache
-from typing import Any, ClassVar, Generic, Literal, TypeVar, cast
+from typing import Any, ClassVar, Final, Generic, Literal, TypeVar, cast
 
 import msgspec
 
@@ -40,6 +40,8 @@ __all__ = [
     "PodTemplate",
     "Resources",
     "Status",
+    "TemplateContainer",
+    "TemplateSpec",
     "Terminated",
     "Variable",
     "WatchChange",
@@ -50,7 +52,7 @@ __all__ = [
     "decode_watch_block",
     "decoder",
     "epoch",
-    "of_run",
+    "run_in",
     "scrub",
 ]
 
@@ -164,23 +166,50 @@ class Variable(Kube, frozen=True, kw_only=True):
     value: str = ""
 
 
-def of_run(env: tuple[Variable, ...]) -> tuple[Variable, ...]:
-    """What is kept of an environment: which MLflow run is logged to. It stands in every job."""
-    return tuple(each for each in env if each.name == keys.RUN_VARIABLE and each.value)
+_NO_RAW: Final = msgspec.Raw()
+_RUN_VARIABLE: Final = f'"{keys.RUN_VARIABLE}"'.encode()
+
+
+_set: Final = msgspec.structs.force_setattr
+
+
+def run_in(data: bytes) -> str:
+    """The MLflow run that an environment in JSON names; empty for none.
+
+    Raises:
+        ValidationError: It is no environment.
+    """
+    variables = msgspec.json.decode(data, type=tuple[Variable, ...])
+    return next((each.value for each in variables if each.name == keys.RUN_VARIABLE), "")
 
 
 class Container(Kube, frozen=True, kw_only=True):
-    """A container; of its environment :func:`of_run` is kept."""
-
     name: str = ""
     image: str = ""
     resources: Resources = Resources()
     restart_policy: str = ""
-    env: tuple[Variable, ...] = ()
+
+
+class TemplateContainer(Container, frozen=True, kw_only=True):
+    """A container of a template.
+
+    Attributes:
+        env: Nothing: what it was in the JSON is gone once the struct is made.
+        run: The MLflow run that its environment names.
+    """
+
+    env: msgspec.Raw = _NO_RAW
+    run: str = msgspec.field(default="", name="mcp-tui.run")
 
     def __post_init__(self) -> None:
-        if self.env:
-            msgspec.structs.force_setattr(self, "env", of_run(self.env))
+        # An environment is long, and comes with every change of every job: it is decoded only where
+        # the name stands in it.
+        env = self.env
+        if env is not _NO_RAW:
+            _set(self, "env", _NO_RAW)
+            data = bytes(env)
+            if data.find(_RUN_VARIABLE) >= 0:  # faster than ``in``
+                _set(self, "run", run_in(data))
 
 
 class SchedulingGate(Kube, frozen=True, kw_only=True):
@@ -252,10 +281,17 @@ class Pod(Kube, frozen=True, kw_only=True):
     status: PodStatus = PodStatus()
 
 
+class TemplateSpec(PodSpec, frozen=True, kw_only=True):
+    """A pod's spec in a template, where containers say which run they log to."""
+
+    init_containers: tuple[TemplateContainer, ...] = ()
+    containers: tuple[TemplateContainer, ...] = ()
+
+
 class PodTemplate(Kube, frozen=True, kw_only=True):
     """The template of pods; its labels follow from the object that holds it and are skipped."""
 
-    spec: PodSpec = PodSpec()
+    spec: TemplateSpec = TemplateSpec()
 
 
 class JobSpec(Kube, frozen=True, kw_only=True):

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import msgspec
 
+from mcp_tui.domain import keys
 from mcp_tui.domain.kube import (
     Condition,
     JobSpec,
@@ -18,7 +19,6 @@ from mcp_tui.domain.kube import (
     Quantities,
     Resources,
     Variable,
-    of_run,
 )
 
 
@@ -48,7 +48,9 @@ class Trainer(Kube, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         if self.env:
-            msgspec.structs.force_setattr(self, "env", of_run(self.env))
+            # The rest is as long in every job.
+            kept = tuple(each for each in self.env if each.name == keys.RUN_VARIABLE)
+            msgspec.structs.force_setattr(self, "env", kept)
 
 
 class TrainJobSpec(Kube, frozen=True, kw_only=True):
