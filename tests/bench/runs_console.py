@@ -25,6 +25,9 @@ READ: Final = 3_000
 _TURNS: Final = 10
 _OPENINGS: Final = 3
 _QUIET: Final = 1.0
+_NOTHING: Final = 200
+"""Bytes a second: ages in the bar, and no counts of experiments that are still read."""
+
 _DEADLINE: Final = 60.0
 
 
@@ -75,7 +78,7 @@ def _rest(terminal: Terminal) -> None:
     while time.monotonic() < until:
         size = terminal.size
         time.sleep(_QUIET)
-        if terminal.size - size < 1_000:
+        if terminal.size - size < _NOTHING:
             return
     raise TimeoutError("the console does not come to rest")
 
