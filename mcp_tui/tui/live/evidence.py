@@ -43,8 +43,9 @@ class LiveEvidence:
         """The context of a reference, and what it names there."""
         context, _, rest = reference.rpartition("/")
         live = self._backend.lives.get(context)
-        # All digits are a version, of a model that is called like a context.
-        if live is not None and is_beginning(rest) and not rest.isdecimal():
+        # A few digits are a version, of a model that is called like a context.
+        begins = is_beginning(rest) and not rest.isdecimal()
+        if live is not None and (begins or is_run_id(rest)):
             return live, rest
         return self._backend.only(), reference
 
