@@ -10,7 +10,7 @@ import pytest
 
 from mcp_tui.domain import keys
 from mcp_tui.domain.job import run_id_of
-from mcp_tui.domain.kinds import AnyJob
+from mcp_tui.domain.kinds import AnyJob, _pods
 from mcp_tui.domain.kube import Job, decode
 from mcp_tui.domain.kube_custom import JobSet, PyTorchJob, RayJob, TrainJob
 from mcp_tui.domain.lineage import disagreement, is_dead
@@ -132,6 +132,8 @@ def test_the_environment_of_a_job_that_others_made_names_its_run(
     meta = {"name": "train", "namespace": "ml", "uid": "u", "creationTimestamp": stamp(60)}
     whole: AnyJob = decode(type_, json.dumps({"metadata": meta, "spec": spec}).encode())
     assert RUN in repr(whole) and "http://mlflow" not in repr(whole), "nothing else of it is kept"
+    kept = [bytes(each.env) for pod in _pods(whole) for each in pod.containers]
+    assert not any(kept), "it would keep the whole page of a list alive"
     link = job_of(run(), {"dev": jobs(whole)})
     assert link is not None and link.view is not None and not link.guess
     assert link.how == "the job's environment" and link.view.run_id == RUN
