@@ -65,7 +65,7 @@ async def approvals(args: argparse.Namespace) -> int:
         if args.output in ("json", "yaml"):
             printer.documents((_document(v, told) for v, told in found), args.output)
         elif args.output == "name":
-            printer.lines(f"{v.name}/{v.version}" for v, _ in found)
+            printer.lines(clean_line(f"{v.name}/{v.version}") for v, _ in found)
         else:
             for each, told in found:
                 _print(each, told, printer, wide=args.output == "wide")

@@ -87,7 +87,7 @@ async def ls(args: argparse.Namespace) -> int:
             documents = (_model_document(m, now, of.get(m.name, ())) for m in found)
             printer.documents(documents, args.output)
         elif args.output == "name":
-            printer.lines(m.name for m in found)
+            printer.lines(clean_line(m.name) for m in found)
         elif found:
             printer.table(found, _models_of(now, of), wide=args.output == "wide")
         else:
@@ -126,14 +126,14 @@ async def show(args: argparse.Namespace) -> int:
                 shown = clean_line(f"{name} has no version {version}")
                 raise GoneError(shown, where=session.chosen.name)
             if args.output == "name":
-                printer.line(f"{found.name}/{found.version}")
+                printer.line(clean_line(f"{found.name}/{found.version}"))
                 return ExitCode.OK
             takes = await _signature(session, found, printer)
             now = await _serving(session, args)
             _print_version(seen, found, takes, now, args.output, printer)
             return ExitCode.OK
         if args.output == "name":
-            printer.lines(f"{v.name}/{v.version}" for v in seen.versions)
+            printer.lines(clean_line(f"{v.name}/{v.version}") for v in seen.versions)
             return ExitCode.OK
         now = await _serving(session, args)
         if args.output in ("json", "yaml"):

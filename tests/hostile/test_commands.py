@@ -104,6 +104,14 @@ def test_every_attack_in_every_error(status: int, fails: str, tmp_path: Path) ->
     sweep(list(ATTACKS), tmp_path, status=status, fails=fails, seed=status)
 
 
+@pytest.mark.parametrize("words", ["model ls", "model show ranker", "approvals ranker"])
+def test_a_name_is_one_line_also_where_only_names_are_asked_for(words: str, tmp_path: Path) -> None:
+    with World(["u\ty\nmcp-tui: forged line"]) as world:
+        env = world.files(tmp_path)
+        ran = run(["--context", "dev", *words.split(), "-o", "name"], env)
+        assert b"\t" not in ran.out and _FORGED not in ran.out.decode().split("\n"), ran
+
+
 @pytest.mark.soak
 @settings(
     max_examples=times(3, 60),
