@@ -30,14 +30,18 @@ _MOST_BYTES: Final = 16 * 1024 * 1024
 _MODEL_SIZE: Final = re.compile(rb"^model_size_bytes: ([0-9]{1,18})\s*$", re.MULTILINE)
 
 
-def is_beginning(text: str) -> bool:
-    """Whether a text can be a run's id, or enough of its beginning."""
-    return bool(_RUN_ID.fullmatch(text) or _BEGINNING.fullmatch(text))
+def names_run(text: str) -> bool:
+    """Whether what stands behind a slash is a run's id, or the beginning of one.
+
+    A few digits without a letter are a version of the model before the slash.
+    """
+    begins = _BEGINNING.fullmatch(text) is not None and not text.isdecimal()
+    return begins or _RUN_ID.fullmatch(text) is not None
 
 
 def model_in(reference: str) -> str:
     """The registered model that a reference names; of a run's id none."""
-    match = None if is_beginning(reference) else _VERSION.fullmatch(reference.strip())
+    match = _VERSION.fullmatch(reference.strip())
     return match["name"] if match is not None else ""
 
 

@@ -69,7 +69,6 @@ class RunWatch:
         loading: Whether a page is on its way.
         refused: What the server says of the filter or order; empty while it takes them.
         slow: Whether the server took too long to sort, so that only what was read is sorted.
-        gone: Names of experiments that are deleted meanwhile.
     """
 
     def __init__(
@@ -96,7 +95,6 @@ class RunWatch:
         self.loading = True
         self.refused = ""
         self.slow = False
-        self.gone: tuple[str, ...] = ()
         self.waiting_since = time.monotonic()
         self._search = self._searched()
         self._wanted = 1
@@ -109,6 +107,11 @@ class RunWatch:
         self._gone: dict[str, str] = {}
         self._asked_after = 0
         self._new_at = self._others_at = _NEVER
+
+    @property
+    def gone(self) -> tuple[str, ...]:
+        """Names of experiments that are deleted meanwhile."""
+        return tuple(self._gone.values())
 
     # -- starting and stopping --------------------------------------------------------------
 
@@ -334,14 +337,14 @@ class RunWatch:
             return
         experiment = self.experiments[self._asked_after % len(self.experiments)]
         self._asked_after += 1
-        self._gone.pop(experiment, None)
         try:
             found = await self._mlflow.get_experiment(experiment)
         except ApiError as error:
             if error.status != 404:
                 raise
             self._gone[experiment] = experiment
+            return
+        if found.is_deleted:
+            self._gone[experiment] = clean_line(found.name)
         else:
-            if found.is_deleted:
-                self._gone[experiment] = clean_line(found.name)
-        self.gone = tuple(self._gone.values())
+            self._gone.pop(experiment, None)

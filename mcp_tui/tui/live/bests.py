@@ -62,7 +62,7 @@ class Bests:
     def __init__(self, spawn: Callable[[Any], asyncio.Task[Any]]) -> None:
         self._spawn = spawn
         self._known: dict[tuple[str, str], tuple[tuple[int, int], Best | None]] = {}
-        self._reading: tuple[Run, asyncio.Task[dict[str, Best]]] | None = None
+        self._reading: tuple[str, asyncio.Task[dict[str, Best]]] | None = None
 
     async def soon(
         self, mlflow: MlflowClient, run: Run, directions: Directions | None
@@ -71,10 +71,10 @@ class Bests:
 
         A history of a million points takes the server seconds, and the last values are there.
         """
-        if self._reading is not None and self._reading[0].run_id != run.run_id:
+        if self._reading is not None and self._reading[0] != run.run_id:
             self.stop()
         if self._reading is None:
-            self._reading = run, self._spawn(self.of(mlflow, run, directions))
+            self._reading = run.run_id, self._spawn(self.of(mlflow, run, directions))
         task = self._reading[1]
         await asyncio.wait((task,), timeout=SOON)
         if not task.done():

@@ -14,7 +14,7 @@ from mcp_tui.domain.text import clean_line
 from mcp_tui.errors import ApiError, UsageError
 from mcp_tui.sources.mlflow import MlflowClient
 from mcp_tui.sources.mlflow.runs import is_run_id
-from mcp_tui.store.candidates import Named, find, is_beginning, model_in, read
+from mcp_tui.store.candidates import Named, find, model_in, names_run, read
 from mcp_tui.store.curves import CurveBook
 from mcp_tui.tui.live.curves import LiveCurves
 from mcp_tui.tui.model_curves import Compared, Evaluated
@@ -43,9 +43,7 @@ class LiveEvidence:
         """The context of a reference, and what it names there."""
         context, _, rest = reference.rpartition("/")
         live = self._backend.lives.get(context)
-        # A few digits are a version, of a model that is called like a context.
-        begins = is_beginning(rest) and not rest.isdecimal()
-        if live is not None and (begins or is_run_id(rest)):
+        if live is not None and names_run(rest):
             return live, rest
         return self._backend.only(), reference
 
@@ -132,21 +130,21 @@ class LiveEvidence:
         """The runs to put side by side."""
         found = await self._found(references, again=again)
         base = (await self._found([baseline], again=again))[0] if baseline else None
-        if base is not None and _id(base) not in map(_id, found):
+        if base is not None and _key(base) not in map(_key, found):
             found = [base, *found]
         keys = tuple(f"{live.name}/{named.run.run_id}" for live, named in found)
         return Compared(
             keys=keys,
             runs=tuple(named.run for _, named in found),
             directions=self._backend.config.metrics,
-            baseline="/".join(_id(base)) if base is not None else "",
+            baseline=_key(base) if base is not None else "",
         )
 
     async def champion(self, references: Sequence[str]) -> str:
         """The reference of the one that the alias names of a model that any is a version of."""
         found = await self._found(references, again=False)
         champion = await self._champion(found, references)
-        return champion if champion in {"/".join(_id(each)) for each in found} else ""
+        return champion if champion in {_key(each) for each in found} else ""
 
     async def evaluate(self, references: Sequence[str], champion: str) -> Evaluated:
         """Their evaluations, and the gates of the configuration."""
@@ -156,11 +154,10 @@ class LiveEvidence:
             champion = await self._champion(found, references)
             said = f"alias {CHAMPION}"
         live = found[0][0]
-        by_id = {"/".join(_id(each)): each for each in found}
-        best = by_id.get(champion)
+        best = next((each for each in found if _key(each) == champion), None)
         if best is None and champion:
             best = (await self._found([champion]))[0]
-        candidates = [each for each in found if best is None or _id(each) != _id(best)]
+        candidates = [each for each in found if best is None or _key(each) != _key(best)]
         if not candidates:
             # Alone there is nothing to hold against it, and its gates are as good as another's.
             candidates, best, said = found, None, f"{said}, alone: mark others too"
@@ -187,10 +184,7 @@ class LiveEvidence:
                 check(gates, candidate, ruling, told=each)
                 for candidate, each in zip(every, told, strict=True)
             ),
-            keys=tuple(
-                f"{name}/{run_id}"
-                for name, run_id in map(_id, [*([best] if best is not None else []), *candidates])
-            ),
+            keys=tuple(map(_key, [*([best] if best is not None else []), *candidates])),
             champion=f"{(ruling or every[0]).label} ({said})" if champion else "",
         )
 
@@ -203,7 +197,7 @@ class LiveEvidence:
         one whose champion is another run than those looked at.
         """
         said = {model_in(self._place(each)[1]) for each in references}
-        own = {"/".join(_id(each)) for each in found}
+        own = {_key(each) for each in found}
         champions: list[tuple[bool, bool, str]] = []
         places: dict[str, dict[str, int]] = {}
         for at, (live, named) in enumerate(found):
@@ -227,5 +221,5 @@ class LiveEvidence:
         return min(champions, key=lambda each: each[:2], default=(False, False, ""))[2]
 
 
-def _id(each: tuple[Live, Named]) -> tuple[str, str]:
-    return each[0].name, each[1].run.run_id
+def _key(each: tuple[Live, Named]) -> str:
+    return f"{each[0].name}/{each[1].run.run_id}"

@@ -256,7 +256,6 @@ class RunScreen(RunActs, RunPromotes, ViewKeys, inherit_bindings=False):
             return
         on = self._on()
         if on is None:
-            self.say("nothing under the cursor")
             return
         if on.is_dir:
             self.tree_table.toggle()
