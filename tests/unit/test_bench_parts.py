@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from tests.bench.behind import behind
 from tests.bench.churn import Churn
 from tests.bench.flood import Log
 from tests.bench.probe import digest
@@ -75,3 +78,25 @@ def test_marks_come_whole_however_the_output_is_cut(tmp_path: Path) -> None:
         keys = [mark.value for mark in terminal.marks if mark.name == "key"]
         assert keys == [str(number) for number in range(50)]
         assert [mark.name for mark in terminal.marks].count("needle") == 1
+
+
+def test_servers_come_behind_and_are_put_back_where_that_is_allowed() -> None:
+    server = subprocess.Popen(["sleep", "60"], start_new_session=True)
+    try:
+        session = Path(f"/proc/{server.pid}/autogroup")
+
+        def places() -> tuple[int, str]:
+            told = session.read_text().rpartition(" ")[2].strip() if session.exists() else ""
+            return os.getpriority(os.PRIO_PROCESS, server.pid), told
+
+        before = places()
+        with behind([server.pid]):
+            within = places()
+        assert within in {(19, "19"), (19, "")}
+        # What a kernel lets nobody but root do is left as it is.
+        assert places() == (before if os.geteuid() == 0 else within)
+    finally:
+        server.kill()
+        server.wait()
+    with behind([server.pid]):
+        """One that has ended is nobody's loss."""
