@@ -42,6 +42,7 @@ def test_any_text_in_every_object_while_a_console_looks(tmp_path: Path) -> None:
             console.press(key)
             console.quiet(0.1)
             console.home()
+            assert not console.halves()
             # What was read before may have ended within a character; all is looked at in the end.
             since = re.sub(rb"\A[\x80-\xbf]{1,3}", b"", console.raw[before:])
             found = faults(since, SIZE, copied="*")
