@@ -28,6 +28,9 @@ def act(scene: Scene, journal: Path) -> list[str]:
         writers = them[:WRITERS]
         all_press(writers, "z", lambda it: "[ Leave ]" in it.text)
         all_press(writers, "\t", lambda it: "[ Apply ]" in it.text)
+        # An Enter close behind another key is taken for a paste's, and confirms nothing.
+        pause = time.monotonic() + 1.0
+        all_until(writers[:1], lambda _: time.monotonic() > pause)
         with journal.open("ab") as held:
             # As another console that is about to write: nobody writes between its lines.
             fcntl.flock(held, fcntl.LOCK_EX)
@@ -37,6 +40,8 @@ def act(scene: Scene, journal: Path) -> list[str]:
             quiet = time.monotonic() + 1.0
             all_until(writers[:1], lambda _: time.monotonic() > quiet)
             assert journal.stat().st_size == 0
+        unheard = [each for each in writers if "[ Apply ]" in each.text]
+        all_press(unheard, "\r", lambda it: "[ Apply ]" not in it.text)
         all_until(writers, lambda it: "proven: j" in it.text)
         all_press(writers, "\x1b", lambda it: "proven: j" not in it.text)
         for each in them:
