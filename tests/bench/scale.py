@@ -70,9 +70,14 @@ def stage(size: Size = FULL) -> Iterator[Stage]:
             ground.stop()
 
 
+def servers(ground: Ground) -> list[int]:
+    """The processes of the ground."""
+    return [found["pid"] for found in ground.state["processes"].values()]
+
+
 def _settle(ground: Ground) -> None:
     """Wait until the cluster's own controllers have looked at it all."""
-    pids = [found["pid"] for found in ground.state["processes"].values()]
+    pids = servers(ground)
     until = time.monotonic() + 300
     while time.monotonic() < until:
         before = sum(_cpu(pid) for pid in pids)

@@ -134,8 +134,7 @@ def _written(at: scale.Stage) -> Iterator[Figure]:
     def writer() -> Writer:
         return Writer(at.ground, jobs=at.size.jobs, rate=WRITTEN, seconds=STORM_SECONDS)
 
-    servers = [found["pid"] for found in at.ground.state["processes"].values()]
-    with behind(servers):
+    with behind(scale.servers(at.ground)):
         with writer() as storm:
             storm.begin()
             bare = bare_keys(at.size.jobs, 200)

@@ -47,6 +47,12 @@ def all_until(terminals: Iterable[Terminal], true: Callable[[Terminal], object])
             everyone[fd].read()
 
 
+def all_read(terminals: Iterable[Terminal], seconds: float) -> None:
+    """Read all of them for a while."""
+    end = time.monotonic() + seconds
+    all_until(terminals, lambda _: time.monotonic() > end)
+
+
 def all_press(terminals: Iterable[Terminal], key: str, true: Callable[[Terminal], object]) -> None:
     """Press a key in each, and again where it was not heard, until it has been true of each."""
     for each in (them := list(terminals)):

@@ -5,14 +5,10 @@ from __future__ import annotations
 import os
 import sys
 import time
-import unicodedata
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Final
-
-import pyte
-from wcwidth import wcwidth
 
 from tests.joined.panes import Pane
 from tests.tui.terminal import DEADLINE, Terminal
@@ -46,17 +42,6 @@ def sent(key: str) -> str:
     return BYTES.get(key, key)
 
 
-class Screen(pyte.Screen):
-    """An emulator that draws what stands behind a mark which encloses a character.
-
-    pyte joins to a character what has a combining class, and gives up the rest of a text at any
-    other mark without a width, such as U+0488: terminals draw the rest.
-    """
-
-    def draw(self, data: str) -> None:
-        super().draw("".join(c for c in data if unicodedata.combining(c) or wcwidth(c)))
-
-
 class Console(Terminal):
     """``mcp-tui`` itself in a terminal.
 
@@ -86,25 +71,6 @@ class Console(Terminal):
         }
         argv = [sys.executable, "-m", "mcp_tui", "--context", context, *arguments]
         super().__init__(argv, {**base, **env}, size, folder)
-        self.screen = Screen(*size)
-        self.stream = pyte.ByteStream(self.screen)
-
-    @property
-    def text(self) -> str:
-        # Not the emulator's own display, which fails where half of a wide character is overwritten:
-        # so it stands in the midst of a frame.
-        lines, columns = range(self.screen.lines), range(self.screen.columns)
-        return "\n".join("".join(self.screen.buffer[y][x].data for x in columns) for y in lines)
-
-    def halves(self) -> list[tuple[int, int]]:
-        """Line and column of each second half of a wide character whose first half is gone."""
-        return [
-            (y, x)
-            for y in range(self.screen.lines)
-            for x in range(self.screen.columns)
-            if not self.screen.buffer[y][x].data
-            and (not x or wcwidth(self.screen.buffer[y][x - 1].data[:1]) != 2)
-        ]
 
     def press(self, *keys: str) -> None:
         """Keys by Textual's names."""

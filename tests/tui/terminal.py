@@ -11,12 +11,25 @@ import signal
 import struct
 import termios
 import time
+import unicodedata
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pyte
+from wcwidth import wcwidth
 
 DEADLINE = 60.0
+
+
+class Screen(pyte.Screen):
+    """An emulator that draws what stands behind a mark which encloses a character.
+
+    pyte joins to a character what has a combining class, and gives up the rest of a text at any
+    other mark without a width, such as U+0488: terminals draw the rest.
+    """
+
+    def draw(self, data: str) -> None:
+        super().draw("".join(c for c in data if unicodedata.combining(c) or wcwidth(c)))
 
 
 class Terminal:
@@ -29,7 +42,7 @@ class Terminal:
         size: tuple[int, int],
         folder: Path | None = None,
     ) -> None:
-        self.screen = pyte.Screen(*size)
+        self.screen = Screen(*size)
         self.stream = pyte.ByteStream(self.screen)
         self.raw = b""
         self.pid, self.fd = pty.fork()
@@ -62,7 +75,20 @@ class Terminal:
 
     @property
     def text(self) -> str:
-        return "\n".join(self.screen.display)
+        # Not the emulator's own display, which fails where half of a wide character is overwritten:
+        # so it stands in the midst of a frame.
+        lines, columns = range(self.screen.lines), range(self.screen.columns)
+        return "\n".join("".join(self.screen.buffer[y][x].data for x in columns) for y in lines)
+
+    def halves(self) -> list[tuple[int, int]]:
+        """Line and column of each second half of a wide character whose first half is gone."""
+        return [
+            (y, x)
+            for y in range(self.screen.lines)
+            for x in range(self.screen.columns)
+            if not self.screen.buffer[y][x].data
+            and (not x or wcwidth(self.screen.buffer[y][x - 1].data[:1]) != 2)
+        ]
 
     def until(self, true: Callable[[], object]) -> None:
         end = time.monotonic() + DEADLINE
