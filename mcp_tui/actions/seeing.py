@@ -11,6 +11,8 @@ from mcp_tui.actions.jobs import Seen
 from mcp_tui.actions.kinds import kind_of
 from mcp_tui.actions.template import pick
 from mcp_tui.domain import keys
+from mcp_tui.domain.job import run_id_of
+from mcp_tui.domain.kinds import TYPES
 from mcp_tui.domain.text import clean_line
 from mcp_tui.errors import ApiError, GoneError, UnreachableError, UsageError
 from mcp_tui.sources.gate import is_canonical
@@ -59,7 +61,7 @@ async def see(kube: KubeClient, kind: str, namespace: str, name: str, uid: str =
         kind=row,
         workload=workload,
         awaits_workload=awaits,
-        run_id=run_id_of(obj),
+        run_id=run_id_of(kube.decoded(reply, TYPES[row.kind], where)),
     )
 
 
@@ -103,31 +105,3 @@ async def _workload(
         else:
             return None, queued
     return None, False
-
-
-def run_id_of(obj: Mapping[str, Any]) -> str:
-    """The MLflow run that a job names: by our label, else by ``MLFLOW_RUN_ID`` in a container."""
-    labels = (obj.get("metadata") or {}).get("labels") or {}
-    if labels.get(keys.RUN_ID):
-        return clean_line(str(labels[keys.RUN_ID]))
-    found: list[str] = []
-
-    def walk(node: Any, depth: int) -> None:
-        if depth > 16 or found:
-            return
-        if isinstance(node, Mapping):
-            found.extend(
-                str(variable.get("value"))
-                for variable in node.get("env") or ()
-                if isinstance(variable, Mapping)
-                and variable.get("name") == keys.RUN_VARIABLE
-                and variable.get("value")
-            )
-            for value in node.values():
-                walk(value, depth + 1)
-        elif isinstance(node, list):
-            for value in node:
-                walk(value, depth + 1)
-
-    walk(obj.get("spec") or {}, 0)
-    return clean_line(found[0]) if found else ""

@@ -19,7 +19,8 @@ from mcp_tui.actions.engine import Engine
 from mcp_tui.actions.jobs import Scope, Seen, new_plan_id
 from mcp_tui.actions.record import record
 from mcp_tui.domain import keys
-from mcp_tui.domain.kube import ContainerStatus, ObjectList, Pod
+from mcp_tui.domain.kube import ContainerStatus, Pod
+from mcp_tui.domain.kube_wire import ObjectList
 from mcp_tui.domain.plan import (
     Check,
     CheckStatus,

@@ -17,7 +17,8 @@ from mcp_tui.cli.session import open_session
 from mcp_tui.cli.settings import Chosen, chosen, configuration
 from mcp_tui.cli.views import columns, described, document, print_views, reference
 from mcp_tui.domain.job import JobState, JobView
-from mcp_tui.domain.kube import Job, ObjectList
+from mcp_tui.domain.kube import Job
+from mcp_tui.domain.kube_wire import ObjectList
 from mcp_tui.domain.text import word
 from mcp_tui.errors import ApiError, ExitCode, McpTuiError, RefusedError, UnreachableError
 from mcp_tui.sources.base import HealthState

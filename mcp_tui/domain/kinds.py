@@ -30,6 +30,7 @@ _Items = tuple[tuple[str, str | int | float], ...]
 
 AnyJob = Job | TrainJob | PyTorchJob | JobSet | RayJob
 KINDS: tuple[type[AnyJob], ...] = (Job, TrainJob, PyTorchJob, JobSet, RayJob)
+TYPES: Mapping[str, type[AnyJob]] = {type_.__name__: type_ for type_ in KINDS}
 
 
 class Outline(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -271,7 +272,7 @@ def run_variable(job: AnyJob) -> str:
     """The run that a job's containers are told to log to, ``MLFLOW_RUN_ID``; empty for none."""
     found = ""
     if isinstance(job, TrainJob):
-        found = next((each.value for each in job.spec.trainer.env), "")
+        found = job.spec.trainer.run
     for pod in _pods(job):
         for container in (*pod.containers, *pod.init_containers):
             found = found or container.run

@@ -8,55 +8,14 @@ them (RFC 3339) until :func:`epoch` is asked.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import datetime
-from functools import cache, lru_cache
-from typing import Any, ClassVar, Final, Generic, Literal, TypeVar, cast
+from functools import lru_cache
+from typing import Any, Final
 
 import msgspec
 
 from mcp_tui.domain import keys
-from mcp_tui.domain.decode import DecodeError, Lines, decode, decoder, lines_decoder, scrub
-
-__all__ = [
-    "Annotations",
-    "ChangeType",
-    "Condition",
-    "Container",
-    "ContainerState",
-    "ContainerStatus",
-    "DecodeError",
-    "Event",
-    "Job",
-    "Kube",
-    "ListMeta",
-    "Namespace",
-    "Node",
-    "ObjectList",
-    "ObjectMeta",
-    "ObjectReference",
-    "OwnerReference",
-    "Pod",
-    "PodTemplate",
-    "Resources",
-    "Status",
-    "TemplateContainer",
-    "TemplateSpec",
-    "Terminated",
-    "Variable",
-    "WatchChange",
-    "WatchEvent",
-    "condition",
-    "decode",
-    "decode_watch",
-    "decode_watch_block",
-    "decoder",
-    "epoch",
-    "run_in",
-    "scrub",
-]
-
-T = TypeVar("T")
 
 
 class Kube(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=False):
@@ -166,9 +125,8 @@ class Variable(Kube, frozen=True, kw_only=True):
     value: str = ""
 
 
-_NO_RAW: Final = msgspec.Raw()
+NO_RAW: Final = msgspec.Raw()
 _RUN_VARIABLE: Final = f'"{keys.RUN_VARIABLE}"'.encode()
-
 
 _set: Final = msgspec.structs.force_setattr
 
@@ -181,6 +139,18 @@ def run_in(data: bytes) -> str:
     """
     variables = msgspec.json.decode(data, type=tuple[Variable, ...])
     return next((each.value for each in variables if each.name == keys.RUN_VARIABLE), "")
+
+
+def keep_run(holder: Any) -> None:
+    """Of an environment that was just decoded keep the run that it names, and nothing else.
+
+    An environment is long, and comes with every change of every job: it is decoded only where the
+    name stands in it.
+    """
+    data = bytes(holder.env)
+    _set(holder, "env", NO_RAW)
+    if data.find(_RUN_VARIABLE) >= 0:  # faster than ``in``
+        _set(holder, "run", run_in(data))
 
 
 class Container(Kube, frozen=True, kw_only=True):
@@ -198,18 +168,12 @@ class TemplateContainer(Container, frozen=True, kw_only=True):
         run: The MLflow run that its environment names.
     """
 
-    env: msgspec.Raw = _NO_RAW
+    env: msgspec.Raw = NO_RAW
     run: str = msgspec.field(default="", name="mcp-tui.run")
 
     def __post_init__(self) -> None:
-        # An environment is long, and comes with every change of every job: it is decoded only where
-        # the name stands in it.
-        env = self.env
-        if env is not _NO_RAW:
-            _set(self, "env", _NO_RAW)
-            data = bytes(env)
-            if data.find(_RUN_VARIABLE) >= 0:  # faster than ``in``
-                _set(self, "run", run_in(data))
+        if self.env is not NO_RAW:
+            keep_run(self)
 
 
 class SchedulingGate(Kube, frozen=True, kw_only=True):
@@ -426,113 +390,3 @@ class Namespace(Kube, frozen=True, kw_only=True):
     api_version: str = "v1"
     metadata: ObjectMeta = ObjectMeta()
     status: NamespaceStatus = NamespaceStatus()
-
-
-class ListMeta(Kube, frozen=True, kw_only=True):
-    resource_version: str = ""
-    continue_: str = msgspec.field(default="", name="continue")
-    remaining_item_count: int | None = None
-
-
-class ObjectList(msgspec.Struct, Generic[T], kw_only=True, rename="camel"):
-    """A page of a list. Items of a typed list carry no kind of their own."""
-
-    is_page: ClassVar[bool] = True
-
-    kind: str = ""
-    api_version: str = ""
-    metadata: ListMeta = ListMeta()
-    items: list[T] = []
-
-
-class StatusCause(Kube, frozen=True, kw_only=True):
-    reason: str = ""
-    message: str = ""
-    field: str = ""
-
-
-class StatusDetails(Kube, frozen=True, kw_only=True):
-    name: str = ""
-    group: str = ""
-    kind: str = ""
-    uid: str = ""
-    causes: tuple[StatusCause, ...] = ()
-    retry_after_seconds: int | None = None
-
-
-class Status(Kube, frozen=True, kw_only=True):
-    """meta/v1 Status: how an API server says no."""
-
-    kind: str = ""
-    status: str = ""
-    reason: str = ""
-    message: str = ""
-    code: int = 0
-    details: StatusDetails = StatusDetails()
-
-
-class WatchEvent(msgspec.Struct, Generic[T], kw_only=True, gc=False):
-    """One line of a watch; see :func:`decode_watch`."""
-
-    type: str = ""
-    object: T
-
-
-ChangeType = Literal["ADDED", "MODIFIED", "DELETED", "BOOKMARK"]
-
-
-class WatchChange(msgspec.Struct, Generic[T], kw_only=True, gc=False):
-    """One line of a watch that is no error."""
-
-    type: ChangeType
-    object: T
-
-
-def decode_watch_block(type_: type[T], block: Lines) -> list[WatchChange[T]] | None:
-    """Decode whole lines of a watch at once, several times as fast as line by line.
-
-    Args:
-        type_: The struct of the objects watched.
-        block: Whole lines.
-
-    Returns:
-        The events in their order; None when a line is not as promised (an error, a torn line, a
-        field of another type): then :func:`decode_watch` says it of each.
-    """
-    return cast("list[WatchChange[T]] | None", _block_decoder(cast(Any, type_))(block))
-
-
-def decode_watch(type_: type[T], line: bytes) -> tuple[str, T | Status]:
-    """Decode one line of a watch, sanitised.
-
-    Args:
-        type_: The struct of the objects watched. A BOOKMARK decodes to one whose metadata holds
-            the resourceVersion and nothing else.
-        line: One line, with or without its end.
-
-    Returns:
-        ADDED, MODIFIED, DELETED or BOOKMARK with the object; ERROR with a :class:`Status`.
-
-    Raises:
-        DecodeError: As :func:`mcp_tui.domain.decode.decode`.
-    """
-    try:
-        event = _line_decoder(cast(Any, type_))(line)
-        kind = event.type
-        if kind != "ERROR":
-            return kind, event.object
-    except DecodeError:
-        if b"ERROR" not in line:
-            raise
-    error = decode(WatchEvent[Status], line)
-    return error.type, error.object
-
-
-@cache
-def _line_decoder(type_: Any) -> Callable[[bytes], Any]:
-    return decoder(WatchEvent[type_])
-
-
-@cache
-def _block_decoder(type_: Any) -> Callable[[Lines], list[Any] | None]:
-    return lines_decoder(WatchChange[type_])

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import msgspec
 
-from mcp_tui.domain import keys
 from mcp_tui.domain.kube import (
+    NO_RAW,
     Condition,
     JobSpec,
     Kube,
@@ -18,7 +18,7 @@ from mcp_tui.domain.kube import (
     PodTemplate,
     Quantities,
     Resources,
-    Variable,
+    keep_run,
 )
 
 
@@ -41,16 +41,17 @@ class RuntimeRef(Kube, frozen=True, kw_only=True):
 
 
 class Trainer(Kube, frozen=True, kw_only=True):
+    """What a TrainJob says of its trainer; ``env`` and ``run`` are as in ``TemplateContainer``."""
+
     image: str = ""
     num_nodes: int | None = None
     resources_per_node: Resources = Resources()
-    env: tuple[Variable, ...] = ()
+    env: msgspec.Raw = NO_RAW
+    run: str = msgspec.field(default="", name="mcp-tui.run")
 
     def __post_init__(self) -> None:
-        if self.env:
-            # The rest is as long in every job.
-            kept = tuple(each for each in self.env if each.name == keys.RUN_VARIABLE)
-            msgspec.structs.force_setattr(self, "env", kept)
+        if self.env is not NO_RAW:
+            keep_run(self)
 
 
 class TrainJobSpec(Kube, frozen=True, kw_only=True):

@@ -10,7 +10,8 @@ from typing import Final
 import msgspec
 
 from mcp_tui.config import ContextConfig, Endpoint
-from mcp_tui.domain.kube import Kube, ObjectList, ObjectMeta
+from mcp_tui.domain.kube import Kube, ObjectMeta
+from mcp_tui.domain.kube_wire import ObjectList
 from mcp_tui.errors import ApiError, McpTuiError
 from mcp_tui.sources import endpoint as endpoints
 from mcp_tui.sources.caller import Caller

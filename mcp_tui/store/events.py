@@ -12,7 +12,8 @@ from itertools import islice
 from typing import Final
 
 from mcp_tui.domain.kinds import AnyJob
-from mcp_tui.domain.kube import Event, ObjectList, Pod, epoch
+from mcp_tui.domain.kube import Event, Pod, epoch
+from mcp_tui.domain.kube_wire import ObjectList
 from mcp_tui.sources.kubernetes.resources import EVENTS
 from mcp_tui.sources.kubernetes.transport import KubeClient
 

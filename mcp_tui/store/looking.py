@@ -14,7 +14,8 @@ from itertools import chain
 from typing import Final
 
 from mcp_tui.domain.jobview import JobState, JobView
-from mcp_tui.domain.kube import ObjectList, Pod
+from mcp_tui.domain.kube import Pod
+from mcp_tui.domain.kube_wire import ObjectList
 from mcp_tui.domain.podlabels import POD_LABEL, pods_selector
 from mcp_tui.errors import ApiError, McpTuiError, UnreachableError
 from mcp_tui.sources.kubernetes.resources import POD_METRICS, PODS, VISIBILITY, Served

@@ -9,8 +9,9 @@ import msgspec
 
 from mcp_tui.domain import quantity
 from mcp_tui.domain.jobview import JobView, Used
-from mcp_tui.domain.kube import Kube, ObjectList, ObjectMeta, Quantities
+from mcp_tui.domain.kube import Kube, ObjectMeta, Quantities
 from mcp_tui.domain.kube_custom import PendingWorkload, PendingWorkloads
+from mcp_tui.domain.kube_wire import ObjectList
 from mcp_tui.domain.podlabels import pod_selector
 from mcp_tui.errors import McpTuiError
 from mcp_tui.sources.kubernetes.resources import POD_METRICS, VISIBILITY

@@ -109,6 +109,18 @@ async def test_a_run_that_ended_by_itself_or_is_anothers_is_left_as_it_is(actor:
     assert "the run belongs to another job, twin" in said
 
 
+async def test_the_run_of_a_jobs_environment_ends_with_it(actor: Actor) -> None:
+    """A job that others made has no label of ours; a variable of a variable says nothing."""
+    run = await actor.run()
+    for name, value in (("a", run), ("b", "$(RUN)")):
+        await actor.make(name, env=[{"name": keys.RUN_VARIABLE, "value": value}])
+    seen = [await actor.see(name) for name in ("a", "b")]
+    assert [each.run_id for each in seen] == [run, ""]
+    outcomes = await actor.apply(await cancelling(actor, "a", "b"))
+    assert {o.status for o in outcomes} == {OutcomeStatus.PROVEN}
+    assert await actor.status_of(run) == "KILLED"
+
+
 @pytest.mark.parametrize("verb", ["cancel", "delete"])
 @pytest.mark.parametrize("seen_late", [False, True])
 async def test_an_object_of_the_same_name_is_not_deleted(

@@ -17,10 +17,12 @@ from typing import Any, TypeVar
 import pytest
 
 from mcp_tui.domain.cause import Cause, cause_of, keep
+from mcp_tui.domain.decode import decode
 from mcp_tui.domain.job import JobState, view_job
 from mcp_tui.domain.kinds import AnyJob
-from mcp_tui.domain.kube import Event, Job, ObjectList, Pod, decode
+from mcp_tui.domain.kube import Event, Job, Pod
 from mcp_tui.domain.kube_custom import JobSet, PyTorchJob, RayJob, TrainJob, Workload
+from mcp_tui.domain.kube_wire import ObjectList
 from mcp_tui.domain.roots import root_of
 from tests.cluster import Ground
 from tests.conftest import Plane

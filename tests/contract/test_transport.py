@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from mcp_tui.domain.kube import Job, ObjectList
+from mcp_tui.domain.kube import Job
+from mcp_tui.domain.kube_wire import ObjectList
 from mcp_tui.errors import ApiError, ExitCode, RefusedError, UnreachableError
 from mcp_tui.sources.gate import Gate
 from mcp_tui.sources.kubernetes.blocks import iter_blocks

@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from mcp_tui.domain.kube import Job, ObjectList
+from mcp_tui.domain.kube import Job
+from mcp_tui.domain.kube_wire import ObjectList
 from mcp_tui.errors import ApiError, UnknownOutcomeError
 from mcp_tui.sources.base import HealthState
 from mcp_tui.sources.gate import Gate

@@ -11,7 +11,8 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from mcp_tui.domain.kube import Job, ObjectList
+from mcp_tui.domain.kube import Job
+from mcp_tui.domain.kube_wire import ObjectList
 from mcp_tui.errors import UnreachableError
 from mcp_tui.sources.gate import Gate
 from mcp_tui.sources.kubernetes.kubeconfig import load_kubeconfig

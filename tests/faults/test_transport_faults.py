@@ -17,7 +17,8 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from mcp_tui.domain.kube import Job, ObjectList
+from mcp_tui.domain.kube import Job
+from mcp_tui.domain.kube_wire import ObjectList
 from mcp_tui.errors import ApiError, ExitCode, UnknownOutcomeError, UnreachableError, UsageError
 from mcp_tui.sources.gate import Gate
 from mcp_tui.sources.kubernetes.kubeconfig import ExecPlugin, load_kubeconfig

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 import mcp_tui
 from mcp_tui.domain.decode import DecodeError, decode, decoder
-from mcp_tui.domain.kube import ObjectList, WatchChange, decode_watch, decode_watch_block
+from mcp_tui.domain.kube_wire import ObjectList, WatchChange, decode_watch, decode_watch_block
 from mcp_tui.domain.text import clean, clean_line, one_line
 from tests.hostile.fill import Poison, fill
 from tests.hostile.texts import ATTACKS, LONG, hostile, unsafe

@@ -21,7 +21,7 @@ from urllib.parse import parse_qs, urlsplit
 import msgspec
 import yaml
 
-from mcp_tui.domain import kube
+from mcp_tui.domain import kube, kube_wire
 from mcp_tui.domain.alias import PREFIX, Intent, end_key, intent_key
 from mcp_tui.domain.model import ModelVersion, RegisteredModel
 from mcp_tui.domain.podlabels import POD_LABEL
@@ -317,7 +317,7 @@ class World:
     def failure(self, code: int) -> bytes:
         """A Status, as an API server says no; and as MLflow and Prometheus do, in one."""
         known = {"kind": "Status", "status": "Failure", "code": code}
-        said = fill(kube.Status, self.poison, known)
+        said = fill(kube_wire.Status, self.poison, known)
         said["details"]["retryAfterSeconds"] = None
         return _json({**said, "error_code": self.poison(), "errorType": self.poison()})
 

@@ -13,7 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mcp_tui.domain.cause import Cause, cause_of, keep
-from mcp_tui.domain.kube import Event, Job, Pod, decode
+from mcp_tui.domain.decode import decode
+from mcp_tui.domain.kube import Event, Job, Pod
 from mcp_tui.domain.kube_custom import JobSet, PyTorchJob, RayJob, TrainJob, Workload
 from tests.contract.cause_cases import (
     CASES,

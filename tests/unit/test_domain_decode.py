@@ -11,18 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mcp_tui.domain import decode as decoding
-from mcp_tui.domain.kube import (
-    DecodeError,
-    Event,
-    Job,
-    ObjectList,
-    Pod,
-    Status,
-    decode,
-    decode_watch,
-    decode_watch_block,
-    epoch,
-)
+from mcp_tui.domain.decode import DecodeError, decode
+from mcp_tui.domain.kube import Event, Job, Pod, epoch
 from mcp_tui.domain.kube_custom import (
     JobSet,
     PendingWorkloads,
@@ -31,6 +21,7 @@ from mcp_tui.domain.kube_custom import (
     TrainJob,
     Workload,
 )
+from mcp_tui.domain.kube_wire import ObjectList, Status, decode_watch, decode_watch_block
 from mcp_tui.domain.text import clean
 from tests.unit.test_text import unsafe
 

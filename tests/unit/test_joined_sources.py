@@ -12,7 +12,8 @@ import msgspec
 import pytest
 
 import mcp_tui
-from mcp_tui.domain.kube import Kube, ObjectMeta, decode
+from mcp_tui.domain.decode import decode
+from mcp_tui.domain.kube import Kube, ObjectMeta
 from mcp_tui.domain.kube_serving import ServerMeta
 from mcp_tui.sources.kubernetes.resources import POD_METRICS, RESOURCES, VISIBILITY, Resource
 from mcp_tui.store.feed import _KINDS

@@ -9,9 +9,10 @@ import msgspec
 import pytest
 
 from mcp_tui.domain import keys
+from mcp_tui.domain.decode import decode
 from mcp_tui.domain.job import run_id_of
 from mcp_tui.domain.kinds import AnyJob, _pods
-from mcp_tui.domain.kube import Job, decode
+from mcp_tui.domain.kube import Job
 from mcp_tui.domain.kube_custom import JobSet, PyTorchJob, RayJob, TrainJob
 from mcp_tui.domain.lineage import disagreement, is_dead
 from mcp_tui.domain.model import ModelVersion

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mcp_tui.domain.kube import decode
+from mcp_tui.domain.decode import decode
 from mcp_tui.domain.kube_serving import AnyServer, Deployment, InferenceService, Rollout
 from mcp_tui.domain.model import ModelVersion
 from mcp_tui.domain.references import (

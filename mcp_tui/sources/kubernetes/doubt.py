@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
-from mcp_tui.domain.kube import ObjectList
+from mcp_tui.domain.kube_wire import ObjectList
 from mcp_tui.errors import ApiError, McpTuiError
 from mcp_tui.sources.kubernetes.backoff import Timing
 from mcp_tui.sources.kubernetes.known import older

@@ -7,7 +7,7 @@ import re
 from collections.abc import AsyncGenerator, Sequence
 from typing import Any, Final
 
-from mcp_tui.domain.kube import ObjectList
+from mcp_tui.domain.kube_wire import ObjectList
 from mcp_tui.domain.text import clean_line
 from mcp_tui.errors import UnreachableError
 from mcp_tui.sources.kubernetes.transport import KubeClient, Reply

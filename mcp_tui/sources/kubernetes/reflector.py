@@ -15,10 +15,9 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Any, Final, Generic, TypeVar, get_args
 
-from mcp_tui.domain.decode import Lines
-from mcp_tui.domain.kube import (
+from mcp_tui.domain.decode import DecodeError, Lines
+from mcp_tui.domain.kube_wire import (
     ChangeType,
-    DecodeError,
     ObjectList,
     Status,
     decode_watch,

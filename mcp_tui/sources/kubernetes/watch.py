@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 from typing import Final
 
 from mcp_tui.domain.decode import Lines
-from mcp_tui.domain.kube import Status
+from mcp_tui.domain.kube_wire import Status
 from mcp_tui.domain.text import clean_line
 from mcp_tui.errors import ApiError
 from mcp_tui.sources.kubernetes.backoff import Timing

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 from mcp_tui.actions.journal import Journal
 from mcp_tui.config import Config
-from mcp_tui.domain.kube import Namespace, ObjectList
+from mcp_tui.domain.kube import Namespace
+from mcp_tui.domain.kube_wire import ObjectList
 from mcp_tui.domain.plan import Tier
 from mcp_tui.errors import McpTuiError, UsageError
 from mcp_tui.sources.connect import Connection

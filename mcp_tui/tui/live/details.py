@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from mcp_tui.actions.kinds import kind_of
 from mcp_tui.domain.jobview import JobState, JobView
-from mcp_tui.domain.kube import Event, ObjectList, Pod
+from mcp_tui.domain.kube import Event, Pod
+from mcp_tui.domain.kube_wire import ObjectList
 from mcp_tui.domain.podlabels import pod_selector
 from mcp_tui.domain.quantity import format_bytes, format_cpu
 from mcp_tui.domain.reltime import absolute, ago, duration
