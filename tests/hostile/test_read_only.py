@@ -31,12 +31,9 @@ from mcp_tui.tui.commands import COMMANDS as WORDS
 from mcp_tui.tui.keymap import KEYS, normalise
 from mcp_tui.tui.live.backend import LiveBackend
 from mcp_tui.tui.model import ConsoleOptions
-from mcp_tui.tui.model_models import Part
 from mcp_tui.tui.model_runs import RunsModel
-from mcp_tui.tui.screens.detail import DetailScreen
 from mcp_tui.tui.screens.frame import FrameScreen
-from mcp_tui.tui.screens.modeldetail import MODEL_TABS, ModelScreen
-from mcp_tui.tui.screens.run import RunScreen
+from mcp_tui.tui.screens.tabbed import Tabbed
 from tests.cluster import Ground
 from tests.faults.acting import Actor, acting, mlflow_client
 from tests.faults.proxy import FaultProxy
@@ -143,10 +140,8 @@ async def _home(app: Console, pilot: Pilot[int], pane: Pane, namespace: str) -> 
     if isinstance(screen, FrameScreen) and screen.prompt.asking and not shows(app, pane):
         screen.stop_asking()
     same = type(screen).__name__ == pane.screen and bool(pane.tab)
-    if same and isinstance(screen, DetailScreen | RunScreen) and screen.tab != pane.tab:
+    if same and isinstance(screen, Tabbed) and screen.tab != pane.tab:
         screen.show(pane.tab)
-    elif same and isinstance(screen, ModelScreen) and screen.tab != pane.tab:
-        screen.action_tab(MODEL_TABS.index(cast("Part", pane.tab)) - MODEL_TABS.index(screen.tab))
     await pilot.pause()
     if shows(app, pane):
         return

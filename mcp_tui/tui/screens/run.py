@@ -3,36 +3,28 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from textual.binding import BindingType
-from textual.containers import Container
-from textual.widget import Widget
 
 from mcp_tui.domain.quantity import format_bytes
 from mcp_tui.domain.tree import Node
 from mcp_tui.errors import McpTuiError
-from mcp_tui.tui import bar
 from mcp_tui.tui.model import Cell, Column, Line, Tone
 from mcp_tui.tui.model_runs import ArtifactLine
 from mcp_tui.tui.runacts import RunActs
 from mcp_tui.tui.screens.frame import bindings_for
 from mcp_tui.tui.screens.modelkeys import RunPromotes
+from mcp_tui.tui.screens.tabbed import DEADLINE, Tabbed
 from mcp_tui.tui.screens.viewer import ViewKeys
 from mcp_tui.tui.treerows import TreeRows
-from mcp_tui.tui.widgets.logview import LogView
 from mcp_tui.tui.widgets.prompt import Ask
-from mcp_tui.tui.widgets.surface import LineWidget
 from mcp_tui.tui.widgets.tree import TreeTable
 
 RUN_TABS = ("Overview", "Params", "Metrics", "Tags", "Artifacts")
-DEADLINE = 20.0
-SLOW = 0.3
-FRESH = {"Overview": 5.0, "Metrics": 2.0, "Params": 15.0, "Tags": 15.0}
-"""Seconds after which a tab in front is fetched again."""
 
 _COLUMNS = (
     Column("name", "ARTIFACT", 24, 0, kind="name", sortable=False),
@@ -59,7 +51,7 @@ class ArtifactRows(TreeRows[ArtifactLine]):
         return item.name
 
 
-class RunScreen(RunActs, RunPromotes, ViewKeys, inherit_bindings=False):
+class RunScreen(RunActs, RunPromotes, Tabbed, inherit_bindings=False):
     """The detail of one run.
 
     Args:
@@ -68,49 +60,30 @@ class RunScreen(RunActs, RunPromotes, ViewKeys, inherit_bindings=False):
         tab: The tab to begin with.
     """
 
-    DEFAULT_CSS: ClassVar[str] = "#run-parts { height: 1fr; width: 1fr; layers: base; }"
     KIND: ClassVar[str] = "run"
     BINDINGS: ClassVar[list[BindingType]] = [
         *bindings_for("run"),
         *(b for b in bindings_for("runs") if getattr(b, "id", "") in ("open", "mark")),
     ]
+    TABS: ClassVar[tuple[str, ...]] = RUN_TABS
+    FRESH: ClassVar[Mapping[str, float]] = {
+        "Overview": 5.0,
+        "Metrics": 2.0,
+        "Params": 15.0,
+        "Tags": 15.0,
+    }
 
     def __init__(self, key: str, pane: str = "runs", tab: str = "Overview") -> None:
-        super().__init__()
+        self.rows = ArtifactRows()
+        self.tree_table = TreeTable(self.rows, id="part-Artifacts")
+        super().__init__(tab, ("Artifacts", self.tree_table))
         self.key = key
         self.pane = pane
-        self.tab = tab
-        self.tabs = LineWidget(id="tabs")
-        self.texts = {name: LogView(id=f"run-{name}") for name in RUN_TABS if name != "Artifacts"}
-        self.rows = ArtifactRows()
-        self.tree_table = TreeTable(self.rows, id="run-Artifacts")
-        self._asked: set[str] = set()
-        self._filled: dict[str, float] = {}
-        self._stale: dict[str, str] = {}
-        self._fetching: set[str] = set()
 
     @property
     def PANE(self) -> str:  # type: ignore[override]  # noqa: N802 - of the pane it was opened from
         """The pane that it belongs to."""
         return self.pane
-
-    @property
-    def part(self) -> Widget:
-        """The widget of the tab in front."""
-        return self.tree_table if self.tab == "Artifacts" else self.texts[self.tab]
-
-    @property
-    def view(self) -> LogView | None:
-        """The text in front; None on the artifacts."""
-        return self.texts.get(self.tab)
-
-    def body(self) -> Iterable[Widget]:
-        """Tabs, and the parts one behind the other."""
-        return (self.tabs, Container(*self.texts.values(), self.tree_table, id="run-parts"))
-
-    def home(self) -> Widget:
-        """The part in front."""
-        return self.part
 
     def crumbs(self) -> Sequence[str]:
         """The pane and the run."""
@@ -118,91 +91,22 @@ class RunScreen(RunActs, RunPromotes, ViewKeys, inherit_bindings=False):
 
     def counts(self) -> Sequence[Cell]:
         """Position in the text, or how many artifacts are known."""
-        if self.view is not None:
-            return self.view.status
-        return (Cell(f"{self.rows.total:,} known", "dim"),)
+        return super().counts() or (Cell(f"{self.rows.total:,} known", "dim"),)
 
-    def notes(self) -> Sequence[Cell]:
-        """That what is shown is not the newest, and why."""
-        if self.tab not in self._stale:
-            return ()
-        return (Cell(f"  not refreshed: {bar.reason(self._stale[self.tab])}", "attention"),)
+    def work(self, tab: str) -> Coroutine[Any, Any, None]:
+        """What fetches a tab; of the artifacts the first level."""
+        return self._list("") if tab == "Artifacts" else super().work(tab)
 
-    def on_mount(self) -> None:
-        """Show the first tab."""
-        self.show(self.tab)
-
-    def sync(self) -> None:
-        """Keep the tab in front fresh."""
-        super().sync()
-        if self.tab in self._filled and self.tab not in self._fetching:
-            aged = self.console.state.now - self._filled[self.tab]
-            if aged >= FRESH.get(self.tab, float("inf")):
-                self.fetch(self.tab)
-
-    def show(self, tab: str) -> None:
-        """Bring a tab to the front and fetch it if it was not."""
-        self.tab = tab
-        for name, widget in (*self.texts.items(), ("Artifacts", self.tree_table)):
-            widget.display = name == tab
-        cells: list[Cell] = []
-        for name in RUN_TABS:
-            front = name == tab
-            shown = f"[{name}]" if front else f" {name} "
-            cells += [Cell(" "), Cell(shown, "strong" if front else "dim")]
-        self.tabs.set_cells(cells)
-        self.part.focus()
-        if tab not in self._asked:
-            self._asked.add(tab)
-            self.fetch(tab)
-        self.update_frame()
-
-    # -- fetching ---------------------------------------------------------------------------
-
-    def fetch(self, tab: str) -> None:
-        """Fetch a part in a worker of its own."""
-        work = self._list("") if tab == "Artifacts" else self._fetch(tab)
-        self.run_worker(work, group=f"run-{tab}", exclusive=True, exit_on_error=False)
-
-    def _say_in(self, tab: str, text: str, *, error: bool = False) -> None:
-        self.texts[tab].set_lines([(Cell(text, "error" if error else "dim"),)])
-
-    async def _fetch(self, tab: str) -> None:
+    async def lines(self, tab: str) -> Sequence[Line]:
+        """The text of a tab."""
         details = self.console.backend.run_details
-        fetches: dict[str, Callable[[str], object]] = {
+        fetches = {
             "Overview": details.overview,
             "Params": details.params,
             "Metrics": details.metrics,
             "Tags": details.tags,
         }
-        first = tab not in self._filled
-        waiting = self.set_timer(SLOW, lambda: self._say_in(tab, f"asking for {tab.lower()}"))
-        if not first:
-            waiting.stop()
-        self._fetching.add(tab)
-        fault = ""
-        lines: Sequence[Line] = ()
-        try:
-            async with asyncio.timeout(DEADLINE):
-                lines = await fetches[tab](self.key)  # type: ignore[misc]  # each is a coroutine
-        except McpTuiError as error:
-            fault = error.line()
-        except TimeoutError:
-            fault = f"no answer in {DEADLINE:.0f} s; r asks again"
-        finally:
-            waiting.stop()
-            self._fetching.discard(tab)
-        if fault and first:
-            self._say_in(tab, fault, error=True)
-            return
-        self._filled[tab] = self.console.state.now
-        if fault:
-            self._stale[tab] = fault
-        else:
-            self._stale.pop(tab, None)
-            nothing: Sequence[Line] = ((Cell(f"no {tab.lower()}", "dim"),),)
-            self.texts[tab].set_lines(lines or nothing, keep=not first)
-        self.update_frame()
+        return await fetches[tab](self.key)
 
     async def _list(self, ref: str) -> None:
         """One level of the artifacts."""
@@ -233,14 +137,6 @@ class RunScreen(RunActs, RunPromotes, ViewKeys, inherit_bindings=False):
         self.run_worker(self._list(message.key), group="run-folder", exit_on_error=False)
 
     # -- keys -------------------------------------------------------------------------------
-
-    def action_tab(self, step: int) -> None:
-        """Next tab."""
-        self.show(RUN_TABS[(RUN_TABS.index(self.tab) + step) % len(RUN_TABS)])
-
-    def action_refresh(self) -> None:
-        """Fetch this part again."""
-        self.fetch(self.tab)
 
     def _on(self) -> ArtifactLine | None:
         """The artifact under the cursor."""
@@ -273,34 +169,6 @@ class RunScreen(RunActs, RunPromotes, ViewKeys, inherit_bindings=False):
         """Close a folder, or go to the one that holds this."""
         if self.tab == "Artifacts":
             self.tree_table.fold()
-
-    def action_move(self, rows: int) -> None:
-        """Scroll, or move on the artifacts."""
-        if self.tab == "Artifacts":
-            self.tree_table.move(rows)
-        else:
-            super().action_move(rows)
-
-    def action_edge(self, direction: int) -> None:
-        """To an end."""
-        if self.tab == "Artifacts":
-            self.tree_table.move_edge(direction)
-        else:
-            super().action_edge(direction)
-
-    def action_half(self, direction: int) -> None:
-        """Half a page."""
-        if self.tab == "Artifacts":
-            self.tree_table.move_page(direction, half=True)
-        else:
-            super().action_half(direction)
-
-    def action_page(self, direction: int) -> None:
-        """A page."""
-        if self.tab == "Artifacts":
-            self.tree_table.move_page(direction)
-        else:
-            super().action_page(direction)
 
     def runs_chosen(self) -> tuple[str, ...]:
         """This run alone."""
