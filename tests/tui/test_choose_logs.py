@@ -21,7 +21,7 @@ def test_all_merged_comes_first_then_ranks_pods_and_attempts_before() -> None:
         PodLine(2, "train", "Running", pod="a-1-new", container="train", restarts=2),
         PodLine(2, "proxy", "Running", pod="a-1-new", container="proxy"),
     ]
-    found = {choice.text: choice.options for choice in choices(lines)}
+    found = {choice.text: choice.answer for choice in choices(lines)}
     assert list(found)[:4] == [
         "all pods, merged",
         "all pods, the attempt before",
@@ -40,7 +40,7 @@ def test_all_merged_comes_first_then_ranks_pods_and_attempts_before() -> None:
 
 
 def test_a_job_without_pods_still_has_its_merged_log() -> None:
-    assert [choice.options for choice in choices([PodLine(0, "job a")])] == [LogOptions()]
+    assert [choice.answer for choice in choices([PodLine(0, "job a")])] == [LogOptions()]
 
 
 async def test_a_rank_is_chosen_from_the_list() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, cast
+from typing import TYPE_CHECKING, ClassVar, Generic, TypeVar, cast
 
 from textual import events
 from textual.app import ComposeResult
@@ -22,44 +22,39 @@ from mcp_tui.tui.widgets.vtable import VTable
 if TYPE_CHECKING:
     from mcp_tui.tui.app import Console
 
+T = TypeVar("T")
+
 _KEYS = frozenset(
     ("open", "back", "down", "up", "top", "bottom", "half-down", "half-up", "page-down", "page-up")
 )
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
-    """One of them: ``id`` is the answer, ``why`` what it is good for."""
+class Choice(Generic[T]):
+    """One of them: what is answered with, in words, its state, and what it is good for."""
 
-    id: str
+    answer: T
     text: str
+    state: str = ""
     why: str = ""
 
 
-_COLUMNS = (
-    Column("name", "WHAT", 20, 60, kind="name", sortable=False),
-    Column("state", "", 1, 1, priority=9, sortable=False),
-    Column("why", "", 10, 0, priority=1, sortable=False),
-)
+class _Choices(FixedRows[Choice[T]]):
+    def key(self, item: Choice[T]) -> str:
+        return repr(item.answer)
 
-
-class _Choices(FixedRows[Choice]):
-    def key(self, item: Choice) -> str:
-        return item.id
-
-    def text(self, item: Choice) -> str:
+    def text(self, item: Choice[T]) -> str:
         return item.text
 
-    def cells(self, item: Choice) -> tuple[Cell, ...]:
-        return Cell(item.text), Cell(""), Cell(item.why, "dim")
+    def cells(self, item: Choice[T]) -> tuple[Cell, ...]:
+        return Cell(item.text), Cell(item.state), Cell(item.why)
 
-    def state(self, item: Choice) -> str:
-        del item
-        return ""
+    def state(self, item: Choice[T]) -> str:
+        return item.state
 
 
-class ChooseScreen(TableMoves, ModalScreen[str | None], inherit_bindings=False):
-    """Asks which of a few; the answer is its id, or None.
+class ChooseScreen(TableMoves, ModalScreen[T | None], inherit_bindings=False):
+    """Asks which of a few; the answer is that of the choice, or None.
 
     Args:
         question: What is asked.
@@ -74,11 +69,19 @@ class ChooseScreen(TableMoves, ModalScreen[str | None], inherit_bindings=False):
     BINDINGS: ClassVar[list[BindingType]] = [
         b for b in bindings_for("choose") if getattr(b, "id", "") in _KEYS
     ]
+    COLUMNS: ClassVar[tuple[Column, ...]] = (
+        Column("name", "WHAT", 20, 60, kind="name", sortable=False),
+        Column("state", "", 1, 1, priority=9, sortable=False),
+        Column("why", "", 10, 0, priority=1, sortable=False),
+    )
+    KEY_WORDS: ClassVar[tuple[tuple[str, str], ...]] = (("Enter", "this one"), ("Esc", "back"))
+    NOTE: ClassVar[str] = ""
+    """What stands beside the keys at first."""
 
-    def __init__(self, question: str, choices: Sequence[Choice]) -> None:
+    def __init__(self, question: str, choices: Sequence[Choice[T]]) -> None:
         super().__init__()
         self.question = question
-        self.choices = _Choices(_COLUMNS)
+        self.choices: _Choices[T] = _Choices(self.COLUMNS)
         self.choices.show(choices)
         self.table = VTable(self.choices, id="choices")
         self.title_line = LineWidget(id="choose-title", role="keys")
@@ -97,12 +100,25 @@ class ChooseScreen(TableMoves, ModalScreen[str | None], inherit_bindings=False):
         """Ask."""
         tier = self.console.state.tier.value
         self.title_line.set_cells((Cell(f" {self.question}"),), role=f"bar-{tier}")
-        cells = [Cell(" "), Cell("Enter", "key"), Cell(" this one  "), Cell("Esc", "key")]
-        self.keys_line.set_cells([*cells, Cell(" back")])
+        self.tell(self.NOTE)
         self._fit()
         self.table.focus()
 
+    def offer(self, choices: Sequence[Choice[T]]) -> None:
+        """Offer these instead."""
+        self.choices.show(choices)
+        self._fit()
+        self.table.sync()
+
+    def tell(self, note: str) -> None:
+        """Say something beside the keys."""
+        cells: list[Cell] = []
+        for key, word in self.KEY_WORDS:
+            cells += [Cell("  " if cells else " "), Cell(key, "key"), Cell(f" {word}")]
+        self.keys_line.set_cells([*cells, Cell(f"   {note}" if note else "", "dim")])
+
     def _fit(self) -> None:
+        """As high as the choices, at most what leaves the crumbs to be seen."""
         self.table.styles.height = max(2, min(self.choices.count + 1, self.app.size.height - 6))
 
     def on_resize(self, event: events.Resize) -> None:
@@ -117,7 +133,7 @@ class ChooseScreen(TableMoves, ModalScreen[str | None], inherit_bindings=False):
 
     def action_open(self) -> None:
         """This one."""
-        self.dismiss(self.choices.items[self.table.cursor].id)
+        self.dismiss(self.choices.items[self.table.cursor].answer)
 
     def action_back(self) -> None:
         """None of them."""

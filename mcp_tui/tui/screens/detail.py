@@ -65,6 +65,7 @@ class DetailScreen(RunKeys, Tabbed, inherit_bindings=False):
         self.pods_model = PodsModel()
         self.pods = VTable(self.pods_model, id="part-Pods")
         super().__init__(tab, ("Pods", self.pods))
+        self.texts["Logs"].follows = True
         self.key = key
         self.model = model
         self.name_shown = model.name_of(key)
@@ -104,11 +105,6 @@ class DetailScreen(RunKeys, Tabbed, inherit_bindings=False):
         told += [f"  pod {options.pod}"] if options.pod else []
         told += [f"  container {options.container}"] if options.container else []
         return [Cell(text, "attention" if "attempt" in text else "dim") for text in told]
-
-    def on_mount(self) -> None:
-        """Show the first tab."""
-        self.texts["Logs"].follows = True
-        super().on_mount()
 
     def _row_now(self) -> RowView | None:
         at = self.model.index_of(self.key)

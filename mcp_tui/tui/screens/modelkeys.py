@@ -88,8 +88,8 @@ class ModelKeys(RunKeys, inherit_bindings=False):
         from mcp_tui.tui.screens.choose import Choice, ChooseScreen
 
         choices = (
-            Choice("approve", "approve it", "on record, in your name, for exactly its files"),
-            Choice("copy", "copy it to another model", "of another environment; never twice"),
+            Choice("approve", "approve it", why="on record, in your name, for exactly its files"),
+            Choice("copy", "copy it to another model", why="of another environment; never twice"),
         )
 
         def chosen(which: str | None) -> None:

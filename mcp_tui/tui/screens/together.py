@@ -159,7 +159,6 @@ class Together(FrameScreen, inherit_bindings=False):
 
     def on_mount(self) -> None:
         """Fetch."""
-        super().on_mount()
         self.fetch()
 
     def fetch(self) -> None:

@@ -117,7 +117,6 @@ class WideTable(TableMoves, Together, inherit_bindings=False):
 
     def on_resize(self, event: events.Resize) -> None:
         """Cells are longer where there is room; the column that is looked at stays in sight."""
-        super().on_resize(event)
         self.rows.widest = self.widest if event.size.width < NARROW else WIDEST
         self.call_after_refresh(self.draw)
 
