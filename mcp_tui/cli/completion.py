@@ -53,7 +53,7 @@ def completion(args: argparse.Namespace) -> int:
         elif action.dest == "context":
             _completed_by(action, _CONTEXTS)
     script = shtab.complete(parser, shell=args.shell, preamble=_PREAMBLE[args.shell])
-    Printer(color=False).line(script.rstrip("\n"))
+    Printer(color=False).text(script.rstrip("\n"))
     return ExitCode.OK
 
 

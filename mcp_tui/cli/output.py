@@ -15,6 +15,9 @@ from mcp_tui.domain.text import clean_line, escaped
 
 T = TypeVar("T")
 
+# A break within what is said to be one line would make another of it, in a name's words.
+_BLANKS: Mapping[int, str] = dict.fromkeys(map(ord, "\t\r\n"), " ")
+
 FORMATS = ("table", "wide", "json", "yaml", "name")
 
 _STYLES: Mapping[str, str] = {
@@ -72,14 +75,18 @@ class Printer:
         self.color = (self.out.isatty() and not plain) if color is None else color
 
     def line(self, text: str = "") -> None:
-        """One line of the result."""
-        self.out.write(self._safe(text, self.out) + "\n")
-        self.out.flush()
+        """One line of the result, whatever stands in a name."""
+        self.text(text.translate(_BLANKS))
 
     def note(self, text: str) -> None:
         """One line beside the result: progress, warnings, errors."""
-        self.err.write(self._safe(text, self.err) + "\n")
+        self.err.write(self._safe(text.translate(_BLANKS), self.err) + "\n")
         self.err.flush()
+
+    def text(self, text: str) -> None:
+        """Lines of the result as they are: a document."""
+        self._write(text + "\n")
+        self.out.flush()
 
     def styled(self, text: str, style: str) -> str:
         """Text in a style, or as it is where there is no colour."""
@@ -88,7 +95,7 @@ class Printer:
 
     def data(self, value: Any, fmt: str) -> None:
         """A value as JSON or YAML."""
-        self.line(_as_json(value) if fmt == "json" else _as_yaml(value))
+        self.text(_as_json(value) if fmt == "json" else _as_yaml(value))
 
     def documents(self, values: Iterable[Any], fmt: str) -> None:
         """Values as one JSON or YAML list, written as they come: there may be very many."""
@@ -98,7 +105,7 @@ class Printer:
                 text = _as_json(value).replace("\n", "\n  ")
                 self._write(f"{',' if begun else '['}\n  {text}")
                 begun = True
-            self.line("\n]" if begun else "[]")
+            self.text("\n]" if begun else "[]")
             return
         for value in values:
             self._write(_as_yaml([value]) + "\n")
@@ -110,7 +117,7 @@ class Printer:
     def lines(self, texts: Iterable[str]) -> None:
         """Many lines of the result."""
         for text in texts:
-            self._write(text + "\n")
+            self._write(text.translate(_BLANKS) + "\n")
         self.out.flush()
 
     def _write(self, text: str) -> None:

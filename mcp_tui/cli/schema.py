@@ -15,7 +15,7 @@ def init(args: argparse.Namespace) -> int:
     """Print the documented example, or write it to a file that does not exist yet."""
     printer = Printer(color=False)
     if args.file == "-":
-        printer.line(EXAMPLE.rstrip("\n"))
+        printer.text(EXAMPLE.rstrip("\n"))
         return ExitCode.OK
     path = Path(args.file)
     try:

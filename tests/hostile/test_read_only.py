@@ -157,6 +157,7 @@ async def _home(app: Console, pilot: Pilot[int], pane: Pane, namespace: str) -> 
     for name in ("runs", "models"):
         app.backend.pane(name).set_filter("")
         app.backend.pane(name).set_sort("", False)
+        app.backend.pane(name).set_faults(False)
     model = app.backend.pane("jobs")
     model.set_filter("")
     model.set_faults(False)

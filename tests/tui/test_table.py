@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
+
 from mcp_tui.tui.widgets.vtable import VTable
 from tests.tui.fake import JOBS, FakeBackend, FakeJob, many
 from tests.tui.harness import changed, console, screen_lines, screen_text, until
@@ -127,6 +129,17 @@ async def test_a_mark_goes_with_its_object() -> None:
         backend.model.remove("ranker-train-0412")
         await changed(app, backend, pilot)
         assert not table_of(app).marks
+
+
+@pytest.mark.parametrize("columns", [80, 120, 200])
+async def test_a_heading_is_whole_also_where_its_column_is_what_is_sorted_by(columns: int) -> None:
+    async with console(FakeBackend(), (columns, 24)) as (app, pilot):
+        table = table_of(app)
+        titles = screen_lines(app)[3].split()
+        assert {"NAME", "SINCE"} <= set(titles)
+        for _ in table.model.columns:
+            await pilot.press(">")
+            assert screen_lines(app)[3].replace(" v", "v").replace("v", "").split() == titles
 
 
 async def test_sorting_is_shown_in_the_heading_and_in_words() -> None:

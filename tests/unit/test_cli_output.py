@@ -220,3 +220,17 @@ def test_what_cannot_be_a_namespace_reaches_no_server(
         assert "cannot be a namespace" in done.stderr and "\x1b" not in done.stderr
         with pytest.raises(BlockingIOError):
             server.accept()
+
+
+def test_a_line_is_one_line_whatever_stands_in_a_name() -> None:
+    name = "one\nmcp-tui: forged line\r\n\ttwo"
+    out, err = io.StringIO(), io.StringIO()
+    printer = Printer(out=out, err=err, color=True)
+    printer.line(f"{name:<12} {printer.styled('version 2', 'dim')}")
+    printer.lines([name, name])
+    printer.note(f"{name}: left out")
+    assert out.getvalue().count("\n") == 3 and "\x1b[2mversion 2\x1b[0m" in out.getvalue()
+    assert err.getvalue() == "one mcp-tui: forged line   two: left out\n"
+    assert not {"\t", "\r"} & set(out.getvalue())
+    printer.data({"name": name}, "json")
+    assert json.loads(out.getvalue().split("\n", 3)[3]) == {"name": name}, "a document stays one"

@@ -278,14 +278,18 @@ class VTable(Widget):
             title = column.title
             if column.short and len(title) > slot.width:
                 title = column.short
-            sign = "" if column.id != sort else " ^" if reverse else " v"
+            sign, hung = "" if column.id != sort else " ^" if reverse else " v", ""
+            end = slot.x + slot.width
+            if sign and len(title) + len(sign) > slot.width and end < width:
+                # Between two columns there is room for it: the title stays whole.
+                sign, hung = "", sign[-1]
             room = max(1, slot.width - len(sign))
             if len(title) > room:
                 # In its middle: names of metrics differ at their ends.
                 title = fit(title, room, cut="middle")
             told = fit(title + sign, slot.width, align=column.align)
-            parts.append((" " * (slot.x - x) + told, ""))
-            x = slot.x + slot.width
+            parts.append((" " * (slot.x - x) + told + hung, ""))
+            x = end + len(hung)
         return compose_line(parts, width, palette, base)
 
     def _row_strip(self, line: _Painted, row: RowView, width: int) -> Strip:
