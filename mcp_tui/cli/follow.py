@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import shutil
 import time
 from typing import Final
 
@@ -265,10 +264,8 @@ class _Lines:
             return
         self.said = text
         if self.live:
-            cells = shutil.get_terminal_size().columns - 1
-            self.drawn = text[:cells]
-            self.printer.out.write(f"\r\x1b[K{self.drawn}")
-            self.printer.out.flush()
+            self.drawn = text
+            self.printer.draw(text)
         else:
             self.printer.line(text)
 
@@ -306,17 +303,15 @@ class _Lines:
         """Leave the status line standing and go below it."""
         if self.drawn:
             self.drawn = ""
-            self.printer.out.write("\n")
-            self.printer.out.flush()
+            self.printer.text("")
 
     def _clear(self) -> None:
         if self.drawn:
-            self.printer.out.write("\r\x1b[K")
+            self.printer.draw("")
 
     def _redraw(self) -> None:
         if self.drawn:
-            self.printer.out.write(self.drawn)
-            self.printer.out.flush()
+            self.printer.draw(self.drawn)
 
 
 def status_line(view: JobView, run: RunFacts | None) -> str:

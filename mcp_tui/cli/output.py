@@ -88,6 +88,11 @@ class Printer:
         self._write(text + "\n")
         self.out.flush()
 
+    def draw(self, text: str) -> None:
+        """In place of the line that the cursor is in; on a terminal only."""
+        self._write("\r\x1b[K" + cut(text.translate(_BLANKS), self.room() - 1))
+        self.out.flush()
+
     def styled(self, text: str, style: str) -> str:
         """Text in a style, or as it is where there is no colour."""
         code = _STYLES.get(style, "")

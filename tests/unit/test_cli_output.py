@@ -141,6 +141,20 @@ def test_a_table_is_cut_to_the_terminal_and_whole_in_a_file() -> None:
     assert "y" * 50 in file.getvalue()
 
 
+def test_a_status_that_is_drawn_again_never_wraps_whatever_stands_in_it() -> None:
+    """One cell too many, and each new status would stand below the one before."""
+    master, slave = pty.openpty()
+    try:
+        fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 20, 0, 0))
+        screen = _Terminal(slave)
+        Printer(out=screen, color=False).draw("running  模型训练模型训练\nforged")
+    finally:
+        os.close(master)
+        os.close(slave)
+    shown = screen.getvalue().removeprefix("\r\x1b[K")
+    assert width(shown) <= 19 and shown.startswith("running  模型") and "\n" not in shown
+
+
 def test_a_document_names_what_it_is() -> None:
     key = JobKey("dev", "Job", "ml", "a", "u1")
     found = document(JobView(key=key, state=JobState.DONE, since=1.0, why=""))
