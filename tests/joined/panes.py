@@ -17,7 +17,7 @@ class Pane:
             names of keys. One key is pressed after what the one before brought is there.
         ready: A text that is on the screen before the second key is pressed.
         then: A text that is on the screen before the third key is pressed.
-        last: A text that is on the screen before the last key of many is pressed.
+        last: A text that is on the screen before the last two keys of many are pressed.
         shown: A text that is on the screen then, and on none of the screens on the way.
         tab: The tab in front, on a detail.
         asks: What the prompt asks for; empty where it is closed.
@@ -46,7 +46,9 @@ class Pane:
         if number >= len(self.keys) - 1:
             return ""
         known = (self.ready, self.then)
-        return known[number] if number < len(known) else self.last * (number == len(self.keys) - 2)
+        # What is to be chosen in a list has to be there before the cursor is sent to it.
+        late = number >= len(self.keys) - 3
+        return known[number] if number < len(known) else self.last * late
 
 
 _of_runs = partial(Pane, pane="runs", ready="by newest run", then="newest first")
