@@ -12,6 +12,7 @@ import os
 import platform
 import sys
 import time
+import traceback
 from collections.abc import Callable, Iterable
 from dataclasses import asdict
 from pathlib import Path
@@ -123,16 +124,23 @@ def main(names: list[str]) -> int:
         print(f"no bench {unknown[0]}; known: {', '.join(known)}", file=sys.stderr)
         return 2
     figures: list[Figure] = []
+    broken = 0
     for name, run in BENCHES:
         if names and name not in names:
             continue
         began = time.monotonic()
-        for figure in run():
-            figures.append(figure)
-            print(figure.line(), flush=True)
-            _keep(figures)
+        try:
+            for figure in run():
+                figures.append(figure)
+                print(figure.line(), flush=True)
+                _keep(figures)
+        except Exception:
+            # What else there is to be measured is measured all the same.
+            broken += 1
+            traceback.print_exc()
+            print(f"BROKEN {name}", flush=True)
         print(f"     {name}: {time.monotonic() - began:.0f} s", flush=True)
-    return 0 if all(f.kept for f in figures) else 1
+    return 0 if not broken and all(f.kept for f in figures) else 1
 
 
 if __name__ == "__main__":

@@ -6,12 +6,15 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.bench import __main__ as bench
 from tests.bench.behind import behind
 from tests.bench.churn import Churn
+from tests.bench.figure import Figure
 from tests.bench.flood import Log
 from tests.bench.probe import digest
 from tests.bench.replay import Piece
@@ -33,6 +36,27 @@ def test_a_recorded_event_is_cast_with_another_version_and_nothing_else() -> Non
     item["metadata"]["resourceVersion"] = "100007"  # type: ignore[index]  # a literal's own type
     item["status"] = {"active": 5, "ready": 3}
     assert again == {"type": "MODIFIED", "object": item}
+
+
+def test_a_bench_that_breaks_keeps_no_other_from_being_measured_and_is_no_success(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def breaks() -> Iterator[Figure]:
+        yield Figure("first", 1, 2, "ms", "")
+        raise TimeoutError("no rest")
+
+    def measures() -> Iterator[Figure]:
+        yield Figure("second", 1, 2, "ms", "")
+
+    monkeypatch.setenv("MCP_TUI_BENCH_JSON", str(tmp_path / "bench.json"))
+    monkeypatch.setattr(bench, "BENCHES", (("a", breaks), ("b", measures)))
+    assert bench.main([]) == 1
+    told = capsys.readouterr()
+    assert "BROKEN a" in told.out and "no rest" in told.err and "second" in told.out
+    kept = json.loads((tmp_path / "bench.json").read_text())["figures"]
+    assert [figure["name"] for figure in kept] == ["first", "second"]
+    monkeypatch.setattr(bench, "BENCHES", (("b", measures),))
+    assert bench.main([]) == 0
 
 
 def test_a_digest_knows_every_uid_and_version() -> None:
