@@ -89,8 +89,7 @@ class DetailScreen(RunKeys, Tabbed, inherit_bindings=False):
         at = self.model.index_of(self.key)
         if at is not None:
             row = self.model.row(at)
-            tone = "failed" if row.state == "failed" else "accent"
-            notes = [Cell(f"  {row.state}", "failed" if tone == "failed" else "accent")]
+            notes = [Cell(f"  {row.state}", "failed" if row.state == "failed" else "accent")]
         elif not self.model.exists(self.key):
             notes = [Cell("  gone from the cluster", "attention")]
         else:
