@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Coroutine, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -13,6 +12,7 @@ from textual.binding import BindingType
 from mcp_tui.domain.quantity import format_bytes
 from mcp_tui.domain.tree import Node
 from mcp_tui.errors import McpTuiError
+from mcp_tui.tui.fetching import fault_of
 from mcp_tui.tui.model import Cell, Column, Line, Tone
 from mcp_tui.tui.model_runs import ArtifactLine
 from mcp_tui.tui.runacts import RunActs
@@ -110,24 +110,18 @@ class RunScreen(RunActs, RunPromotes, Tabbed, inherit_bindings=False):
 
     async def _list(self, ref: str) -> None:
         """One level of the artifacts."""
-        fault = ""
-        found: Sequence[ArtifactLine] = ()
-        try:
-            async with asyncio.timeout(DEADLINE):
-                found = await self.console.backend.run_details.artifacts(self.key, ref)
-        except McpTuiError as error:
-            fault = error.line()
-        except TimeoutError:
-            fault = f"no answer in {DEADLINE:.0f} s; r asks again"
-        if fault:
-            if ref:
-                self.rows.tree.say(ref, fault)
-            else:
-                self.rows.phase, self.rows.note = "ready", (fault,)
-        else:
+
+        async def fill() -> None:
+            found = await self.console.backend.run_details.artifacts(self.key, ref)
             self.rows.note = ("no artifacts",)
             nodes = [Node(line.ref, line, ref, branch=line.is_dir) for line in found]
             self.rows.put_children(ref, nodes)
+
+        fault = await fault_of(fill(), DEADLINE)
+        if fault and ref:
+            self.rows.tree.say(ref, fault)
+        elif fault:
+            self.rows.phase, self.rows.note = "ready", (fault,)
         self.tree_table.sync()
         self.update_frame()
 

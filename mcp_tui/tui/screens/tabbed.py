@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Coroutine, Iterable, Mapping, Sequence
 from typing import Any, ClassVar
 
@@ -10,8 +9,8 @@ from textual.binding import BindingType
 from textual.containers import Container
 from textual.widget import Widget
 
-from mcp_tui.errors import McpTuiError
 from mcp_tui.tui import bar
+from mcp_tui.tui.fetching import fault_of
 from mcp_tui.tui.model import Cell, Line
 from mcp_tui.tui.screens.viewer import ViewKeys
 from mcp_tui.tui.widgets.logview import LogView
@@ -166,15 +165,9 @@ class Tabbed(ViewKeys, inherit_bindings=False):
         waiting = self.set_timer(
             SLOW, lambda: self.say_in(tab, f"asking for {tab.lower()}"), pause=not first
         )
-        fault = ""
         told = self.told()
         try:
-            async with asyncio.timeout(DEADLINE):
-                await self.fill(tab)
-        except McpTuiError as error:
-            fault = error.line()
-        except TimeoutError:
-            fault = f"no answer in {DEADLINE:.0f} s; r asks again"
+            fault = await fault_of(self.fill(tab), DEADLINE)
         finally:
             waiting.stop()
             self._fetching.discard(tab)

@@ -6,7 +6,6 @@ baseline, metrics) is there in the others.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import import_module
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, ClassVar, Final
 from mcp_tui.domain.text import clean_line
 from mcp_tui.errors import McpTuiError
 from mcp_tui.tui.cells import fit
+from mcp_tui.tui.fetching import fault_of
 from mcp_tui.tui.model import Cell
 from mcp_tui.tui.model_curves import Evidence, HasEvidence
 from mcp_tui.tui.screens.frame import FrameScreen
@@ -169,14 +169,8 @@ class Together(FrameScreen, inherit_bindings=False):
         count = len(self.looked.references)
         asking = f"asking MLflow for {count} run{'s' if count != 1 else ''}"
         waiting = self.set_timer(SLOW, lambda: self.tell(asking) if self.is_empty else None)
-        fault = ""
         try:
-            async with asyncio.timeout(DEADLINE):
-                await self.load()
-        except McpTuiError as error:
-            fault = error.line()
-        except TimeoutError:
-            fault = f"no answer in {DEADLINE:.0f} s; r asks again"
+            fault = await fault_of(self.load(), DEADLINE)
         finally:
             waiting.stop()
         if fault and self.is_empty:
