@@ -271,8 +271,10 @@ PARTS: Final[tuple[tuple[str, Callable[[Tracker], Iterator[Figure]]], ...]] = (
     ("read", _read),
     ("curves", _curves),
     ("compare", _compare),
-    ("live", _live),
     ("console", _console),
+    # The last: for minutes behind it the ages of what it logged to change with every second, and a
+    # console that shows them does not come to rest.
+    ("live", _live),
 )
 
 
