@@ -44,13 +44,20 @@ class Shown:
 
     def part(self, y: int, x: int, piece: Strip) -> None:
         """A part of a line was drawn."""
-        pieces = self._lines.get(y)
         if not sure(piece):
             self._unsure.add(y)
-        if pieces is not None:
-            pieces.append((x, piece))
-            if len(pieces) > _PIECES:
-                self.line(y)
+        pieces, end = self._lines.get(y), x + piece.cell_length
+        if pieces is None:
+            return
+        if end > pieces[0][1].cell_length:
+            # Of another width than we think: nothing is known of that line.
+            del self._lines[y]
+            return
+        # What changes again and again is kept once: a line of a storm never has many pieces.
+        pieces[1:] = [(at, old) for at, old in pieces[1:] if at < x or at + old.cell_length > end]
+        pieces.append((x, piece))
+        if len(pieces) > _PIECES:
+            self.line(y)
 
     def is_sure(self, y: int) -> bool:
         """Whether what stands in a line stands where we think, as far as it is known."""
@@ -62,9 +69,14 @@ class Shown:
         if pieces is None:
             return None
         line = pieces[0][1]
-        for x, piece in pieces[1:]:
-            line = Strip.join((line.crop(0, x), piece, line.crop(x + piece.cell_length)))
-        pieces[:] = [(0, line)]
+        if len(pieces) > 1:
+            # Of segments: a strip for each step costs many times as much, on all lines at once.
+            segments, width = list(line), line.cell_length
+            for x, piece in pieces[1:]:
+                before, *rest = Segment.divide(segments, (x, x + piece.cell_length, width))
+                segments = [*before, *piece, *(segment for part in rest[1:] for segment in part)]
+            line = Strip(segments, width)
+            pieces[:] = [(0, line)]
         return line
 
 

@@ -125,7 +125,6 @@ def test_the_terminal_shows_what_was_drawn(
         if how == "parts":
             update, screen = parts(screen, new, cut, ends)
             stream.feed(update.render_segments(CONSOLE))
-            assert not whole(screen).render_segments(CONSOLE), "it is all there"
         else:
             if how == "lost":
                 stream.feed("\x1b[2J\x1b[Hsomething else wrote here\r\n")
@@ -133,6 +132,46 @@ def test_the_terminal_shows_what_was_drawn(
             screen = new
             stream.feed(whole(screen).render_segments(CONSOLE))
         assert seen(terminal) == shown(screen)
+    # Not before: parts that lie over each other are made one by that.
+    assert not whole(screen).render_segments(CONSOLE), "it is all there"
+
+
+@given(st.lists(st.tuples(st.integers(0, WIDTH - 1), st.text("abc", min_size=1)), max_size=20))
+def test_parts_lie_over_each_other_as_they_were_drawn(drawn: list[tuple[int, str]]) -> None:
+    exact.SHOWN.whole(0, Strip.blank(WIDTH))
+    cells = [" "] * WIDTH
+    for x, text in drawn:
+        text = text[: WIDTH - x]
+        exact.SHOWN.part(0, x, Strip([Segment(text)]))
+        cells[x : x + len(text)] = text
+    line = exact.SHOWN.line(0)
+    assert line is not None
+    assert line.text == "".join(cells)
+
+
+def test_a_cell_that_changes_a_thousand_times_is_laid_over_its_line_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    laid: list[object] = []
+    divide = Segment.divide
+    monkeypatch.setattr(Segment, "divide", lambda *all_: laid.append(all_) or divide(*all_))
+    exact.SHOWN.whole(0, Strip.blank(WIDTH))
+    for turn in range(1000):
+        exact.SHOWN.part(0, 2, Strip([Segment(f"{turn:>4}")]))
+        exact.SHOWN.part(0, 8, Strip([Segment(f"{turn:>5}")]))
+    assert not laid
+    line = exact.SHOWN.line(0)
+    assert line is not None
+    assert line.text == "   999    999   "
+    assert len(laid) == 2
+
+
+def test_a_piece_that_does_not_fit_says_that_the_line_is_not_known() -> None:
+    exact.SHOWN.whole(0, Strip.blank(WIDTH))
+    exact.SHOWN.part(0, WIDTH - 2, Strip([Segment("wider")]))
+    assert exact.SHOWN.line(0) is None
+    update = whole([Strip.blank(WIDTH)] * HEIGHT)
+    assert update.render_segments(CONSOLE)
 
 
 @given(screens, screens)
