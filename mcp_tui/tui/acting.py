@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from mcp_tui.domain.plan import Plan, Verb
 from mcp_tui.errors import McpTuiError
+from mcp_tui.tui.fetching import within
 from mcp_tui.tui.model import PaneModel
 from mcp_tui.tui.screens.frame import FrameScreen
 
 if TYPE_CHECKING:
     from mcp_tui.tui.app import Console
+
+_PLANNING: Final = 30.0
+"""Seconds that a plan may take."""
 
 
 class Acting:
@@ -28,7 +31,6 @@ class Acting:
         self.draft = ""
         self.unwritten: dict[str, str] = {}
         self.as_form = False
-        self.retry_drafts: dict[str, dict[str, str]] = {}
         self.drafts: dict[tuple[str, ...], dict[str, str]] = {}
 
     def submit(self) -> None:
@@ -109,13 +111,10 @@ class Acting:
         again: bool,
     ) -> None:
         try:
-            async with asyncio.timeout(30):
+            async with within(_PLANNING, f"no plan to {what}", hint="nothing was sent"):
                 plan = await make()
         except McpTuiError as error:
             self._console.say(error.line(), "error")
-            return
-        except TimeoutError:
-            self._console.say(f"no plan to {what} in 30 s; nothing was sent", "error")
             return
         self.show_plan(plan, hidden=hidden, then=then, again=make if again else None)
 

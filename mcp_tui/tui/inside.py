@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, ClassVar
 
@@ -12,6 +11,7 @@ from textual.binding import BindingType
 from mcp_tui.domain.plan import Confirmation, Plan
 from mcp_tui.domain.text import one_line
 from mcp_tui.errors import McpTuiError
+from mcp_tui.tui.fetching import within
 from mcp_tui.tui.model import Cell, Terminals, Tone
 from mcp_tui.tui.screens.confirm import ConfirmScreen
 from mcp_tui.tui.screens.frame import FrameScreen
@@ -156,12 +156,10 @@ class Inside:
     def _plan(self, planning: Awaitable[Plan], begin: Callable[[Plan], None]) -> None:
         async def plan() -> None:
             try:
-                async with asyncio.timeout(DEADLINE):
+                async with within(DEADLINE, "no plan", hint="nothing was sent"):
                     made = await planning
             except McpTuiError as error:
                 self._console.say(error.line(), "error")
-            except TimeoutError:
-                self._console.say(f"no plan in {DEADLINE:.0f} s; nothing was sent", "error")
             else:
                 self._ask(made, begin)
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from typing import Final
 
 from mcp_tui.domain.editwords import VERBS, edits_of
 from mcp_tui.errors import McpTuiError, UsageError
+from mcp_tui.tui.fetching import within
 from mcp_tui.tui.runkeys import RunKeys
 from mcp_tui.tui.widgets.prompt import Ask
 
@@ -72,13 +72,10 @@ class RunActs(RunKeys, inherit_bindings=False):
 
     async def _reproduce(self, key: str) -> None:
         try:
-            async with asyncio.timeout(_DEADLINE):
+            async with within(_DEADLINE):
                 text = await self.console.backend.run_actions.config_of(key)
         except McpTuiError as error:
             self.say(error.line(), "error")
-            return
-        except TimeoutError:
-            self.say(f"no answer in {_DEADLINE:.0f} s", "error")
             return
         self.hush()
         self.console.acting.draft = text

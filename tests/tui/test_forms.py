@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 from textual import events
 
 from mcp_tui.domain.plan import Confirmation, OutcomeStatus
 from mcp_tui.errors import UnreachableError, UsageError
 from mcp_tui.tui.model import FormField
+from mcp_tui.tui.screens import formplanning
 from mcp_tui.tui.screens.confirm import ConfirmScreen
 from mcp_tui.tui.screens.retry import RetryScreen
 from mcp_tui.tui.screens.submit import SubmitScreen
@@ -144,6 +147,22 @@ async def test_a_job_that_cannot_be_asked_says_so_in_place_of_its_fields() -> No
         await pilot.press("x", "enter", "ctrl+o", "escape")
         assert app.screen is app.pane
         assert not backend.actions.planned
+
+
+async def test_fields_that_never_come_are_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(formplanning, "ASKING", 0.01)
+    backend = FakeBackend()
+
+    async def hangs(key: str) -> list[FormField]:
+        await asyncio.Event().wait()
+        raise AssertionError(key)
+
+    backend.actions.retry_fields = hangs  # type: ignore[method-assign]  # of this one
+    async with console(backend) as (app, pilot):
+        await pilot.press("t")
+        await until(pilot, lambda: "no answer in 0 s; Esc, and the same key" in screen_text(app))
+        await pilot.press("escape")
+        assert app.screen is app.pane
 
 
 async def test_one_job_is_retried_at_a_time() -> None:

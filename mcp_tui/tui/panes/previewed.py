@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterable, Sequence
 from typing import ClassVar
 
@@ -13,6 +12,7 @@ from textual.timer import Timer
 from textual.widget import Widget
 
 from mcp_tui.errors import McpTuiError
+from mcp_tui.tui.fetching import within
 from mcp_tui.tui.model import Cell, Line, PaneModel
 from mcp_tui.tui.panes.base import PaneScreen
 from mcp_tui.tui.widgets.logview import LogView
@@ -24,12 +24,13 @@ WIDE = 132
 REST = 0.25
 """Seconds the cursor rests before its object's preview is fetched."""
 
-
 PREVIEW_OLD = 10.0
 """Seconds after which a preview is fetched again."""
 
 PREVIEW_REST = 2.0
 """Seconds between two fetches of a preview whose row keeps changing."""
+
+_DEADLINE = 15.0
 
 
 class Preview(LogView):
@@ -137,12 +138,10 @@ class PreviewedPane(PaneScreen, inherit_bindings=False):
     async def _fetch_preview(self, key: str) -> None:
         lines: Sequence[Line]
         try:
-            async with asyncio.timeout(15):
+            async with within(_DEADLINE):
                 lines = await self.preview_of(key)
         except McpTuiError as error:
             lines = ((Cell(self.model.name_of(key), "strong"),), (Cell(error.line(), "error"),))
-        except TimeoutError:
-            lines = ((Cell("no answer in 15 s", "error"),),)
         if key == self.table.cursor_key:
             self.preview.set_lines(lines, keep=key == self._previewed_key)
             self._previewed_key = key

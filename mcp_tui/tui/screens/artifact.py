@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterable, Sequence
 from typing import ClassVar
 
@@ -12,6 +11,7 @@ from textual.widget import Widget
 from mcp_tui.domain.artifact import Preview
 from mcp_tui.domain.picture import Picture
 from mcp_tui.errors import McpTuiError
+from mcp_tui.tui.fetching import within
 from mcp_tui.tui.model import Cell, Line
 from mcp_tui.tui.model_runs import ArtifactLine
 from mcp_tui.tui.screens.frame import bindings_for
@@ -71,15 +71,13 @@ class ArtifactScreen(ViewScreen, inherit_bindings=False):
         details = self.console.backend.run_details
         deadline = PICTURE_DEADLINE if self.line.kind == Preview.IMAGE else DEADLINE
         try:
-            async with asyncio.timeout(deadline):
+            async with within(deadline):
                 if self.line.kind == Preview.IMAGE:
                     lines = self._show(await details.picture(self.key, self.line.ref))
                 else:
                     lines = await details.artifact(self.key, self.line.ref)
         except McpTuiError as error:
             lines = ((Cell(error.line(), "error"),),)
-        except TimeoutError:
-            lines = ((Cell(f"no answer in {deadline:.0f} s", "error"),),)
         self.view.set_lines(lines)
         self.update_frame()
 

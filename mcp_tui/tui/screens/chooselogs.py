@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from typing import ClassVar
 
@@ -10,6 +9,7 @@ from textual import events
 from textual.binding import BindingType
 
 from mcp_tui.errors import McpTuiError
+from mcp_tui.tui.fetching import within
 from mcp_tui.tui.model import Column, LogOptions, PodLine
 from mcp_tui.tui.screens.choose import Choice, ChooseScreen
 
@@ -76,13 +76,10 @@ class ChooseLogs(ChooseScreen[LogOptions], inherit_bindings=False):
 
     async def _fetch(self) -> None:
         try:
-            async with asyncio.timeout(DEADLINE):
+            async with within(DEADLINE, "the pods did not come"):
                 lines = await self.console.backend.details.pods(self.key)
         except McpTuiError as error:
             self.tell(error.line())
-            return
-        except TimeoutError:
-            self.tell(f"the pods did not come in {DEADLINE:.0f} s")
             return
         there = any(line.pod for line in lines)
         self.tell("" if there else "no pods: gone with their job, or not yet made")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, ClassVar, Literal, cast
@@ -23,6 +22,7 @@ from mcp_tui.domain.plan import (
 )
 from mcp_tui.domain.text import one_line
 from mcp_tui.errors import McpTuiError, MovedError
+from mcp_tui.tui.fetching import within
 from mcp_tui.tui.model import Cell, Line, Tone
 from mcp_tui.tui.theme import TIER_WORDS
 from mcp_tui.tui.widgets.planbox import PlanBox, diff_lines, json_lines, plan_lines, subject
@@ -342,12 +342,10 @@ class ConfirmScreen(ModalScreen[bool], inherit_bindings=False):
             return False
         self._told("somebody changed it meanwhile: looking again")
         try:
-            async with asyncio.timeout(_AGAIN):
+            async with within(_AGAIN, "no plan"):
                 plan = await self.again()
         except McpTuiError as error:
             self.error = f"{moved.what}; now: {error.line()}"
-            return False
-        except TimeoutError:
             return False
         if not self.is_current:
             return False

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from typing import ClassVar
 
@@ -10,6 +9,7 @@ from textual.binding import Binding, BindingType
 
 from mcp_tui.domain.plan import Plan
 from mcp_tui.errors import McpTuiError
+from mcp_tui.tui.fetching import within
 from mcp_tui.tui.model import Cell
 from mcp_tui.tui.screens.frame import FrameScreen
 from mcp_tui.tui.widgets.prompt import Ask
@@ -109,14 +109,11 @@ class PlanningScreen(FrameScreen, inherit_bindings=False):
 
     async def _plan(self) -> None:
         try:
-            async with asyncio.timeout(DEADLINE):
+            async with within(DEADLINE, "no plan", hint="nothing was sent"):
                 plan = await self.make()
         except McpTuiError as error:
             self.show_fault(error)
             self.update_frame()
-            return
-        except TimeoutError:
-            self.say(f"no plan in {DEADLINE:.0f} s; nothing was sent", "error")
             return
         self.show_well()
         self.hush()
