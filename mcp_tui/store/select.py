@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Protocol, TypeVar
 
+from mcp_tui.domain.pattern import PatternError, pattern
 from mcp_tui.errors import UsageError
 
 
@@ -110,20 +111,11 @@ def _term(match: re.Match[str]) -> Predicate | str | None:
 
 
 def _regex(source: str, at: int) -> Predicate:
-    # Nested quantifiers are what makes Python's matcher run away; a typed filter never needs them.
-    if re.search(r"\([^)]*[*+}][^)]*\)\s*[*+{]", source):
-        raise UsageError(
-            "a repeated group that repeats inside is refused: it can take for ever",
-            where=f"filter, column {at + 1}",
-        )
     try:
-        pattern = re.compile(source, 0 if source != source.lower() else re.IGNORECASE)
-    except re.error as error:
-        position = at + (error.pos or 0) + 1
-        raise UsageError(
-            f"not a regular expression: {error.msg}", where=f"filter, column {position}"
-        ) from None
-    return lambda row: pattern.search(row.haystack) is not None
+        wanted = pattern(source, ignore_case=source == source.lower())
+    except PatternError as error:
+        raise UsageError(error.what, where=f"filter, column {at + error.at + 1}") from None
+    return lambda row: wanted.found(row.haystack)
 
 
 def _field(name: str, operator: str, value: str) -> Predicate:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mcp_tui.tui.model import Cell, LogLine
+from mcp_tui.tui.widgets import logview
 from mcp_tui.tui.widgets.logview import LogView, plain
 from tests.tui.fake import FakeBackend
 from tests.tui.harness import console, screen_lines, screen_text, until
@@ -72,6 +74,30 @@ async def test_searching_goes_round_and_marks() -> None:
         await pilot.press("/", *"/[/", "enter")
         assert "not a regular expression" in screen_text(app)
         await pilot.press("/", *"nowhere", "enter")
+        assert "no match" in screen_text(app)
+
+
+async def test_a_search_that_could_take_for_ever_is_refused() -> None:
+    backend = FakeBackend()
+    async with console(backend) as (app, pilot):
+        view = await logs(backend, app, pilot)
+        view.append([LogLine("a" * 27 + "!")])
+        await pilot.press("/", *"/(a+)+$/", "enter")
+        assert "/(a+)+$/ repeats what repeats: it could take for ever" in screen_text(app)
+        assert view.pattern is None, "nothing was searched with it"
+
+
+async def test_what_a_search_left_out_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    backend = FakeBackend()
+    async with console(backend) as (app, pilot):
+        view = await logs(backend, app, pilot)
+        view.set_lines([LogLine("error " + "-" * 16_000 + " gpu")])
+        assert view.search("/error.*gpu/").endswith(" in the first 8,192 characters of a line")
+        assert view.search("gpu") == ""
+        assert view.search("nowhere") == "no match for nowhere"
+        monkeypatch.setattr(logview, "PATIENCE", -1.0)
+        assert "no more lines were searched" in view.search("gpu")
+        await pilot.press("n")
         assert "no match" in screen_text(app)
 
 

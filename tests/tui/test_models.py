@@ -88,6 +88,8 @@ async def test_filters_marks_and_order() -> None:
         assert "fraud-detector" in screen_text(app) and "ranker" not in screen_text(app)
         await pilot.press("/", "ctrl+u", *"/(/")
         await until(pilot, lambda: "not a regular expression" in screen_text(app))
+        await pilot.press("ctrl+u", *"/((a+))+$/")
+        await until(pilot, lambda: "could take for ever" in screen_text(app))
         await pilot.press("escape", "escape")
         await pilot.press("f")
         # What could not be registered is not known before its model is open.

@@ -58,10 +58,20 @@ def test_terms(text: str, hits: list[int]) -> None:
     assert found == [ROWS[i] for i in hits]
 
 
-@pytest.mark.parametrize("text", ["/(/", "/[z-a]/", "/(a+)+b/", "/(a|b*)*/", "x" * 401])
+BAD = ["/(/", "/[z-a]/", "/(a+)+b/", "/(a|b*)*/", "/((a+))+$/", "/(a|a)*$/", "x" * 401]
+
+
+@pytest.mark.parametrize("text", BAD)
 def test_bad_filters_say_so(text: str) -> None:
     with pytest.raises(UsageError, match="filter"):
         parse_filter(text)
+
+
+def test_what_is_refused_says_where() -> None:
+    with pytest.raises(UsageError, match=r"column 6: .* repeats what repeats"):
+        parse_filter("job /((a+))+$/")
+    with pytest.raises(UsageError, match="column 8: not a regular expression"):
+        parse_filter("job /ab[/")
 
 
 @given(st.text(max_size=80), st.text(max_size=80))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final
@@ -10,6 +9,7 @@ from typing import Final
 import msgspec
 
 from mcp_tui.domain.modelrow import ModelRow, RunRow, VersionRow, aliases_of
+from mcp_tui.domain.pattern import PatternError, pattern
 from mcp_tui.domain.reltime import age
 from mcp_tui.domain.tree import Node
 from mcp_tui.tui.cells import tailored
@@ -302,9 +302,9 @@ class ModelsModel(TreeRows[Item]):
             bare = word.removeprefix("!")
             if _is_regex(bare):
                 try:
-                    re.compile(bare[1:-1])
-                except re.error as error:
-                    return f"not a regular expression: {error}"
+                    pattern(bare[1:-1], ignore_case=True)
+                except PatternError as error:
+                    return error.line()
         self.filter = text.strip()
         self._apply()
         return ""
@@ -374,8 +374,8 @@ def _test(word: str) -> Callable[[str], bool]:
     negative = word.startswith("!") and len(word) > 1
     bare = word[1:] if negative else word
     if _is_regex(bare):
-        pattern = re.compile(bare[1:-1], re.IGNORECASE)
-        return lambda text: (pattern.search(text) is not None) != negative
+        wanted = pattern(bare[1:-1], ignore_case=True)
+        return lambda text: wanted.found(text) != negative
     lowered = bare.casefold()
     return lambda text: (lowered in text.casefold()) != negative
 

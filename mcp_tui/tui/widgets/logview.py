@@ -7,6 +7,7 @@ of a list. The buffer keeps the newest lines and counts those it dropped.
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import ClassVar
@@ -18,6 +19,7 @@ from textual.message import Message
 from textual.strip import Strip
 from textual.widget import Widget
 
+from mcp_tui.domain.pattern import Pattern, PatternError, literal, pattern
 from mcp_tui.domain.text import clean
 from mcp_tui.tui.cells import fit, take
 from mcp_tui.tui.model import Cell, Line, LogLine
@@ -25,6 +27,9 @@ from mcp_tui.tui.widgets.surface import compose_line, palette_of
 
 CAPACITY = 50_000
 """Lines kept."""
+
+PATIENCE = 3.0
+"""Seconds that one search may keep the keys waiting."""
 
 ERRORS = re.compile(
     r"\b(\w*error|\w*exception|traceback|fatal|panic|\w*killed|oom|fail(s|ed|ure)?|cannot|denied)\b",
@@ -105,7 +110,7 @@ class LogView(Widget):
         self.faults = False
         self.dropped = 0
         self.unseen = 0
-        self.pattern: re.Pattern[str] | None = None
+        self.pattern: Pattern | None = None
         self.rows_drawn = 0
         self._lines: list[Line | LogLine] = []
         self._top = 0
@@ -113,6 +118,7 @@ class LogView(Widget):
         self._rows: list[tuple[int, list[Cell]]] | None = None
         self._shown: list[tuple[int, list[Cell]]] = []
         self._found: int | None = None
+        self._given_up = False
 
     # -- content ----------------------------------------------------------------------------
 
@@ -274,7 +280,7 @@ class LogView(Widget):
         marked: list[Cell | tuple[str, str]] = []
         for cell in cells:
             at = 0
-            for found in self.pattern.finditer(cell.text):
+            for found in self.pattern.regex.finditer(cell.text):
                 if found.end() > found.start():
                     marked.append((cell.text[at : found.start()], cell.tone))
                     marked.append((found.group(), "match"))
@@ -365,16 +371,28 @@ class LogView(Widget):
             return ""
         try:
             is_regex = len(text) > 2 and text.startswith("/") and text.endswith("/")
-            self.pattern = re.compile(text[1:-1] if is_regex else re.escape(text), re.I)
-        except re.error as error:
-            return f"not a regular expression: {error}"
+            self.pattern = pattern(text[1:-1], ignore_case=True) if is_regex else literal(text)
+        except PatternError as error:
+            return f"{error.what}, at character {error.at + 1}" if error.at else error.what
         self._shown = []
         self.refresh()
-        return "" if self.find(1, here=True) else f"no match for {text}"
+        return "" if self.find(1, here=True) else f"no match for {text}{self.short}"
+
+    @property
+    def short(self) -> str:
+        """What the last search did not look at, in words; empty when nothing."""
+        if self._given_up:
+            return f" in {PATIENCE:g} s: no more lines were searched"
+        reach = self.pattern.reach if self.pattern is not None else 0
+        if reach and any(len(plain(item)) > reach for item in self._lines):
+            return f" in the first {reach:,} characters of a line"
+        return ""
 
     def find(self, direction: int, *, here: bool = False) -> bool:
         """Go to the next (1) or previous (-1) match, round the end; False when there is none."""
-        pattern = self.pattern or ERRORS
+        found = self.pattern.found if self.pattern is not None else ERRORS.search
+        self._given_up = False
+        until = time.monotonic() + PATIENCE
         count = len(self._lines)
         if not count:
             return False
@@ -383,7 +401,10 @@ class LogView(Widget):
         start = at if here else at + direction
         for offset in range(count):
             index = (start + direction * offset) % count
-            if self._passes(index) and pattern.search(plain(self._lines[index])):
+            if time.monotonic() > until:
+                self._given_up = True
+                return False
+            if self._passes(index) and found(plain(self._lines[index])):
                 self.follows = False
                 self._top, self._sub, self._found = index, 0, index
                 self._rows = self._rows_from_top()
