@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Final
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Final
+
+from textual.worker import Worker, WorkerError
 
 from mcp_tui.domain.plan import Plan, Verb
 from mcp_tui.errors import McpTuiError
@@ -17,21 +21,53 @@ if TYPE_CHECKING:
 _PLANNING: Final = 30.0
 """Seconds that a plan may take."""
 
+_ENDING: Final = 15.0
+"""Seconds for ending what is begun: somewhat more than the actions give themselves."""
+
+_APPLY: Final = "apply"
+
 
 class Acting:
     """Opens plans; each write begins here.
 
     Args:
         console: Whose.
+
+    Attributes:
+        leaving: Whether the console is being left; what is told then has no dialog any more.
+        last_words: What to say once the screen is gone, a line each.
     """
 
     def __init__(self, console: Console) -> None:
         self._console = console
         self._pending: dict[str, tuple[str, float]] = {}
+        self.leaving = False
+        self.last_words: list[str] = []
         self.draft = ""
         self.unwritten: dict[str, str] = {}
         self.as_form = False
         self.drafts: dict[tuple[str, ...], dict[str, str]] = {}
+
+    def apply(self, work: Coroutine[Any, Any, None]) -> None:
+        """Let an applied plan go on, whatever becomes of its dialog."""
+        self._console.run_worker(work, group=_APPLY, exit_on_error=False)
+
+    def applying(self) -> list[Worker[Any]]:
+        """Plans that are being applied."""
+        workers = self._console.workers
+        return [each for each in workers if each.group == _APPLY and not each.is_finished]
+
+    async def interrupt(self) -> None:
+        """End what is being applied in order; what became of it is in :attr:`last_words`."""
+        self.leaving = True
+        applying = self.applying()
+        for each in applying:
+            each.cancel()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_ENDING):
+                for each in applying:
+                    with suppress(WorkerError):
+                        await each.wait()
 
     def submit(self) -> None:
         """Open the submit editor."""

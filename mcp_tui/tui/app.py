@@ -101,6 +101,7 @@ class Console(KeysInOrder, inherit_bindings=False):
         self._attended_at = 0.0
         self._key_at = float("-inf")
         self._ticker: Timer | None = None
+        self._leaving = False
 
     # -- starting and stopping --------------------------------------------------------------
 
@@ -330,15 +331,18 @@ class Console(KeysInOrder, inherit_bindings=False):
     def action_interrupt(self) -> None:
         """Stop what is being asked; a second time within two seconds, leave."""
         now = asyncio.get_running_loop().time()
-        if now - self._interrupted_at < 2.0:
+        if self._leaving or now - self._interrupted_at < 2.0:
             self.exit(0)
             return
         self._interrupted_at = now
+        self._stop_asking()
+        self.workers.cancel_group(self, "plan")
+        self.say("ctrl-c again leaves the console")
+
+    def _stop_asking(self) -> None:
         screen = self.screen
         if isinstance(screen, FrameScreen) and screen.prompt.asking:
             screen.stop_asking()
-        self.workers.cancel_group(self, "plan")
-        self.say("ctrl-c again leaves the console")
 
     def action_suspend_process(self) -> None:
         """To the shell; ``fg`` comes back."""
@@ -352,6 +356,26 @@ class Console(KeysInOrder, inherit_bindings=False):
     def leave(self) -> None:
         """End the console."""
         self.exit(0)
+
+    def exit(
+        self, result: int | None = None, return_code: int = 0, message: object | None = None
+    ) -> None:
+        """End the console; what is being applied is first ended in order, as on a command line.
+
+        Whoever insists (a second ctrl-c, a second signal) does not wait for that.
+        """
+        if self._leaving or not self.acting.applying():
+            super().exit(result, return_code, message)  # type: ignore[arg-type]  # Rich's own type
+            return
+        self._leaving = True
+        self._stop_asking()
+        self.say("ending what is begun; ctrl-c leaves at once", "attention")
+        ending = self._end_applying(result, return_code)
+        self.run_worker(ending, group="leave", exit_on_error=False)
+
+    async def _end_applying(self, result: int | None, return_code: int) -> None:
+        await self.acting.interrupt()
+        super().exit(result, return_code)
 
 
 __all__ = ["Console", "utf8_locale"]

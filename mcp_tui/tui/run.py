@@ -16,6 +16,7 @@ from dataclasses import replace
 from importlib import import_module
 from typing import TYPE_CHECKING, Final
 
+from mcp_tui.domain.text import clean_line
 from mcp_tui.tui import anybytes
 from mcp_tui.tui.model import ConsoleBackend, ConsoleOptions
 
@@ -120,6 +121,9 @@ async def _open(build: Callable[[], ConsoleBackend], prepared: ConsoleOptions) -
         await asyncio.to_thread(import_module, "mcp_tui.tui.app")
         app = make_console(backend, prepared)
         result = await app.run_async(mouse=prepared.profile != "ssh")
+        for line in app.acting.last_words:
+            with suppress(OSError):
+                sys.stderr.write(f"mcp-tui: {clean_line(line)}\n")
         return result if result is not None else app.return_code or 0
     finally:
         if app is None or not app.ready:

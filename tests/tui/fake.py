@@ -325,6 +325,7 @@ class FakeActions:
         self.applied: list[Plan] = []
         self.changes: dict[str, str] = {}
         self.release = asyncio.Event()
+        self.ended = asyncio.Event()
         self.outcome = OutcomeStatus.PROVEN
         self.confirmation = Confirmation.TYPED
         self.blocked = False
@@ -424,7 +425,13 @@ class FakeActions:
             raise MovedError(said, hint="look at it again")
         self.applied.append(plan)
         progress("sent; waiting until the job is gone")
-        await self.release.wait()
+        try:
+            await self.release.wait()
+        except asyncio.CancelledError:
+            progress("interrupted: ending what is begun")
+            await self.ended.wait()
+            progress("it is unknown what became of it")
+            raise
         return tuple(Outcome(target=t, status=self.outcome, message="gone") for t in plan.targets)
 
 

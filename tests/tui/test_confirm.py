@@ -293,6 +293,30 @@ async def test_leaving_while_it_goes_on_is_said_until_the_end() -> None:
         assert "unproven" not in screen_text(app)
 
 
+@pytest.mark.parametrize("insists", [False, True])
+async def test_leaving_the_console_ends_in_order_what_is_begun(insists: bool) -> None:
+    backend = FakeBackend()
+    async with console(backend) as (app, pilot):
+        _, clock = await dialog(app, pilot)
+        await slowly(pilot, clock, WORD)
+        await pilot.press("enter")
+        await until(pilot, lambda: backend.actions.applied)
+        await pilot.press("escape", "q", "y")
+        await until(
+            pilot, lambda: "ending what is begun; ctrl-c leaves at once" in screen_text(app)
+        )
+        assert app.is_running and not app._exit
+        if insists:
+            await pilot.press("ctrl+c")
+        else:
+            backend.actions.ended.set()
+        await until(pilot, lambda: app._exit)
+    told = [line.partition(": ")[2] for line in app.acting.last_words]
+    first, last = "interrupted: ending what is begun", "it is unknown what became of it"
+    assert told == ([first] if insists else [first, last])
+    assert app.acting.last_words[0].startswith("cancel ranker-train-0412: ")
+
+
 @pytest.mark.parametrize("status", list(OutcomeStatus))
 async def test_every_outcome_is_said_in_a_word(status: OutcomeStatus) -> None:
     backend = FakeBackend()

@@ -317,8 +317,7 @@ class ConfirmScreen(ModalScreen[bool], inherit_bindings=False):
     def _apply(self) -> None:
         self.state = "applying"
         self.update()
-        # The app's worker, not this screen's: leaving the dialog does not stop what was sent.
-        self.app.run_worker(self._run(), group="apply", exit_on_error=False)
+        self.console.acting.apply(self._run())
 
     async def _run(self) -> None:
         try:
@@ -370,6 +369,11 @@ class ConfirmScreen(ModalScreen[bool], inherit_bindings=False):
 
     def _told(self, text: str) -> None:
         self.progress = text
+        if self.console.acting.leaving:
+            self.console.acting.last_words.append(
+                f"{self.plan.verb.value} {subject(self.plan)}: {text}"
+            )
+            return
         if self.is_current:
             self.box.set_foot(self.foot())
 
