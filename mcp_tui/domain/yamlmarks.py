@@ -106,7 +106,7 @@ def decode(raw: bytes, *, filename: str) -> str:
     Raises:
         ConfigError: At the line of the first byte that is not UTF-8.
     """
-    _bound(len(raw), filename)
+    _bound(len(raw), filename, MAX_BYTES)
     try:
         return raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -117,12 +117,13 @@ def decode(raw: bytes, *, filename: str) -> str:
         ) from None
 
 
-def load(text: str, *, filename: str) -> tuple[Mapping, list[Problem]]:
+def load(text: str, *, filename: str, most: int = MAX_BYTES) -> tuple[Mapping, list[Problem]]:
     """Read one YAML document whose top is a map.
 
     Args:
         text: The file's content.
         filename: How it is called in messages.
+        most: Bytes of it that are read; a larger one is refused.
 
     Returns:
         The map, and the faults that do not stop the reading (duplicate keys, of which the first
@@ -132,7 +133,7 @@ def load(text: str, *, filename: str) -> tuple[Mapping, list[Problem]]:
         ConfigError: It is not YAML, is empty, too large, too deep, expands to too many nodes, has
             several documents, a tag that would make an object, a merge key or a recursive alias.
     """
-    _bound(len(text.encode("utf-8", "surrogatepass")), filename)
+    _bound(len(text.encode("utf-8", "surrogatepass")), filename, most)
     try:
         _inspect(text, filename)
         root = yaml.compose(text, Loader=_Loader)
@@ -157,9 +158,9 @@ _EMPTY: Final = Problem(
 )
 
 
-def _bound(size: int, filename: str) -> None:
-    if size > MAX_BYTES:
-        message = f"the file has {size} bytes; at most {MAX_BYTES} are read"
+def _bound(size: int, filename: str, most: int) -> None:
+    if size > most:
+        message = f"the file has {size} bytes; at most {most} are read"
         raise ConfigError(filename, [Problem(Mark(1, 1), message)])
 
 
@@ -191,8 +192,8 @@ def _syntax_problem(text: str, error: yaml.MarkedYAMLError) -> Problem:
 
 
 def _inspect(text: str, filename: str) -> None:
-    """Look at the events, which cost no recursion: documents, depth, tags."""
-    documents = depth = 0
+    """Look at the events, which cost no recursion: documents, values, depth, tags."""
+    documents = depth = count = 0
     for event in yaml.parse(text, Loader=_Loader):
         mark = _mark(event.start_mark)
         if isinstance(event, yaml.DocumentStartEvent):
@@ -204,13 +205,24 @@ def _inspect(text: str, filename: str) -> None:
         elif isinstance(event, yaml.NodeEvent) and getattr(event, "tag", None) not in _PLAIN_TAGS:
             message = "a YAML tag (`!...`), which is not allowed here"
             raise ConfigError(filename, [Problem(mark, message, "write the plain value")])
+        count += isinstance(event, yaml.NodeEvent)
+        if count > MAX_NODES:  # told before any of them is made
+            raise ConfigError(filename, [_too_many(mark)])
         if isinstance(event, yaml.CollectionStartEvent):
             depth += 1
             if depth > MAX_DEPTH:
-                message = f"nested deeper than {MAX_DEPTH} levels"
-                raise ConfigError(filename, [Problem(mark, message)])
+                raise ConfigError(filename, [_too_deep(mark)])
         elif isinstance(event, yaml.CollectionEndEvent):
             depth -= 1
+
+
+def _too_many(mark: Mark) -> Problem:
+    message = f"the file expands to more than {MAX_NODES} values"
+    return Problem(mark, message, "write out aliases (`*name`) or remove them")
+
+
+def _too_deep(mark: Mark) -> Problem:
+    return Problem(mark, f"nested deeper than {MAX_DEPTH} levels")
 
 
 class _Builder:
@@ -226,12 +238,14 @@ class _Builder:
         mark = _mark(node.start_mark)
         self._count += 1
         if self._count > MAX_NODES:
-            message = f"the file expands to more than {MAX_NODES} values"
-            raise self._stop(mark, message, "write out aliases (`*name`) or remove them")
+            raise self._stop(_too_many(mark))
         if isinstance(node, yaml.ScalarNode):
             return Scalar(mark, _kind(node.tag), node.value)
         if id(node) in self._open:
-            raise self._stop(mark, "an alias that contains itself", "write the values out")
+            hint = "write the values out"
+            raise self._stop(Problem(mark, "an alias that contains itself", hint))
+        if len(self._open) >= MAX_DEPTH:  # by aliases, which the events do not show
+            raise self._stop(_too_deep(mark))
         self._open.add(id(node))
         try:
             if isinstance(node, yaml.SequenceNode):
@@ -245,10 +259,10 @@ class _Builder:
         for key_node, value_node in node.value:
             key = self.build(key_node)
             if not isinstance(key, Scalar):
-                raise self._stop(key.mark, "a key must be plain text")
+                raise self._stop(Problem(key.mark, "a key must be plain text"))
             if key_node.tag == f"{_TAG}merge":
                 message = "merge keys (`<<`) are not supported"
-                raise self._stop(key.mark, message, "write the fields out")
+                raise self._stop(Problem(key.mark, message, "write the fields out"))
             if key.text in seen:
                 first = seen[key.text]
                 shown = clean_line(key.text, limit=60)
@@ -258,8 +272,8 @@ class _Builder:
             seen[key.text] = key.mark
             yield key, self.build(value_node)
 
-    def _stop(self, mark: Mark, message: str, hint: str = "") -> ConfigError:
-        return ConfigError(self.filename, [*self.problems, Problem(mark, message, hint)])
+    def _stop(self, problem: Problem) -> ConfigError:
+        return ConfigError(self.filename, [*self.problems, problem])
 
 
 def _kind(tag: str) -> str:

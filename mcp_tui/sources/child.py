@@ -12,7 +12,9 @@ from mcp_tui.domain.text import one_line
 from mcp_tui.errors import UnreachableError, UsageError
 from mcp_tui.sources.process import end, start
 
-_MOST_SAID: Final = 64 * 1024**2
+MOST_SAID: Final = 64 * 1024**2
+"""Bytes of an answer; a longer one is a failure."""
+
 # What a Python needs to find its modules; no credential of the caller's goes along.
 _KEPT: Final = ("PATH", "HOME", "PYTHONPATH", "PYTHONHOME", "PYTHONUSERBASE", "LD_LIBRARY_PATH")
 
@@ -60,7 +62,7 @@ async def ask_child(
         raise UnreachableError(what) from None
     finally:
         await end(process)
-    if code or len(out) > _MOST_SAID:
+    if code or len(out) > MOST_SAID:
         said = err.decode("utf-8", "replace").strip().rsplit("\n", 1)[-1]
         raise UsageError(f"{subject} could not be read: {one_line(said) or f'it ended ({code})'}")
     return out
@@ -85,7 +87,7 @@ async def _read(stream: asyncio.StreamReader | None) -> bytes:
     parts: list[bytes] = []
     size = 0
     while part := await stream.read(65_536):
-        if size <= _MOST_SAID:
+        if size <= MOST_SAID:
             parts.append(part)
         size += len(part)
     return b"".join(parts)

@@ -23,7 +23,7 @@ from mcp_tui.errors import (
     UnreachableError,
     UsageError,
 )
-from mcp_tui.sources.body import Opened, read_head, read_whole
+from mcp_tui.sources.body import ACCEPTED, Opened, read_head, read_pieces, read_whole
 from mcp_tui.sources.caller import MAX_BYTES, Caller, Params
 from mcp_tui.sources.endpoint_auth import (
     TITLES,
@@ -142,7 +142,7 @@ class DirectCaller:
 
     async def _chunks(self, call: _Call, response: Any, silence: float) -> AsyncIterator[bytes]:
         httpx = load_httpx()
-        chunks = response.aiter_bytes()
+        chunks = read_pieces(response)
         while True:
             limit = asyncio.timeout(silence)
             try:
@@ -183,7 +183,8 @@ class DirectCaller:
     async def _begun(self, call: _Call) -> Any:
         """The answer as far as its headers; raises for an error."""
         client = await self._opened()
-        headers = {"Accept": "application/json", "User-Agent": f"mcp-tui/{mcp_tui.__version__}"}
+        headers = {"Accept": "application/json", "Accept-Encoding": ACCEPTED}
+        headers["User-Agent"] = f"mcp-tui/{mcp_tui.__version__}"
         headers |= call.headers
         headers |= await asyncio.to_thread(authorization, self._endpoint, self._env)
         if call.body is not None:
@@ -231,14 +232,21 @@ class DirectCaller:
                         f"ca_file cannot be used: {one_line(str(error))}",
                         where=clean_line(self._endpoint.ca_file),
                     ) from None
-        return httpx.AsyncClient(
-            verify=tls,
-            trust_env=False,
-            follow_redirects=False,
-            proxy=proxy_for(self._base, "", self._env) or None,
-            timeout=None,
-            limits=httpx.Limits(max_connections=8, keepalive_expiry=30.0),
-        )
+        try:
+            return httpx.AsyncClient(
+                verify=tls,
+                trust_env=False,
+                follow_redirects=False,
+                proxy=proxy_for(self._base, "", self._env) or None,
+                timeout=None,
+                limits=httpx.Limits(max_connections=8, keepalive_expiry=30.0),
+            )
+        except (ValueError, ImportError, httpx.InvalidURL):
+            raise UsageError(
+                "the proxy's URL is not usable",
+                where=self.where,
+                hint="use http://host:port; SOCKS needs the socksio package",
+            ) from None
 
     def _error(self, call: _Call, reply: Reply) -> McpTuiError:
         error = api_error(self._source, reply, where=call.where)

@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-import io
 import re
-from collections.abc import Sequence
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
 from mcp_tui.domain.artifact import Artifact
-from mcp_tui.domain.evalfiles import EvalFile, EvalFileError, predictions_of
-from mcp_tui.domain.evalparts import MAX_ROWS
+from mcp_tui.domain.evalfiles import EvalFile, EvalFileError
 from mcp_tui.domain.evaluation import Evaluation, evaluate, wanted
 from mcp_tui.domain.run import Run
-from mcp_tui.domain.text import clean_line, one_line
-from mcp_tui.errors import ApiError, GoneError, UsageError
+from mcp_tui.domain.text import clean_line
+from mcp_tui.errors import ApiError, GoneError, McpTuiError, UsageError
 from mcp_tui.sources.mlflow import MlflowClient
+from mcp_tui.sources.tables import read_predictions
 
 _RUN_ID: Final = re.compile(r"[0-9a-fA-F]{32}")
 _BEGINNING: Final = re.compile(r"[0-9a-fA-F]{6,31}")
@@ -156,7 +154,7 @@ async def read(client: MlflowClient, named: Named) -> Evaluation:
             continue
         if path.lower().endswith(".parquet"):
             try:
-                parsed.append(await asyncio.to_thread(_parquet, path, data))
+                parsed.append(await _parquet(path, data))
             except EvalFileError as error:
                 problems.append(error.line())
         else:
@@ -216,20 +214,10 @@ async def _model_size(client: MlflowClient, run: Run) -> int | None:
     return None
 
 
-def _parquet(path: str, data: bytes) -> EvalFile:
+async def _parquet(path: str, data: bytes) -> EvalFile:
     """Predictions of a Parquet file."""
     shown = clean_line(path, limit=300)
     try:
-        import pyarrow as arrow
-        from pyarrow import parquet
-    except ImportError:
-        raise EvalFileError("reading Parquet needs pyarrow", where=shown) from None
-    try:
-        file = parquet.ParquetFile(io.BytesIO(data))
-        if file.metadata.num_rows > MAX_ROWS:
-            raise EvalFileError(f"more than {MAX_ROWS:,} rows", where=shown)
-        rows: Sequence[dict[str, Any]] = file.read().to_pylist()
-    except (arrow.ArrowException, OSError, ValueError, MemoryError) as error:
-        what = f"not Parquet that can be read: {one_line(str(error))[:200]}"
-        raise EvalFileError(what, where=shown) from None
-    return predictions_of(path, rows)
+        return msgspec.structs.replace(await read_predictions(data), path=shown)
+    except McpTuiError as error:
+        raise EvalFileError(error.what, where=shown, hint=error.hint) from None

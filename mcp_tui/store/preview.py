@@ -6,13 +6,15 @@ import asyncio
 import csv
 import io
 import json
-from collections.abc import Iterable, Sequence
-from typing import Any, Final, Literal, NamedTuple
+from collections.abc import Sequence
+from typing import Final, Literal, NamedTuple
 
 from mcp_tui.domain.artifact import ArtifactPart, Preview, preview_of
 from mcp_tui.domain.quantity import format_bytes
 from mcp_tui.domain.text import clean_line
+from mcp_tui.errors import McpTuiError
 from mcp_tui.sources.mlflow import MlflowClient
+from mcp_tui.sources.tables import read_head
 
 Role = Literal["", "dim", "heading"]
 
@@ -46,16 +48,13 @@ async def head_lines(
     """
     kind = preview_of(ref)
     if kind is Preview.PARQUET:
-        part = await mlflow.artifact_head(run_id, ref, most=_PARQUET)
-    else:
-        part = await mlflow.artifact_head(run_id, ref)
+        return await _parquet(await mlflow.artifact_head(run_id, ref, most=_PARQUET), more)
+    part = await mlflow.artifact_head(run_id, ref)
     return await asyncio.to_thread(_lines, kind, part, more)
 
 
 def _lines(kind: Preview, part: ArtifactPart, more: str) -> list[HeadLine]:
-    size = "" if part.total is None else f"{part.total:,} bytes"
-    if kind is Preview.PARQUET:
-        return _parquet(part, size, more)
+    size = _size(part)
     if kind in (Preview.IMAGE, Preview.BINARY) and (kind is Preview.IMAGE or _is_binary(part.data)):
         what = "an image" if kind is Preview.IMAGE else "not text"
         return [_said(f"{what}, {size or 'of unknown size'}; {more} it")]
@@ -74,6 +73,10 @@ def _lines(kind: Preview, part: ArtifactPart, more: str) -> list[HeadLine]:
     if cut:
         lines.append(_said(f"... the head of {size or 'more'}; {more} all of it"))
     return lines or [_said("empty")]
+
+
+def _size(part: ArtifactPart) -> str:
+    return "" if part.total is None else f"{part.total:,} bytes"
 
 
 def _said(text: str) -> HeadLine:
@@ -124,26 +127,18 @@ def _cut(cell: str, width: int) -> str:
     return f"{cell[: width - 2]}.." if len(cell) > width else cell.ljust(width)
 
 
-def _parquet(part: ArtifactPart, size: str, more: str) -> list[HeadLine]:
+async def _parquet(part: ArtifactPart, more: str) -> list[HeadLine]:
     """The first rows; needs all of the file, since what it holds is written at its end."""
+    size = _size(part)
     if not part.is_whole:
         return [_said(f"a Parquet file of {size}: only those up to {format_bytes(_PARQUET)} are "
                       f"shown; {more} it")]  # fmt: skip
     try:
-        from pyarrow import parquet  # type: ignore[import-untyped,unused-ignore]  # an extra without types
-    except ImportError:
-        return [_said(f"a Parquet file of {size}: needs pyarrow to be shown; {more} it")]
-    try:
-        file = parquet.ParquetFile(io.BytesIO(part.data))
-        batch = next(file.iter_batches(batch_size=ROWS), None)
-        table: dict[str, list[Any]] = {} if batch is None else batch.to_pydict()
-        rows = file.metadata.num_rows
-    except Exception as error:  # noqa: BLE001 - the reader's own errors are of many kinds
-        return [_said(f"not a Parquet file that can be read: {clean_line(str(error), limit=200)}")]
-    lines = _aligned([list(table), *_across(table.values())])
-    shown = min(ROWS, rows)
-    return [*lines, _said(f"{shown:,} of {rows:,} rows, {len(table)} columns, {size}")]
-
-
-def _across(columns: Iterable[Sequence[Any]]) -> list[list[str]]:
-    return [["" if v is None else str(v) for v in row] for row in zip(*columns, strict=False)]
+        head = await read_head(part.data)
+    except McpTuiError as error:
+        return [_said(f"{error.what} ({size}); {more} it")]
+    lines = await asyncio.to_thread(_aligned, [head.names, *head.rows])
+    columns = f"{head.columns:,} columns"
+    if len(head.names) < head.columns:
+        columns = f"{len(head.names):,} of {columns}"
+    return [*lines, _said(f"{len(head.rows):,} of {head.total:,} rows, {columns}, {size}")]

@@ -41,7 +41,9 @@ class Said:
         self.code, self.out, self.err = done.returncode, done.stdout, done.stderr
 
 
-def mcp_tui(ground: Ground, folder: Path, *argv: str, url: str = "") -> Said:
+def mcp_tui(
+    ground: Ground, folder: Path, *argv: str, url: str = "", stdout: int = subprocess.PIPE
+) -> Said:
     """Run it as a CI job does: no kubeconfig, only the address of MLflow."""
     kept = ("PATH", "LANG", "VIRTUAL_ENV")
     env = {name: os.environ[name] for name in kept if name in os.environ}
@@ -54,7 +56,8 @@ def mcp_tui(ground: Ground, folder: Path, *argv: str, url: str = "") -> Said:
             "PYTHONPATH": str(REPO),
         },
         cwd=folder,
-        capture_output=True,
+        stdout=stdout,
+        stderr=subprocess.PIPE,
         text=True,
         timeout=120,
         check=False,
@@ -139,6 +142,26 @@ def test_what_cannot_be_told_is_neither_passed_nor_failed(
     assert "the digests differ" in said.out and "the digests differ" in said.err
 
 
+@pytest.mark.parametrize("output", ["table", "json", "csv"])
+def test_a_verdict_stands_where_nobody_can_read_it(
+    ground: Ground, logged: Logged, tmp_path: Path, output: str
+) -> None:
+    bare = logged.run("bare", {"f1_macro": 0.95})
+    command = ("eval", bare, "--gate", "f1_macro > 0.99", "-o", output)
+    gone, end = os.pipe()
+    os.close(gone)
+    try:
+        assert mcp_tui(ground, tmp_path, *command, stdout=end).code == 1
+        # Of what only prints a reader that went away is no news.
+        assert mcp_tui(ground, tmp_path, "run", "show", bare, stdout=end).code == 0
+    finally:
+        os.close(end)
+    with open("/dev/full", "w") as full:
+        said = mcp_tui(ground, tmp_path, *command, stdout=full.fileno())
+    assert said.code == 1
+    assert "cannot write the output" in said.err
+
+
 def test_gates_of_the_configuration_stand_unless_others_are_named(
     ground: Ground, logged: Logged, tmp_path: Path
 ) -> None:
@@ -172,7 +195,7 @@ def test_reports_and_hostile_files(ground: Ground, logged: Logged, tmp_path: Pat
     assert said.code == 0, said.err
     told = json.loads(said.out)
     assert len(told["problems"]) == 2
-    assert "not UTF-8" in str(told["problems"]) and "not Parquet" in str(told["problems"])
+    assert "not UTF-8" in str(told["problems"]) and "not a Parquet" in str(told["problems"])
     assert "\x1b" not in said.out + said.err
 
 

@@ -10,6 +10,7 @@ older than such a version with 504 after three seconds.
 from __future__ import annotations
 
 import asyncio
+import errno
 import json
 import random
 import zlib
@@ -74,6 +75,13 @@ class Spoilt:
     after: float = 0.0
     real: bool = False
     cut: bool = False
+
+
+def reset() -> httpx.ReadError:
+    """What a connection that its peer resets ends with; without the cause, nobody said anything."""
+    error = httpx.ReadError("")
+    error.__cause__ = ConnectionResetError(errno.ECONNRESET, "Connection reset by peer")
+    return error
 
 
 class Body(httpx.AsyncByteStream):
@@ -265,7 +273,7 @@ class ApiServer(httpx.AsyncBaseTransport):
     def cut_all(self) -> None:
         """Every watch breaks."""
         for stream in list(self.streams):
-            stream.end(httpx.ReadError("reset"))
+            stream.end(reset())
         self.streams.clear()
 
     def calm(self) -> None:
@@ -284,7 +292,7 @@ class ApiServer(httpx.AsyncBaseTransport):
         starts = self.starts
         response = await self._handle(request)
         if starts != self.starts:
-            raise httpx.ReadError("reset")
+            raise reset()
         return response
 
     async def _handle(self, request: httpx.Request) -> httpx.Response:
@@ -321,23 +329,25 @@ class ApiServer(httpx.AsyncBaseTransport):
 
             return httpx.Response(200, headers=JSON, stream=Body(half(), lambda: None))
         if not fault.status:
-            raise httpx.ReadError("reset")
+            raise reset()
         headers = {**JSON, **dict(fault.headers)}
-        return httpx.Response(fault.status, headers=headers, content=fault.body)
+        return httpx.Response(fault.status, headers=headers, stream=httpx.ByteStream(fault.body))
 
     async def _list(self, params: dict[str, str]) -> httpx.Response:
         least = params.get("resourceVersion", "0")
         if params.get("resourceVersionMatch") == "NotOlderThan" and int(least) > self.version:
             await asyncio.sleep(3.0)
             if int(least) > self.version:
-                return httpx.Response(504, headers=JSON, content=encoded(AHEAD))
+                return httpx.Response(504, headers=JSON, stream=httpx.ByteStream(encoded(AHEAD)))
         token = params.get("continue", "")
         if token:
             era, at, start = (int(part) for part in token.split("."))
             if at > self.version:
-                return httpx.Response(500, headers=JSON, content=encoded(refusal(500)))
+                return httpx.Response(
+                    500, headers=JSON, stream=httpx.ByteStream(encoded(refusal(500)))
+                )
             if era != self.era or at < self.floor or f"{era}.{at}" not in self._pages:
-                return httpx.Response(410, headers=JSON, content=encoded(GONE))
+                return httpx.Response(410, headers=JSON, stream=httpx.ByteStream(encoded(GONE)))
             _, items = self._pages[f"{era}.{at}"]
         else:
             at, start = self.version, 0
@@ -353,14 +363,14 @@ class ApiServer(httpx.AsyncBaseTransport):
             "metadata": meta,
             "items": items[start : start + limit],
         }
-        return httpx.Response(200, headers=JSON, content=encoded(page))
+        return httpx.Response(200, headers=JSON, stream=httpx.ByteStream(encoded(page)))
 
     def _watch(self, params: dict[str, str], fault: str) -> httpx.Response:
         since = int(params.get("resourceVersion", "0"))
         if since < self.floor and self.says_by_event:
             fault = "event"
         if since < self.floor and fault != "event":
-            return httpx.Response(410, headers=JSON, content=encoded(GONE))
+            return httpx.Response(410, headers=JSON, stream=httpx.ByteStream(encoded(GONE)))
         stream = Stream(since, zlib.compressobj(wbits=31) if fault == "gzip" else None)
         headers = {**JSON, **({"content-encoding": "gzip"} if stream.zip is not None else {})}
         if fault == "event" or fault == "error":

@@ -64,11 +64,15 @@ class Plane(httpx.AsyncBaseTransport):
             if path == source.resource.path(None):
                 return await self.servers[plural].handle_async_request(request)
         if path in ("/api", "/apis"):
-            return httpx.Response(200, headers=JSON, content=encoded(self._discovery(path)))
+            return httpx.Response(
+                200, headers=JSON, stream=httpx.ByteStream(encoded(self._discovery(path)))
+            )
         if path.endswith("/services"):
             page = {"kind": "ServiceList", "metadata": {}, "items": []}
-            return httpx.Response(200, headers=JSON, content=encoded(page))
-        return httpx.Response(404, headers={"content-type": "text/plain"}, content=b"404 page")
+            return httpx.Response(200, headers=JSON, stream=httpx.ByteStream(encoded(page)))
+        return httpx.Response(
+            404, headers={"content-type": "text/plain"}, stream=httpx.ByteStream(b"404 page")
+        )
 
     def _discovery(self, path: str) -> dict[str, Any]:
         groups: dict[str, dict[str, list[str]]] = {}

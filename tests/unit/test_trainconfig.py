@@ -153,6 +153,21 @@ def test_a_billion_laughs_is_refused_at_once() -> None:
     assert time.process_time() - began < 2
 
 
+def test_aliases_do_not_nest_deeper_than_the_text_may() -> None:
+    # The value of a key that stands twice is not looked at, until the last names all of them.
+    links = (f"env: &a{n} [*a{n - 1}]" for n in range(1, 900))
+    text = "\n".join(["env: &a0 [x]", *links, "labels: *a899"])
+    with pytest.raises(ConfigError) as caught:
+        parse_train_config(text)
+    assert "nested deeper than 24 levels" in [each.message for each in caught.value.problems]
+
+
+def test_many_values_are_told_before_they_are_made() -> None:
+    text = BASE + "env: [" + "x," * 9_000 + "]"
+    assert faults(text) == faults(text + "\nenv: *nobody\n") != []
+    assert "expands to more than 5000 values" in faults(text)[0]
+
+
 def test_aliases_are_fine_in_moderation() -> None:
     config = parse_train_config(BASE + "env: &e {A: b}\nlabels: *e\n")
     assert config.env == config.labels == {"A": "b"}

@@ -12,8 +12,11 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any, Final, NamedTuple
 
-from mcp_tui.domain.text import clean_line, one_line
+from mcp_tui.domain.text import clean_line, one_line, without_credentials
 from mcp_tui.errors import ApiError, UnreachableError
+
+LONGEST: Final = 1e7
+"""Seconds that a server may ask to wait; a number of a thousand digits fits in no float."""
 
 _TITLE: Final = re.compile(rb"<title[^>]*>([^<]{1,200})", re.IGNORECASE)
 
@@ -77,9 +80,26 @@ def chain(error: BaseException) -> Iterator[BaseException]:
         todo += [each.__cause__, each.__context__]
 
 
+class BrokenOffError(UnreachableError):
+    """The peer itself ended the connection: it was there until then.
+
+    What the kernel gives up by itself, after a silence of any length, is not that.
+    """
+
+
+def by_peer(error: BaseException) -> bool:
+    """Whether a connection broke by what its peer sent: an end, a reset, or nonsense."""
+    return any(
+        isinstance(each, ConnectionResetError)
+        or type(each).__name__ in ("RemoteProtocolError", "DecodingError")
+        for each in chain(error)
+    )
+
+
 def explain(error: BaseException, *, server: str, advice: Advice = _KUBERNETES) -> tuple[str, str]:
     """What a failed connection means: (what, hint)."""
-    host = clean_line(server.split("://", 1)[-1].split("/", 1)[0], limit=200)
+    host = without_credentials(server).split("://", 1)[-1].split("/", 1)[0]
+    host = clean_line(host, limit=200)
     for each in chain(error):
         if isinstance(each, ssl.SSLCertVerificationError):
             return _certificate(each, advice)
@@ -159,7 +179,7 @@ def api_error(
         details = answer.get("details")
         seconds = details.get("retryAfterSeconds") if isinstance(details, dict) else None
         if retry is None and isinstance(seconds, int | float) and seconds > 0:
-            retry = float(seconds)
+            retry = float(min(seconds, LONGEST))
     if not message:
         message = foreign_words(headers, body) or _default_message(status)
     hint = _HINTS.get(status, "")
@@ -247,7 +267,7 @@ def retry_after(value: str, now: datetime | None = None) -> float | None:
     value = value.strip()
     if not value:
         return None
-    if value.isdigit() and len(value) < 8:
+    if value.isascii() and value.isdigit() and len(value) < 8:
         return float(value)
     when = http_date(value)
     return None if when is None else max(0.0, (when - (now or datetime.now(UTC))).total_seconds())
@@ -257,6 +277,6 @@ def http_date(value: str) -> datetime | None:
     """An HTTP date header, or None."""
     try:
         when = parsedate_to_datetime(value)
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, OverflowError):
         return None
     return when if when.tzinfo is not None else when.replace(tzinfo=UTC)

@@ -26,7 +26,7 @@ from mcp_tui.errors import (
     UnknownOutcomeError,
     UnreachableError,
 )
-from mcp_tui.sources.body import Opened, read_head, read_whole
+from mcp_tui.sources.body import ACCEPTED, Opened, read_head, read_pieces, read_whole
 from mcp_tui.sources.gate import Gate
 from mcp_tui.sources.http import load_httpx
 from mcp_tui.sources.kubernetes import access, failures
@@ -312,7 +312,7 @@ class KubeClient:
         pairs = tuple(params.items() if isinstance(params, Mapping) else params)
         self.gate.check("kubernetes", method, path, pairs)
         headers = {"Accept": accept, "User-Agent": self.user_agent}
-        headers["Accept-Encoding"] = "gzip" if self._compresses() else "identity"
+        headers["Accept-Encoding"] = ACCEPTED if self._compresses() else "identity"
         if body is not None:
             headers["Content-Type"] = content_type
         dry = ("dryRun", "All") in pairs
@@ -409,8 +409,8 @@ class KubeClient:
     ) -> AsyncGenerator[bytes, None]:
         httpx = load_httpx()
         try:
-            async for chunk in response.aiter_bytes():
-                yield chunk
+            async for piece in read_pieces(response):
+                yield piece
         except httpx.ReadTimeout:
             self._silent(call, read_timeout)
         except (httpx.HTTPError, httpx.StreamError, OSError) as error:
@@ -431,9 +431,9 @@ class KubeClient:
 
     def _raise(self, call: _Call, error: BaseException) -> NoReturn:
         what, hint = failures.explain(error, server=self.context.server)
-        self._fail(call, what, hint)
+        self._fail(call, what, hint, by_peer=failures.by_peer(error))
 
-    def _fail(self, call: _Call, what: str, hint: str) -> NoReturn:
+    def _fail(self, call: _Call, what: str, hint: str, *, by_peer: bool = False) -> NoReturn:
         where = self.where(call.method, call.path)
         if call.writes and call.sent:
             raise UnknownOutcomeError(
@@ -441,7 +441,8 @@ class KubeClient:
                 where=where,
                 hint="look at the object before trying again",
             ) from None
-        raise UnreachableError(what, where=where, hint=hint) from None
+        kind = failures.BrokenOffError if by_peer else UnreachableError
+        raise kind(what, where=where, hint=hint) from None
 
 
 def _headers(response: Any) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Final
 
 from mcp_tui.domain.mlmodel import LARGEST, parse_mlmodel
@@ -21,18 +22,21 @@ async def signature(client: MlflowClient, version: ModelVersion) -> Signature | 
         ApiError: MLflow cannot give it (its artifacts are elsewhere); a 404 is None.
     """
     data = await mlmodel(client, version)
-    return parse_mlmodel(data) if data is not None else None
+    return await asyncio.to_thread(parse_mlmodel, data) if data is not None else None
 
 
 async def mlmodel(client: MlflowClient, version: ModelVersion) -> bytes | None:
-    """The MLmodel file of a version; None where it is not there. Raises as :func:`signature`."""
+    """The MLmodel file of a version; None where it is not there. Raises as :func:`signature`.
+
+    Of one that is too large comes a byte more than is read, so that it is told from a whole one.
+    """
     try:
         place = await place_of(client, version)
         if place is None:
             return None
         owner, ref = place
         part = await client.artifact_head(owner, f"{ref}/{MLMODEL}" if ref else MLMODEL,
-                                          most=LARGEST)  # fmt: skip
+                                          most=LARGEST + 1)  # fmt: skip
     except ApiError as error:
         if error.status == 404:
             return None
