@@ -394,13 +394,15 @@ def check_url(url: str, where: str) -> None:
         host, _ = parts.hostname, parts.port
     except ValueError:
         host, parts = None, urlsplit("")
-    if "@" in (parts.netloc or ""):
+    wrong = parts.scheme not in ("http", "https") or not host
+    # A password with a slash in it makes another URL of it, which must not be told of either.
+    if "@" in (parts.netloc or "") or (wrong and "@" in url):
         raise UsageError(
             "a URL must not carry credentials",
             where=where,
             hint="name them by token_env, token_file, or username with password_env",
         )
-    if parts.scheme not in ("http", "https") or not host:
+    if wrong:
         raise UsageError(f"{clean_line(url)!r} is not an http or https URL", where=where)
 
 

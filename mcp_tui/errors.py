@@ -21,6 +21,7 @@ class ExitCode(IntEnum):
     GONE = 5
     CANNOT_TELL = 6
     INTERRUPTED = 130
+    CUT_OFF = 141
 
 
 class McpTuiError(Exception):

@@ -7,6 +7,7 @@ then something is said. Once the outcome of one write stays unknown, nothing mor
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
 import getpass
 import time
@@ -116,6 +117,7 @@ async def apply(
     if plan.blocked:
         raise RefusedError(plan.blocked[0].message, where=f"{plan.verb} {plan.context}")
     ledger = Ledger(plan) if ledger is None else ledger
+    progress = _as_far_as_heard(progress)
     await begin(journal, plan, ledger.as_known, user)
     ended = False
     try:
@@ -131,12 +133,23 @@ async def apply(
         ledger.warnings += await _record_all(plan, outcomes, record)
         return outcomes, tuple(ledger.warnings)
     except asyncio.CancelledError:
-        if not ended:
-            say(ledger, progress)
+        # What is proven is told too: whoever interrupts its record is answered by nobody else.
+        say(ledger, progress)
         raise
     finally:
         if not ended:
             await end(journal, plan, ledger.as_known())
+
+
+def _as_far_as_heard(progress: Progress) -> Progress:
+    """Progress that nobody can be told of, as a terminal is closed or a disk full, is not told: it
+    must not stop half of a plan, or what ends one in order."""
+
+    def told(text: str) -> None:
+        with contextlib.suppress(OSError, ValueError):
+            progress(text)
+
+    return told
 
 
 async def _off_loop(work: Callable[..., None], *args: Any, **words: Any) -> None:

@@ -10,9 +10,9 @@ import fcntl
 import os
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Final, Literal
+from typing import BinaryIO, Final, Literal
 
 import msgspec
 
@@ -23,7 +23,9 @@ from mcp_tui.errors import UsageError
 _LONGEST_LINE: Final = 1_048_576
 _LOCK_TRIES: Final = 100
 _LOCK_PAUSE: Final = 0.05
-_NEWEST: Final = 262_144
+_BLOCK: Final = 262_144
+# What was done lately is read back for as far as this at most: a journal grows for years.
+_FARTHEST: Final = 16_777_216
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -62,12 +64,13 @@ class Action(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def result(self) -> str:
-        """The worst outcome in one word, or ``unfinished``."""
+        """The worst outcome in one word, or ``unfinished``: what may have happened comes before
+        what did not."""
         if self.ended is None:
             return "unfinished"
         order = (
-            OutcomeStatus.FAILED,
             OutcomeStatus.UNKNOWN,
+            OutcomeStatus.FAILED,
             OutcomeStatus.UNPROVEN,
             OutcomeStatus.PROVEN,
         )
@@ -103,6 +106,36 @@ def _started(pid: int) -> str:
     except OSError:
         return ""
     return stat.rpartition(")")[2].split()[19]
+
+
+def _decoded(lines: Iterable[bytes]) -> Iterator[Entry]:
+    for line in lines:
+        try:
+            yield msgspec.json.decode(line, type=Entry)
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            # A line torn by a full disk must not hide the others.
+            continue
+
+
+def _lately(file: BinaryIO, since: float) -> Iterator[Entry]:
+    """The entries at the end of a journal, oldest first: read back block by block, until all of a
+    block are of before ``since``. A single one may be of a clock that was wrong."""
+    start = os.fstat(file.fileno()).st_size
+    least = max(0, start - _FARTHEST)
+    blocks: list[list[Entry]] = []
+    rest = b""
+    while start > least:
+        end, start = start, max(least, start - _BLOCK)
+        file.seek(start)
+        lines = (file.read(end - start) + rest).split(b"\n")
+        # Where the first of them begins is in the block before; one that is too long is none.
+        rest = lines.pop(0) if start else b""
+        rest = rest if len(rest) <= _LONGEST_LINE else b""
+        blocks.append(list(_decoded(lines)))
+        if blocks[-1] and max(entry.at for entry in blocks[-1]) < since:
+            break
+    for block in reversed(blocks):
+        yield from block
 
 
 class Journal:
@@ -152,34 +185,26 @@ class Journal:
             )
         )
 
-    def actions(self, *, newest: bool = False) -> list[Action]:
+    def actions(self, *, since: float | None = None) -> list[Action]:
         """All actions, oldest first. Lines that cannot be read are passed over.
 
         Args:
-            newest: Only those of the journal's end: a journal grows for years.
+            since: Unix time in seconds: what was written before it may be left out. Of what was
+                written after it the last 16 MiB are there.
 
         Raises:
             UsageError: The file exists and cannot be read.
         """
         started: dict[str, Entry] = {}
         ended: dict[str, Entry] = {}
-        for entry in self._entries(_NEWEST if newest else 0):
+        for entry in self._entries(since):
             (started if entry.event == "started" else ended)[entry.plan] = entry
         return [Action(started=e, ended=ended.get(plan)) for plan, e in started.items()]
 
-    def _entries(self, last: int) -> Iterator[Entry]:
+    def _entries(self, since: float | None) -> Iterator[Entry]:
         try:
             with self.path.open("rb") as file:
-                size = os.fstat(file.fileno()).st_size
-                if last and size > last:
-                    file.seek(size - last)
-                    file.readline()  # The rest of a line that began before.
-                for line in file:
-                    try:
-                        yield msgspec.json.decode(line, type=Entry)
-                    except (msgspec.DecodeError, UnicodeDecodeError):
-                        # A line torn by a full disk must not hide the others.
-                        continue
+                yield from _decoded(file) if since is None else _lately(file, since)
         except FileNotFoundError:
             return
         except OSError as error:

@@ -33,9 +33,10 @@ from mcp_tui.domain.alias import (
     intent_key,
     intent_value,
 )
+from mcp_tui.domain.artifact import shown_uri
 from mcp_tui.domain.model import ModelVersion
 from mcp_tui.domain.plan import Confirmation, Plan, Target, Tier, Verb, Write
-from mcp_tui.domain.text import clean_line
+from mcp_tui.domain.text import clean_line, word
 from mcp_tui.errors import RefusedError, UsageError
 from mcp_tui.sources.mlflow.registry import copied_tags, version_body
 
@@ -126,13 +127,21 @@ def plan_rollback(
     """Take an alias back to where it was before, by the record; or to a version that is named.
 
     Raises:
-        RefusedError: The record does not say where, or the alias is there already.
+        RefusedError: The record does not say where, or that the named version was there before
+            (then it ships something, which asks for more than this); or the alias is there already.
         UsageError: There is no such version.
     """
     told = seen.history(alias)
     if to:
         if seen.version(to) is None:
             raise UsageError(f"there is no version {clean_line(to)} of {clean_line(seen.name)}")
+        if to not in told.lived:
+            raise RefusedError(
+                f"version {clean_line(to)} of {clean_line(seen.name)} was never {alias}, by its "
+                "record",
+                hint="to ship it is a promotion: "
+                f"mcp-tui model promote {word(f'{seen.name}/{to}')} --alias {word(alias)}",
+            )
     elif not told.back.possible:
         hint = ""
         if told.back.perhaps:
@@ -205,7 +214,7 @@ def _make(seen: SeenModel, wanted: Wanted, plan_id: str) -> list[Write]:
             body=body,
             summary=f"make a version of {name} from {clean_line(wanted.origin)}, "
             "only if there is none of it",
-            diff=(f"+ source: {clean_line(wanted.source)}",),
+            diff=(f"+ source: {shown_uri(wanted.source)}",),
             yields=(("version", "model_version.version"),),
         )
     )

@@ -103,7 +103,7 @@ def _workload_holds(verb: Verb, probe: Probe) -> str:
     return "its Workload is inactive and holds no quota" if not probe.spec.active and quiet else ""
 
 
-class _Watched:
+class Watched:
     """What is watched for one target: the job itself, or its Workload."""
 
     def __init__(self, plan: Plan, index: int, target: Target) -> None:
@@ -112,10 +112,12 @@ class _Watched:
         self.kind, self.uid, self.name = target.kind, target.uid, target.name
         self.resource = Resource(row.group, row.version, row.plural, target.kind, True, Probe)
         for write in plan.writes:
-            if write.target == index and "/workloads/" in write.path:
-                _, group, version, *_, plural, name = write.path.strip("/").split("/")
-                self.kind, self.uid, self.name = "Workload", "", name
-                self.resource = Resource(group, version, plural, "Workload", True, Probe)
+            # By its place: a namespace, or a job, may be called ``workloads`` too.
+            match write.path.strip("/").split("/"):
+                case ["apis", "kueue.x-k8s.io" as group, version, "namespaces", _,
+                      "workloads" as plural, name] if write.target == index:  # fmt: skip
+                    self.kind, self.uid, self.name = "Workload", "", name
+                    self.resource = Resource(group, version, plural, "Workload", True, Probe)
 
     @property
     def where(self) -> tuple[str, str, str, str]:
@@ -133,9 +135,9 @@ async def prove(
         targets: By their index in the plan.
         timeout: Seconds, for all of them; then an outcome is UNPROVEN, with what was seen last.
     """
-    groups: dict[tuple[str, str, str, str], dict[int, _Watched]] = {}
+    groups: dict[tuple[str, str, str, str], dict[int, Watched]] = {}
     for index, target in targets.items():
-        watched = _Watched(plan, index, target)
+        watched = Watched(plan, index, target)
         groups.setdefault(watched.where, {})[index] = watched
     proofs = await asyncio.gather(
         *(_Proof(client, plan, group).run(timeout) for group in groups.values())
@@ -146,7 +148,7 @@ async def prove(
 class _Proof:
     """One list or watch, and the targets that it is about."""
 
-    def __init__(self, client: KubeClient, plan: Plan, group: Mapping[int, _Watched]) -> None:
+    def __init__(self, client: KubeClient, plan: Plan, group: Mapping[int, Watched]) -> None:
         first = next(iter(group.values()))
         self._plan = plan
         self._waiting = dict(group)
@@ -206,7 +208,7 @@ class _Proof:
                 gone = f"accepted, but somebody else deleted {watched.name} before it was proven"
                 self._settle(index, OutcomeStatus.UNPROVEN, gone, code=ExitCode.GONE)
 
-    def _find(self, watched: _Watched) -> Probe | None:
+    def _find(self, watched: Watched) -> Probe | None:
         if watched.uid:
             return self._seen.get(watched.uid)
         return next((p for p in self._seen.values() if p.metadata.name == watched.name), None)

@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     from mcp_tui.cli.output import Printer
 
 _NO_FILES: Final = (errno.EMFILE, errno.ENFILE)
-_NO_ROOM: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EBADF)
+
+NO_ROOM: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EBADF)
+"""What a system call says where an output cannot be written for want of room, or is closed."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -30,15 +32,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _run(argv)
     except BrokenPipeError:
         # The reader of our output went away (``| head``): nothing is wrong.
-        _forget_output()
+        forget_output()
         return int(ExitCode.OK)
     except KeyboardInterrupt:
         # While modules were still being imported, or while an error was printed.
         return int(ExitCode.INTERRUPTED)
     except OSError as error:
-        if error.errno not in _NO_ROOM:
+        if error.errno not in NO_ROOM:
             raise
-        _forget_output()
+        forget_output()
         with contextlib.suppress(OSError):
             sys.stderr.write(f"mcp-tui: cannot write the output: {error.strerror}\n")
         return int(ExitCode.USAGE)
@@ -54,8 +56,18 @@ def _run(argv: Sequence[str] | None) -> int:
         from mcp_tui.cli.parser import parse
 
         args = parse(sys.argv[1:] if argv is None else argv)
-        result = args.run(args)
-        code = ending.run(result) if asyncio.iscoroutine(result) else result
+        try:
+            result = args.run(args)
+            code = ending.run(result) if asyncio.iscoroutine(result) else result
+        except BrokenPipeError:
+            if not args.judges:
+                raise
+            # Nobody may take it for done, or for passed.
+            forget_output()
+            return int(ExitCode.CUT_OFF)
+        if code:
+            with printer.at_best():
+                sys.stdout.flush()
         sys.stdout.flush()
         return int(code)
     except SystemExit:
@@ -69,7 +81,7 @@ def _run(argv: Sequence[str] | None) -> int:
         return int(error.exit_code)
     except (OSError, ImportError) as error:
         number = getattr(error, "errno", None)
-        if isinstance(error, BrokenPipeError) or number in _NO_ROOM:
+        if isinstance(error, BrokenPipeError) or number in NO_ROOM:
             raise
         # A library that cannot be opened is an ImportError without a number.
         if number in _NO_FILES or os.strerror(errno.EMFILE) in str(error):
@@ -80,8 +92,8 @@ def _run(argv: Sequence[str] | None) -> int:
         return _defect(printer, error)
 
 
-def _forget_output() -> None:
-    """Python would complain when it flushes stdout at exit."""
+def forget_output() -> None:
+    """Have stdout lead nowhere: Python would complain when it flushes the rest at exit."""
     with contextlib.suppress(OSError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 
@@ -103,7 +115,7 @@ def _save_crash() -> str:
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-        with os.fdopen(fd, "a") as file:
+        with os.fdopen(fd, "a", encoding="utf-8", errors="backslashreplace") as file:
             # An error's words may be anybody's, and the file is read in a terminal.
             file.write(clean(traceback.format_exc(), limit=1_000_000))
     except OSError as error:

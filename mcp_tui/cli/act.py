@@ -41,6 +41,11 @@ async def delete(args: argparse.Namespace) -> int:
 
 async def retry(args: argparse.Namespace) -> int:
     """Submit a job again, with changes."""
+    if args.deadline and args.deadline < 1:
+        # Cut to whole seconds it would be 0, which is none.
+        raise UsageError(
+            "a deadline is 1s or more", where="--deadline", hint="0 removes it; nothing was done"
+        )
     changes = Changes(
         memory=args.memory,
         cpu=args.cpu,
@@ -82,21 +87,25 @@ async def finish(session: Session, engine: Engine, plan: Plan, args: argparse.Na
 
 def report(outcomes: Sequence[Outcome], args: argparse.Namespace, printer: Printer) -> int:
     """Print outcomes; the exit code is that of the worst."""
-    if args.output == "table":
-        for outcome in outcomes:
-            target = outcome.target
-            where = f" in {target.namespace}" if target.namespace else ""
-            printer.line(
-                f"{target.kind}/{target.name}{where}: {outcome.status.value}: {outcome.message}"
-            )
-    else:
-        printer.data(list(outcomes), args.output)
+    with printer.at_best():
+        if args.output == "table":
+            for outcome in outcomes:
+                target = outcome.target
+                where = f" in {target.namespace}" if target.namespace else ""
+                printer.line(
+                    f"{target.kind}/{target.name}{where}: {outcome.status.value}: {outcome.message}"
+                )
+        else:
+            printer.data(list(outcomes), args.output)
     return exit_code(outcomes)
 
 
 def exit_code(outcomes: Sequence[Outcome]) -> int:
-    """0 when all are proven; else 3 when one was refused, 4 when a server could not be reached or
-    one is unproven or unknown, 5 when somebody else deleted it."""
+    """0 when all are proven; else 4 when one is unknown, 3 when one was refused, 4 when a server
+    could not be reached or one is unproven, 5 when somebody else deleted it."""
+    if any(o.status is OutcomeStatus.UNKNOWN for o in outcomes):
+        # What is refused for that reason comes after it: it did not happen, and this may have.
+        return ExitCode.UNREACHABLE
     codes = {_code(o) for o in outcomes}
     for code in (ExitCode.REFUSED, ExitCode.UNREACHABLE, ExitCode.GONE):
         if code in codes:

@@ -16,6 +16,7 @@ from mcp_tui.cli.output import Printer
 from mcp_tui.domain.keys import PARENT
 from mcp_tui.domain.plan import Confirmation, Plan, Verb
 from mcp_tui.domain.text import clean_line
+from mcp_tui.domain.text import word as quoted
 from mcp_tui.errors import ExitCode, RefusedError, UnreachableError
 
 
@@ -72,7 +73,7 @@ async def _ask(plan: Plan, args: argparse.Namespace) -> None:
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
         raise RefusedError(
             f"{plan.verb.value} asks for a confirmation, and there is no terminal",
-            hint=f"give --confirm {word}; nothing was done",
+            hint=f"give --confirm {quoted(word)}; nothing was done",
         )
     if plan.confirmation is Confirmation.TYPED:
         prompt = f"type {word} to go on: "
@@ -86,7 +87,7 @@ async def _read_line(prompt: str) -> str:
     """A line from the terminal; what was typed or pasted before the prompt does not count."""
     fd = sys.stdin.fileno()
     termios.tcflush(fd, termios.TCIFLUSH)
-    sys.stderr.write(prompt)
+    sys.stderr.write(clean_line(prompt))
     sys.stderr.flush()
     loop = asyncio.get_running_loop()
     line: asyncio.Future[bytes] = loop.create_future()

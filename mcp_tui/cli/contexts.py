@@ -10,7 +10,7 @@ import msgspec
 from mcp_tui.cli.output import Column, Printer
 from mcp_tui.cli.settings import chosen_names, configuration, kubeconfig
 from mcp_tui.config import Endpoint
-from mcp_tui.domain.text import clean_line
+from mcp_tui.domain.text import clean_line, without_credentials
 from mcp_tui.errors import ExitCode
 
 
@@ -72,7 +72,7 @@ def contexts(args: argparse.Namespace) -> int:
                 current=info.name == kube.current,
                 context=clean_line(info.name),
                 cluster=clean_line(info.cluster),
-                server=clean_line(info.server),
+                server=clean_line(without_credentials(info.server)),
                 user=clean_line(info.user),
                 namespace=clean_line(settings.namespace or info.namespace or "default"),
                 tier=settings.tier.value,

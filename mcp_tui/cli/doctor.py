@@ -17,7 +17,7 @@ from mcp_tui.actions.kinds import JOB_KINDS
 from mcp_tui.cli.output import Column, Printer
 from mcp_tui.cli.settings import Chosen, asked_namespace, chosen_names, configuration, kubeconfig
 from mcp_tui.config import Config, Endpoint
-from mcp_tui.domain.text import clean_line
+from mcp_tui.domain.text import clean_line, without_credentials
 from mcp_tui.errors import ApiError, ExitCode, McpTuiError, RefusedError, UnreachableError
 from mcp_tui.sources.connect import Connection
 from mcp_tui.sources.kubernetes.resources import discover, silent
@@ -178,7 +178,7 @@ async def _bounded(call: Awaitable[T], timeout: float) -> T:
 
 async def _cluster(chosen: Chosen, connection: Connection, timeout: float) -> list[Finding]:
     name, kube = chosen.name, connection.kube
-    server = clean_line(chosen.info.server)
+    server = clean_line(without_credentials(chosen.info.server))
     try:
         version = await _bounded(kube.server_version(), timeout)
     except McpTuiError as error:

@@ -48,7 +48,8 @@ async def evaluate(args: argparse.Namespace) -> int:
             check(gates, candidate, champion, told=told)
             for candidate, told in zip(candidates, table.differences, strict=True)
         ]
-        _print(tracker.printer, args.output, table, candidates, results)
+        with tracker.printer.at_best():
+            _print(tracker.printer, args.output, table, candidates, results)
     statuses = {each.status for one in results for each in one}
     if GateStatus.FAILED in statuses:
         return ExitCode.GATE_FAILED

@@ -11,6 +11,7 @@ from typing import Final
 import msgspec
 
 from mcp_tui.actions.keep import end_run, keep_cause
+from mcp_tui.cli import forget_output
 from mcp_tui.cli.output import Printer
 from mcp_tui.cli.session import Session
 from mcp_tui.cli.views import document
@@ -18,6 +19,7 @@ from mcp_tui.domain.job import JobState, JobView
 from mcp_tui.domain.podlabels import pod_selector
 from mcp_tui.domain.reltime import duration
 from mcp_tui.domain.runfacts import RunFacts
+from mcp_tui.domain.text import word
 from mcp_tui.errors import ExitCode, McpTuiError
 from mcp_tui.store.joblogs import JobLogs, LogQuery
 from mcp_tui.store.jobwatch import JobWatch
@@ -51,9 +53,14 @@ async def follow(session: Session, what: Follow) -> int:
 
     Returns:
         0 succeeded, 1 failed, 4 silent for ``timeout``, 5 deleted by somebody else, 130
-        interrupted (the job goes on, and how to look at it again is said).
+        interrupted (the job goes on, and how to look at it again is said), 141 nobody reads it.
     """
-    return await _Follower(session, what).run()
+    try:
+        return await _Follower(session, what).run()
+    except BrokenPipeError:
+        # Whoever waits for the end of the pipe must not take it for the job's.
+        forget_output()
+        return ExitCode.CUT_OFF
 
 
 class _Follower:
@@ -86,7 +93,8 @@ class _Follower:
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(_LOG_DRAIN):
                         await asyncio.shield(reading)
-            await self._end(code)
+            with self.session.printer.at_best():
+                await self._end(code)
             return code
         except asyncio.CancelledError:
             self.screen.close()
@@ -104,8 +112,8 @@ class _Follower:
     def _again(self) -> str:
         name = self.what.name if self.what.kind == "Job" else f"{self.what.kind}/{self.what.name}"
         return (
-            f"mcp-tui --context {self.session.chosen.name} -n {self.what.namespace} "
-            f"job show {name} --watch"
+            f"mcp-tui --context {word(self.session.chosen.name)} -n {self.what.namespace} "
+            f"job show {word(name)} --watch"
         )
 
     async def _until_end(self) -> int:

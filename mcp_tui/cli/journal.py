@@ -16,7 +16,10 @@ from mcp_tui.errors import ExitCode
 
 
 def _when(action: Action) -> str:
-    return datetime.fromtimestamp(action.started.at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    try:
+        return datetime.fromtimestamp(action.started.at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    except (OverflowError, ValueError, OSError):  # a line that no console wrote hides no other
+        return "-"
 
 
 def _targets(action: Action) -> str:

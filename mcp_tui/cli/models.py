@@ -21,6 +21,7 @@ from mcp_tui.cli.served import (
 from mcp_tui.cli.session import Session, open_session
 from mcp_tui.domain.alias import is_record, is_version
 from mcp_tui.domain.aliashistory import Back, History, Move, MoveState
+from mcp_tui.domain.artifact import shown_uri
 from mcp_tui.domain.mlmodel import columns
 from mcp_tui.domain.model import ModelVersion, RegisteredModel, Signature
 from mcp_tui.domain.reltime import absolute, age
@@ -255,7 +256,7 @@ def _version_document(seen: SeenModel, version: ModelVersion, now: ServingNow) -
         "status": version.status,
         "created": version.creation_timestamp / 1000,
         "run": version.run_id,
-        "source": version.source,
+        "source": shown_uri(version.source),
         "description": version.description,
         "tags": {k: v for k, v in version.tag.items() if not is_record(k)},
         **served_documents(now, _served(seen, version, now)),
@@ -318,7 +319,7 @@ def _print_version(
         ("status", version.status),
         ("created", absolute(version.creation_timestamp / 1000)),
         ("run", version.run_id),
-        ("source", version.source),
+        ("source", shown_uri(version.source)),
         ("copy of", f"{copied[0]} version {copied[1]}" if copied else ""),
         *served,
         ("about", version.description),
@@ -367,7 +368,7 @@ def _versions_of(seen: SeenModel, now: ServingNow) -> Sequence[Column[ModelVersi
         Column("STATUS", lambda v: v.status.lower()),
         Column("CREATED", lambda v: _ago(v.creation_timestamp)),
         Column("RUN", lambda v: v.run_id[:8]),
-        Column("SOURCE", lambda v: v.source, wide=True),
+        Column("SOURCE", lambda v: shown_uri(v.source), wide=True),
         Column(
             "ALIASES",
             lambda v: ", ".join(sorted(a for a, n in seen.aliases.items() if n == v.version)),

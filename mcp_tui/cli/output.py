@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import re
 import sys
 import unicodedata
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Generic, TextIO, TypeVar
+from typing import Any, Final, Generic, TextIO, TypeVar
 
 import msgspec
 
+from mcp_tui.cli import NO_ROOM, forget_output
 from mcp_tui.domain.text import clean_line, escaped
 
 T = TypeVar("T")
 
-# A break within what is said to be one line would make another of it, in a name's words.
-_BLANKS: Mapping[int, str] = dict.fromkeys(map(ord, "\t\r\n"), " ")
+_COLOURS: Final = re.compile(r"(\x1b\[[0-9;]*m)")
+_LONGEST: Final = 1_000_000
 
 FORMATS = ("table", "wide", "json", "yaml", "name")
 
@@ -33,10 +36,13 @@ _STYLES: Mapping[str, str] = {
 
 
 def stand_in() -> None:
-    """Give a process that was started with stdout or stderr closed (``>&-``) something to write to.
+    """Give a process whose standard streams were closed (``<&-``, ``>&-``) some that lead nowhere.
 
-    Python sets such a stream to None; what is written is then nobody's to read.
+    Python sets such a stream to None. What is written is then nobody's to read, and nothing comes.
     """
+    # The first: a closed stdin leaves descriptor 0 free, and what is opened next takes it.
+    if sys.stdin is None:
+        sys.stdin = Path(os.devnull).open(encoding="utf-8")  # noqa: SIM115 - the process' own
     if sys.stdout is None:
         sys.stdout = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - the process' own
     if sys.stderr is None:
@@ -76,12 +82,30 @@ class Printer:
 
     def line(self, text: str = "") -> None:
         """One line of the result, whatever stands in a name."""
-        self.text(text.translate(_BLANKS))
+        self.text(self._one(text))
 
     def note(self, text: str) -> None:
-        """One line beside the result: progress, warnings, errors."""
-        self.err.write(self._safe(text.translate(_BLANKS), self.err) + "\n")
-        self.err.flush()
+        """One line beside the result: progress, warnings, errors.
+
+        Where nobody can be told (the terminal is closed, the disk full), nobody is: it must not end
+        what is told of.
+        """
+        with contextlib.suppress(OSError, ValueError):
+            self.err.write(self._safe(clean_line(text, limit=_LONGEST), self.err) + "\n")
+            self.err.flush()
+
+    @contextlib.contextmanager
+    def at_best(self) -> Iterator[None]:
+        """A block after which the exit code is known: an output that is lost does not change it."""
+        try:
+            yield
+        except BrokenPipeError:
+            forget_output()
+        except OSError as error:
+            if error.errno not in NO_ROOM:
+                raise
+            forget_output()
+            self.note(f"mcp-tui: cannot write the output: {error.strerror}")
 
     def text(self, text: str) -> None:
         """Lines of the result as they are: a document."""
@@ -90,7 +114,7 @@ class Printer:
 
     def draw(self, text: str) -> None:
         """In place of the line that the cursor is in; on a terminal only."""
-        self._write("\r\x1b[K" + cut(text.translate(_BLANKS), self.room() - 1))
+        self._write("\r\x1b[K" + cut(self._one(text), self.room() - 1))
         self.out.flush()
 
     def styled(self, text: str, style: str) -> str:
@@ -122,8 +146,16 @@ class Printer:
     def lines(self, texts: Iterable[str]) -> None:
         """Many lines of the result."""
         for text in texts:
-            self._write(text.translate(_BLANKS) + "\n")
+            self._write(self._one(text) + "\n")
         self.out.flush()
+
+    def _one(self, text: str) -> str:
+        """One line, whatever stands in a name, with no escapes but our own colours."""
+        if not self.color:
+            return clean_line(text, limit=_LONGEST)
+        parts = _COLOURS.split(text)
+        parts[::2] = [clean_line(part, limit=_LONGEST) for part in parts[::2]]
+        return "".join(parts)
 
     def _write(self, text: str) -> None:
         self.out.write(self._safe(text, self.out))

@@ -6,8 +6,10 @@ import argparse
 import difflib
 import importlib
 import itertools
+import re
+import sys
 from collections.abc import Callable, Sequence
-from typing import Any, NoReturn
+from typing import Any, Final, NoReturn
 
 from mcp_tui import __version__
 from mcp_tui.cli.output import FORMATS
@@ -15,6 +17,11 @@ from mcp_tui.domain.text import clean_line
 from mcp_tui.errors import UsageError
 
 Run = Callable[[argparse.Namespace], Any]
+
+# Where a file or a folder of this machine is named, whose name may be any bytes.
+_FILES: Final = ("kubeconfig", "config_file", "config", "dir", "gates", "file")
+# What Python makes of a byte of an argument that is no text.
+_SURROGATE: Final = re.compile("[\ud800-\udfff]")
 
 
 def _late(module: str, function: str) -> Run:
@@ -74,7 +81,13 @@ def _output(p: argparse.ArgumentParser, default: str = "table") -> None:
     p.add_argument("-o", "--output", choices=FORMATS, default=default, help="format")
 
 
+def _judges(p: argparse.ArgumentParser) -> None:
+    """Its exit code says more than that it was printed: a reader that goes away is no success."""
+    p.set_defaults(judges=True)
+
+
 def _confirmable(p: argparse.ArgumentParser) -> None:
+    _judges(p)
     p.add_argument(
         "--dry-run",
         action="store_true",
@@ -117,14 +130,14 @@ def build() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"mcp-tui {__version__}")
     _console_options(parser)
-    parser.set_defaults(run=_late("console", "console"), command="console")
+    parser.set_defaults(run=_late("console", "console"), command="console", judges=False)
     commands = parser.add_subparsers(metavar="COMMAND", parser_class=_Parser, title="commands")
 
     def add(to: Any, name: str, run: Run, text: str, *, words: str = "") -> argparse.ArgumentParser:
         p: argparse.ArgumentParser = to.add_parser(
             name, help=text, description=text[0].upper() + text[1:] + ".", parents=[common]
         )
-        p.set_defaults(run=run, command=words or name)
+        p.set_defaults(run=run, command=words or name, judges=False)
         return p
 
     console = add(commands, "console", _late("console", "console"), "open the console")
@@ -145,6 +158,7 @@ def build() -> argparse.ArgumentParser:
         commands, "doctor", _late("doctor", "doctor"), "say what is reachable, allowed and missing"
     )
     _output(doctor)
+    _judges(doctor)
     doctor.add_argument(
         "--timeout", type=_seconds, default=10.0, metavar="DURATION", help="for each question"
     )
@@ -341,7 +355,9 @@ def _model_commands(
         words="model rollback",
     )
     rollback.add_argument("name", metavar="NAME")
-    rollback.add_argument("--to", default="", metavar="VERSION", help="to this one, on purpose")
+    rollback.add_argument(
+        "--to", default="", metavar="VERSION", help="to this one, that was there before"
+    )
     for p in (history, promote, rollback):
         p.add_argument("--alias", default="champion", help="the default is champion")
     for p in (promote, rollback):
@@ -405,7 +421,33 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
         _unknown(parser, rest)
     if words:
         args.words = words
+    _refuse_bytes(parser, args)
     return args
+
+
+def _refuse_bytes(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
+    """Refuse what is no text: a file may be called so, and nothing that a server is asked for."""
+    for dest, value in vars(args).items():
+        given = value if isinstance(value, list) else [value]
+        if dest not in _FILES and any(isinstance(x, str) and _SURROGATE.search(x) for x in given):
+            raise UsageError(
+                f"{_called(parser, args.command, dest)} has bytes that are no"
+                f" {sys.getfilesystemencoding()} text",
+                hint=f"see {parser.prog} --help",
+            )
+
+
+def _called(parser: argparse.ArgumentParser, command: str, dest: str) -> str:
+    """What a command's help calls an argument."""
+    called = "COMMAND"  # what follows "--"
+    for word in ("", *command.split()):
+        for action in parser._actions:
+            if isinstance(action, argparse._SubParsersAction) and word in action.choices:
+                parser = action.choices[word]
+        for action in parser._actions:
+            if action.dest == dest:
+                called = "/".join(action.option_strings) or str(action.metavar or dest).upper()
+    return called
 
 
 def _unknown(parser: argparse.ArgumentParser, rest: Sequence[str]) -> NoReturn:

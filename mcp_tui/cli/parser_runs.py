@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from mcp_tui.cli.output import FORMATS
-from mcp_tui.cli.parser import _confirmable, _count, _late, _output, _Parser
+from mcp_tui.cli.parser import _confirmable, _count, _judges, _late, _output, _Parser
 
 TABLES: Final = ("table", "json", "md", "csv")
 """Formats of what is a table and goes into a review or a spreadsheet."""
@@ -35,6 +35,7 @@ def add_commands(
         _late("evaluate", "evaluate"),
         "put candidates beside the champion, and hold them against gates",
     )
+    _judges(evaluate)
     evaluate.formatter_class = argparse.RawDescriptionHelpFormatter
     evaluate.epilog = _EXAMPLES
     evaluate.add_argument("runs", nargs="+", metavar="RUN", help="a candidate")
@@ -81,6 +82,7 @@ def add_approvals(commands: Any, add: Callable[..., argparse.ArgumentParser]) ->
     approvals.add_argument("name", metavar="MODEL[/VERSION]")
     approvals.add_argument("--limit", type=_count, default=5, metavar="N", help="the newest N")
     _output(approvals)
+    _judges(approvals)
 
 
 def _read_commands(verbs: Any, add: Callable[..., argparse.ArgumentParser]) -> None:

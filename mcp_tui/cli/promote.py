@@ -18,6 +18,7 @@ from mcp_tui.cli.journal import say_unfinished
 from mcp_tui.cli.models import registry, split
 from mcp_tui.cli.session import Session, open_session
 from mcp_tui.domain.plan import Plan
+from mcp_tui.domain.text import word
 from mcp_tui.errors import RefusedError, UsageError
 from mcp_tui.store.candidates import find
 
@@ -115,7 +116,7 @@ async def _finish(
         try:
             outcomes = await engine.apply(plan, progress=session.printer.note)
         except asyncio.CancelledError:
-            name = plan.targets[0].name
+            name = word(plan.targets[0].name)
             session.printer.note(f"interrupted: mcp-tui model history {name} tells what was done")
             raise
         return report(outcomes, args, session.printer)

@@ -136,12 +136,20 @@ async def _files(client: MlflowClient, run: Run, ref: str) -> list[tuple[str, Pu
             raise GoneError("the run has no artifacts", where=client.where)
         return [(ref, PurePosixPath(PurePosixPath(exact_path(ref)).name))]
     # Folders keep the names that they have in the run; exact_path lets none lead out of it.
-    parent = PurePosixPath(exact_path(ref)).parent if ref else PurePosixPath()
-    return [
-        (node.artifact.ref, PurePosixPath(exact_path(node.artifact.ref)).relative_to(parent))
-        for node in found
-        if not node.artifact.is_dir
-    ]
+    folder = PurePosixPath(exact_path(ref))
+    parent = folder.parent if ref else folder
+    files = []
+    for each in (node.artifact for node in found if not node.artifact.is_dir):
+        path = PurePosixPath(exact_path(each.ref))
+        if not path.is_relative_to(folder):
+            raise UsageError(
+                f"MLflow lists {each.path!r} in {clean_line(str(folder), limit=200)!r}, where it"
+                " is not",
+                where=client.where,
+                hint="nothing was downloaded",
+            )
+        files.append((each.ref, path.relative_to(parent)))
+    return files
 
 
 async def _ref(client: MlflowClient, run: Run, path: str) -> str:

@@ -15,6 +15,7 @@ from mcp_tui.cli.runjobs import links
 from mcp_tui.cli.runviews import Shown, as_csv, columns, document, shown
 from mcp_tui.cli.tracker import Tracker, open_tracker
 from mcp_tui.cli.watchruns import watch
+from mcp_tui.domain.artifact import shown_uri
 from mcp_tui.domain.direction import Direction, Directions
 from mcp_tui.domain.experiment import Activity, activity, newest_activity
 from mcp_tui.domain.reltime import age
@@ -239,7 +240,7 @@ def _experiment(read: Read) -> Mapping[str, Any]:
         "failed": seen.failed,
         "newest": newest / 1000 if newest else None,
         "created": found.creation_time / 1000 if found.creation_time else None,
-        "artifacts": found.artifact_location,
+        "artifacts": shown_uri(found.artifact_location),
         "tags": {pair.key: pair.value for pair in found.tags},
     }
 
@@ -261,5 +262,5 @@ _EXPERIMENTS: Sequence[Column[Read]] = (
     Column("FAILED", lambda r: _some(r.seen.failed, r.seen.more), style=lambda _: "failed"),
     Column("NEWEST", _newest),
     Column("STAGE", lambda r: "deleted" if r.experiment.is_deleted else "", style=lambda _: "dim"),
-    Column("ARTIFACTS", lambda r: clean_line(r.experiment.artifact_location), wide=True),
+    Column("ARTIFACTS", lambda r: shown_uri(r.experiment.artifact_location), wide=True),
 )

@@ -18,6 +18,7 @@ from mcp_tui.cli.runjobs import links
 from mcp_tui.cli.runviews import Shown, document, plain, shown
 from mcp_tui.cli.tracker import Tracker, open_tracker
 from mcp_tui.domain import keys
+from mcp_tui.domain.artifact import shown_uri
 from mcp_tui.domain.direction import Direction, Directions
 from mcp_tui.domain.history import History
 from mcp_tui.domain.jobview import JobState
@@ -212,7 +213,7 @@ def _document(
     }
     whole["versions"] = [f"{each.name}/{each.version}" for each in versions]
     whole["models"] = [link.model_id for link in run.outputs.model_outputs]
-    whole["artifacts"] = run.info.artifact_uri
+    whole["artifacts"] = shown_uri(run.info.artifact_uri)
     return whole
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 
 from mcp_tui.actions.engine import Engine
 from mcp_tui.actions.jobs import Scope, Seen
@@ -15,7 +15,7 @@ from mcp_tui.cli.output import Printer
 from mcp_tui.cli.settings import Chosen, configuration, one
 from mcp_tui.config import Config
 from mcp_tui.domain.text import clean_line
-from mcp_tui.errors import ApiError, GoneError, UsageError
+from mcp_tui.errors import ApiError, GoneError, McpTuiError, UsageError
 from mcp_tui.sources.connect import Connection
 
 
@@ -68,19 +68,7 @@ class Session:
         tries = await asyncio.gather(
             *(engine.see(row.kind, self.namespace, name) for row in rows), return_exceptions=True
         )
-        found = [t for t in tries if isinstance(t, Seen)]
-        # A TrainJob makes a JobSet and a Job of its own name: the root is what is meant.
-        roots = [
-            s
-            for s in found
-            if not any(
-                owner.get("uid") == other.uid
-                for owner in (s.obj.get("metadata") or {}).get("ownerReferences") or ()
-                for other in found
-            )
-        ]
-        if len(roots) == 1:
-            return roots[0]
+        roots = _roots([t for t in tries if isinstance(t, Seen)])
         if len(roots) > 1:
             names = ", ".join(f"{s.kind.kind}/{s.name}" for s in roots)
             raise UsageError(f"{clean_line(name)!r} is several jobs", hint=f"say which: {names}")
@@ -89,7 +77,10 @@ class Session:
                 isinstance(error, ApiError) and error.status in (403, 404) and len(rows) > 1
             )
             if isinstance(error, BaseException) and not missing:
-                raise error
+                # Another may be of that name too, and be its root: the kind has to be said.
+                raise _with_kind(error, roots)
+        if roots:
+            return roots[0]
         first = tries[0]
         if isinstance(first, ApiError):
             raise first
@@ -98,6 +89,28 @@ class Session:
             where=f"{self.chosen.name}, namespace {clean_line(self.namespace)}",
             hint="mcp-tui job ls lists them; -n chooses the namespace",
         )
+
+
+def _roots(found: Sequence[Seen]) -> list[Seen]:
+    """Those that none of the others made: a TrainJob makes a JobSet and a Job of its own name."""
+    return [
+        s
+        for s in found
+        if not any(
+            owner.get("uid") == other.uid
+            for owner in (s.obj.get("metadata") or {}).get("ownerReferences") or ()
+            for other in found
+        )
+    ]
+
+
+def _with_kind(error: BaseException, found: Sequence[Seen]) -> BaseException:
+    """The error; where one was found all the same also how to name that one."""
+    if found and isinstance(error, McpTuiError):
+        named = f"{found[0].kind.kind}/{clean_line(found[0].name)} names the one that is there"
+        error.hint = "; ".join(filter(None, (error.hint, named)))
+        error.args = (error.line(),)
+    return error
 
 
 @contextlib.asynccontextmanager

@@ -111,11 +111,12 @@ async def _forward(
 async def _agreed(
     engine: Engine, plan: Plan, place: inside.Place, args: argparse.Namespace, printer: Printer
 ) -> int | None:
-    """Check and confirm; None to go on. Where nothing is asked, nothing is shown either."""
+    """Check and confirm; None to go on. Where nothing is asked nor confirmed, nothing is shown
+    either."""
     plan = await inside.check(engine, plan, place)
     if plan.blocked:
         where = f"{plan.verb.value} {clean_line(plan.context)}"
         raise RefusedError(plan.blocked[0].message, where=where)
-    if plan.confirmation is not Confirmation.NONE or args.dry_run:
+    if plan.confirmation is not Confirmation.NONE or args.dry_run or args.confirm:
         return await confirmed(plan, args, printer)
     return None

@@ -39,8 +39,8 @@ async def submit(args: argparse.Namespace) -> int:
         try:
             outcomes = await engine.apply(plan, progress=session.printer.note)
         except asyncio.CancelledError:
-            maybe = (OutcomeStatus.UNKNOWN, OutcomeStatus.UNPROVEN)
-            if any(o.status in maybe for o in engine.interrupted):
+            # A job that is there goes on, and one that may be is to be looked for.
+            if any(o.status is not OutcomeStatus.FAILED for o in engine.interrupted):
                 session.printer.note(f"look for it with: {look_for(plan.targets[0], plan.id)}")
             raise
         target = outcomes[0].target

@@ -80,6 +80,14 @@ class History(msgspec.Struct, frozen=True, kw_only=True):
     problems: tuple[str, ...] = ()
 
     @property
+    def lived(self) -> frozenset[str]:
+        """Every version that it pointed to at some time, as far as that was seen."""
+        done = (MoveState.DONE, MoveState.FOUND, MoveState.FOREIGN)
+        # Whoever planned a move looked first, whatever became of it.
+        seen = {each.came for each in self.moves} | {m.to for m in self.moves if m.state in done}
+        return frozenset((seen | {self.current}) - {""})
+
+    @property
     def foreign(self) -> Move | None:
         """The last move, where it is not on record."""
         last = self.moves[-1] if self.moves else None

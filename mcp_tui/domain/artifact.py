@@ -10,7 +10,7 @@ from urllib.parse import quote, unquote, urlsplit
 
 import msgspec
 
-from mcp_tui.domain.text import clean_line
+from mcp_tui.domain.text import clean_line, without_credentials
 from mcp_tui.errors import UsageError
 
 MAX_PATH: Final = 4_096
@@ -164,12 +164,8 @@ def preview_of(path: str) -> Preview:
 
 def shown_uri(uri: str) -> str:
     """An artifact URI without credentials and query, safe to show."""
-    # A user without a password is a container's name in wasbs:// and abfss://, and stays.
-    head, at, rest = uri.partition("@")
-    scheme, sep, user = head.partition("://")
-    if at and sep and ":" in user and "/" not in user:
-        uri = f"{scheme}://{rest}"
-    return clean_line(re.sub(r"[?#].*", "", uri, flags=re.DOTALL), limit=500)
+    uri = re.sub(r"[?#].*", "", without_credentials(uri), flags=re.DOTALL)
+    return clean_line(uri, limit=500)
 
 
 def is_proxied(uri: str) -> bool:

@@ -13,6 +13,7 @@ from typing import Final
 import msgspec
 
 from mcp_tui.domain import keys
+from mcp_tui.domain.text import without_credentials
 
 _LONG_SOURCE: Final = 65_536
 """Characters of a data set's source that are read as JSON."""
@@ -54,10 +55,18 @@ class Metric(_Wire, frozen=True, kw_only=True):
 
 
 class Pair(_Wire, frozen=True, kw_only=True):
-    """A parameter or a tag."""
+    """A parameter or a tag.
+
+    MLflow keeps the address of a checkout as git has it, and CI systems put a token into that:
+    credentials in URLs end here.
+    """
 
     key: str = ""
     value: str = ""
+
+    def __post_init__(self) -> None:
+        if "@" in self.value:
+            msgspec.structs.force_setattr(self, "value", without_credentials(self.value))
 
 
 class RunInfo(_Wire, frozen=True, kw_only=True):
@@ -83,6 +92,10 @@ class Dataset(_Wire, frozen=True, kw_only=True):
     digest: str = ""
     source_type: str = ""
     source: str = ""
+
+    def __post_init__(self) -> None:
+        if "@" in self.source:
+            msgspec.structs.force_setattr(self, "source", without_credentials(self.source))
 
     @property
     def address(self) -> str:

@@ -10,7 +10,7 @@ import msgspec
 
 from mcp_tui.domain import keys
 from mcp_tui.domain.run import Run
-from mcp_tui.domain.text import clean, clean_line
+from mcp_tui.domain.text import clean, clean_line, without_credentials
 from mcp_tui.errors import UsageError
 
 MAX_TAG_KEY: Final = 250
@@ -55,6 +55,11 @@ class RunEdit(msgspec.Struct, frozen=True, kw_only=True):
                 raise UsageError(
                     f"{shown!r} is not a tag's name",
                     hint="letters, digits, _ - . / : and spaces, at most 250 of them",
+                )
+            if without_credentials(self.value) != self.value:
+                raise UsageError(
+                    f"the value of tag {shown!r} has a credential in a URL (not shown)",
+                    hint="take it out: whoever may see the run may read it",
                 )
             if len(self.value) > MAX_TAG_VALUE:
                 raise UsageError(

@@ -16,6 +16,7 @@ Cell = str | float | None
 # settings the wide forms too.
 _FORMULA: Final = ("=", "+", "-", "@", "\t", "\r", "＝", "＋", "－", "＠")
 _PLAIN_MARKDOWN: Final = re.compile(r"(?:[A-Za-z0-9][A-Za-z0-9 .%,()+-]*)?|-|-?[0-9][0-9.e+-]*")
+_LINKED: Final = re.compile(r"www\.", re.IGNORECASE)
 _BACKTICKS: Final = re.compile(r"`+")
 
 
@@ -58,7 +59,7 @@ def markdown(text: str) -> str:
     be written in a table, so a blank comes between the two.
     """
     text = clean_line(text, limit=65_536).strip()
-    if _PLAIN_MARKDOWN.fullmatch(text):
+    if _PLAIN_MARKDOWN.fullmatch(text) and not _LINKED.search(text):
         return text
     longest = max((len(run) for run in _BACKTICKS.findall(text)), default=0)
     fence = "`" * (longest + 1)

@@ -29,6 +29,8 @@ _UNSAFE = (
 _CONTROLS = re.compile(f"[{_UNSAFE}]")
 _CONTROLS_AND_BREAKS = re.compile(f"[{_UNSAFE}\t\n]")
 _FAST_SAFE = re.compile(r"[ -~]*")
+# What stands before the host of a URL: a slash in a password is written as %2F.
+_USERS = re.compile(r"(?<=://)[^\s/'\"?#]*@")
 
 
 def clean(text: str, *, limit: int = 65_536) -> str:
@@ -73,6 +75,21 @@ def one_line(text: str) -> str:
         if stripped:
             return stripped
     return ""
+
+
+def without_credentials(text: str) -> str:
+    """Text in which no URL carries a password, or a token in the place of a user.
+
+    A user alone is an address in ``ssh://git@host`` and a container in ``abfss://``, and stays.
+    """
+    if "@" not in text or "://" not in text:
+        return text
+
+    def kept(found: re.Match[str]) -> str:
+        web = text[: found.start()].lower().endswith(("http://", "https://"))
+        return "" if web or ":" in found.group() else found.group()
+
+    return _USERS.sub(kept, text)
 
 
 def word(text: str) -> str:

@@ -13,7 +13,7 @@ import sys
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import pytest
 import pytest_asyncio
@@ -43,14 +43,20 @@ class Scene:
     env: Mapping[str, str]
     processes: list[asyncio.subprocess.Process] = field(default_factory=list)
 
-    async def start(self, *args: str, ignored: int = 0) -> asyncio.subprocess.Process:
+    async def start(
+        self,
+        *args: str,
+        ignored: int = 0,
+        stdout: int | IO[str] = asyncio.subprocess.PIPE,
+        stderr: int = asyncio.subprocess.PIPE,
+    ) -> asyncio.subprocess.Process:
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "mcp_tui", "-n", self.namespace, *args),
             cwd=REPO,
             env=dict(self.env),
             stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
+            stdout=stdout,
+            stderr=stderr,
             start_new_session=True,
             preexec_fn=(lambda: signal.signal(ignored, signal.SIG_IGN)) if ignored else None,
         )
@@ -90,6 +96,7 @@ class Scene:
 
 async def ended(process: asyncio.subprocess.Process) -> tuple[int, str, str]:
     out, err = await asyncio.wait_for(process.communicate(), DEADLINE)
+    out = out or b""
     assert b"Traceback" not in out + err, err
     assert process.returncode is not None
     return process.returncode, out.decode(), err.decode()
@@ -219,6 +226,51 @@ async def test_a_job_that_never_arrived_leaves_no_open_run(scene: Scene) -> None
     assert f"-l {keys.PLAN_ID}=" in err
     assert await scene.jobs() == []
     assert scene.journal()[-1]["outcomes"][0]["status"] == "unknown"
+
+
+async def test_a_terminal_that_is_gone_changes_nothing_of_it(scene: Scene) -> None:
+    proxy, fault = holding(scene, "mlflow", "POST", "runs/log-batch", Stall())
+    gone, end = os.pipe()
+    process = await scene.start(
+        "job", "submit", "--config", str(scene.config), stdout=end, stderr=end
+    )
+    os.close(end)
+    await reached(proxy, fault, process)
+    os.close(gone)
+    process.send_signal(signal.SIGHUP)
+    assert await asyncio.wait_for(process.wait(), DEADLINE) == 129
+    [run] = await scene.runs()
+    assert run["info"]["status"] == "KILLED"
+    assert await scene.jobs() == []
+    assert "KILLED" in scene.journal()[-1]["outcomes"][0]["message"]
+
+
+async def test_what_nobody_is_told_of_is_done_and_its_code_is_that_of_the_end(
+    scene: Scene,
+) -> None:
+    gone, end = os.pipe()
+    os.close(gone)
+    process = await scene.start(
+        "job", "submit", "--config", str(scene.config), stdout=end, stderr=end
+    )
+    os.close(end)
+    assert await asyncio.wait_for(process.wait(), DEADLINE) == 0
+    [run], [job] = await scene.runs(), await scene.jobs()
+    tags = {t["key"]: t["value"] for t in run["data"]["tags"]}
+    assert tags[keys.TAG_UID] == job["metadata"]["uid"]
+    assert scene.journal()[-1]["outcomes"][0]["status"] == "proven"
+    async with asyncio.timeout(DEADLINE):
+        while not job["status"].get("succeeded"):
+            await asyncio.sleep(0.1)
+            [job] = await scene.jobs()
+    name = job["metadata"]["name"]
+    with open("/dev/full", "w") as full:
+        for word, expected in (("faulty/other", 3), (f"faulty/{name}", 0)):
+            process = await scene.start("job", "delete", name, "--confirm", word, stdout=full)
+            code, _, err = await ended(process)
+            assert code == expected, err
+    assert "cannot write the output: No space left" in err
+    assert scene.journal()[-1]["outcomes"][0]["status"] == "proven"
 
 
 async def test_a_job_that_was_made_goes_on_with_its_run(scene: Scene) -> None:

@@ -28,8 +28,10 @@ import pytest
 import yaml
 
 from mcp_tui.cli.parser import build
+from mcp_tui.domain import keys
 from tests.cluster.certs import Authority
 from tests.cluster.plane import REPO
+from tests.faults.acting import mlflow_client
 from tests.faults.test_interrupted import Scene, scene
 from tests.joined.commands import COMMANDS, Command
 from tests.tui.terminal import Terminal
@@ -48,6 +50,8 @@ SECRETS = {
     "config env": "env-S3CR3T-config",
     "unused env": "env-S3CR3T-shell",
     "proxy password": "pw-S3CR3T-proxy",
+    "checkout token": "tok-S3CR3T-checkout",
+    "server password": "pw-S3CR3T-server",
 }
 MARK = "S3CR3T"
 
@@ -360,6 +364,8 @@ def test_what_is_wrong_about_a_secret_does_not_repeat_it(place: Place) -> None:
         (("job", "ls"), {"HTTPS_PROXY": f"http://u:{SECRETS['proxy password']}@[::1"}),
         (("job", "ls"), {"HTTP_PROXY": f"http://u:{SECRETS['proxy password']}@127.0.0.1:1"}),
         (("doctor",), {"MLFLOW_TRACKING_URI": f"http://u:{SECRETS['password']}@127.0.0.1:1"}),
+        (("contexts",), {"MLFLOW_TRACKING_URI": f"http://u:a/{SECRETS['password']}@127.0.0.1:1"}),
+        (("contexts",), {"MLFLOW_TRACKING_URI": f"http://u:[{SECRETS['password']}@127.0.0.1:1"}),
         (("job", "ls"), {"ML_TOKEN": f"{SECRETS['mlflow token']}\n\x1b[2J"}),
         (("doctor",), {"ML_TOKEN": f"{SECRETS['mlflow token']}\nX: y"}),
         (("contexts", "-o", "json"), {}),
@@ -378,6 +384,7 @@ def test_what_is_wrong_about_a_secret_does_not_repeat_it(place: Place) -> None:
         text.replace(f"token: {SECRETS['token']}", f'token: "{SECRETS["token"]}\\nX: y"'),
         text.replace("client-key-data: ", "client-key-data: !!"),
         text + f"\n\tbad: {SECRETS['password']}\n",
+        text.replace("server: http://", f"server: http://u:{SECRETS['server password']}@"),
     ):
         (place.folder / "kubeconfig").write_text(broken)
         context = "certificate" if "!!" in broken else "token"
@@ -457,6 +464,58 @@ def test_nothing_of_ours_repeats_a_credential_in_its_repr(place: Place) -> None:
         return "\n".join(said)
 
     assert not found_in(asyncio.run(all_reprs()).encode())
+
+
+async def test_what_others_left_in_a_run_is_not_shown(scene: Scene) -> None:
+    """CI systems check out by an address with a token in it, and MLflow keeps that address."""
+    client = mlflow_client(str(scene.ground.mlflow))
+    address = f"https://x-access-token:{SECRETS['checkout token']}@git.example.org/o/r.git"
+    data = json.dumps({"uri": f"s3://key:{SECRETS['checkout token']}@bucket/clicks"})
+    runs = []
+    try:
+        experiment = await client.call(
+            "POST", "/api/2.0/mlflow/experiments/create", {"name": scene.experiment}
+        )
+        for number in range(2):
+            tags = {keys.TAG_REPO: address, "mlflow.source.name": address, "n": str(number)}
+            made = await client.call(
+                "POST",
+                "/api/2.0/mlflow/runs/create",
+                {
+                    "experiment_id": experiment["experiment_id"],
+                    "tags": [{"key": key, "value": value} for key, value in tags.items()],
+                },
+            )
+            runs.append(str(made["run"]["info"]["run_id"]))
+            param = {"run_id": runs[-1], "key": "from", "value": f"{number} of {address}"}
+            await client.call("POST", "/api/2.0/mlflow/runs/log-parameter", param)
+            dataset = {"name": "clicks", "digest": "1", "source_type": "s3", "source": data}
+            await client.call(
+                "POST",
+                "/api/2.0/mlflow/runs/log-inputs",
+                {"run_id": runs[-1], "datasets": [{"dataset": dataset, "tags": []}]},
+            )
+    finally:
+        await client.aclose()
+    said = []
+    for words in (
+        ("run", "show", runs[0]),
+        ("run", "show", runs[0], "-o", "json"),
+        ("run", "ls", "-e", scene.experiment, "-o", "json"),
+        ("run", "ls", "-e", scene.experiment, "-o", "wide"),
+        ("run", "compare", *runs, "-o", "csv"),
+        ("run", "compare", *runs, "-o", "md"),
+    ):
+        code, out, err = await scene.run(*words)
+        assert code == 0, err
+        said.append(out + err)
+    assert not [found_in(text.encode()) for text in said if MARK in text]
+    assert "https://git.example.org/o/r.git" in said[0]
+    assert "s3://bucket/clicks" in said[1]
+    # Nor is one put there by hand: who reads the run reads it.
+    code, _, err = await scene.run("run", "tag", runs[0], "mine=ok", "from=https://a:b@c/d")
+    assert code == 2
+    assert "credential" in err
 
 
 async def test_an_action_that_gets_through_tells_nobody(scene: Scene) -> None:

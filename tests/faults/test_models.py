@@ -107,6 +107,21 @@ async def test_promote_twice_and_take_back_twice(actor: Actor, ranker: str) -> N
     assert not told.unended and not told.problems
 
 
+async def test_what_was_never_live_is_not_taken_back_to(actor: Actor, ranker: str) -> None:
+    for version in ("1", "2"):
+        await promote(actor, ranker, version)
+    # Neither with a record nor without one: it would go past approvals, gates and the typed name.
+    for alias in ("champion", "shadow"):
+        with pytest.raises(RefusedError, match=f"version 3 of .* was never {alias}"):
+            await back(actor, ranker, to="3", alias=alias)
+    assert (await seen(actor, ranker)).aliases == {"champion": "2"}
+    outcome = await back(actor, ranker, to="1")
+    assert outcome.status is OutcomeStatus.PROVEN, outcome
+    # What was live is known also where it was left.
+    outcome = await back(actor, ranker, to="2")
+    assert outcome.status is OutcomeStatus.PROVEN, outcome
+
+
 async def test_the_lease_is_held_meanwhile_and_given_back(actor: Actor, ranker: str) -> None:
     path = f"{LEASES}/{lease_name(ranker)}"
     hold = Hold()

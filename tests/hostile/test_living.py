@@ -6,14 +6,14 @@ import re
 from pathlib import Path
 
 import pytest
-from hypothesis import Phase, given, settings
+from hypothesis import Phase, given, note, settings
 from hypothesis import strategies as st
 
 from tests.hostile.screen import Console
 from tests.hostile.stream import faults
 from tests.hostile.texts import hostile
 from tests.hostile.world import World
-from tests.joined.panes import PANES
+from tests.joined.panes import PANES, Pane
 from tests.soak import times
 
 SIZE = (200, 50)
@@ -26,22 +26,27 @@ def test_any_text_in_every_object_while_a_console_looks(tmp_path: Path) -> None:
     with World(["fine"]) as world:
         console = Console(world.files(tmp_path), size=SIZE, folder=tmp_path)
 
+        trail: list[str] = []
+
         @settings(max_examples=times(6, 600), phases=[Phase.explicit, Phase.generate])
         @given(
             strings=st.lists(hostile, min_size=1, max_size=20),
             view=st.sampled_from(VIEWS),
             key=st.sampled_from(["c", "f", "d", "G", ">", "w", "T"]),
         )
-        def example(strings: list[str], view: object, key: str) -> None:
+        def example(strings: list[str], view: Pane, key: str) -> None:
+            # One console goes through all examples: what is wrong may be of one before.
+            note(f"looked at before: {trail[-3:]}")
             before = len(console.raw)
             name = world.change(strings)
             console.until(lambda: f" {name}" in console.text)
             console.press("j")
-            console.go(VIEWS[VIEWS.index(view)])  # type: ignore[arg-type]  # one of them
+            console.go(view)
             console.quiet(0.1)
             console.press(key)
             console.quiet(0.1)
             console.home()
+            trail.append(f"{view.id}, {key}")
             assert not console.halves()
             # What was read before may have ended within a character; all is looked at in the end.
             since = re.sub(rb"\A[\x80-\xbf]{1,3}", b"", console.raw[before:])

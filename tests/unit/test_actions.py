@@ -13,7 +13,7 @@ from mcp_tui.actions.jobs import Scope, Seen, confirmation, plan_cancel, plan_de
 from mcp_tui.actions.kinds import JOB_KINDS, kind_of
 from mcp_tui.actions.ledger import Ledger
 from mcp_tui.actions.parent import Parent
-from mcp_tui.actions.prove import Probe, holds
+from mcp_tui.actions.prove import Probe, Watched, holds
 from mcp_tui.actions.renew import Changes, renewed, retry_name
 from mcp_tui.actions.retry import diff, plan_retry
 from mcp_tui.actions.runs import delete_job
@@ -136,6 +136,38 @@ def test_what_proves_a_verb(
 ) -> None:
     probe = None if obj is None else decode(Probe, json.dumps(obj).encode())
     assert bool(holds(verb, kind, probe)) is proven
+
+
+@pytest.mark.parametrize("row", JOB_KINDS, ids=lambda r: r.kind)
+@pytest.mark.parametrize(("namespace", "name"), [("workloads", "a"), ("ml", "workloads")])
+def test_what_is_called_workloads_is_proven_by_itself(row: Any, namespace: str, name: str) -> None:
+    """By the place in the path: a namespace, or a job, may be called as Kueue's resource is."""
+    job = seen({"kind": row.kind, "spec": {}}, namespace=namespace, name=name)
+    spec: dict[str, Any] = {"suspend": True, "runPolicy": {"suspend": True}}
+    held = seen({"kind": row.kind, "spec": spec}, namespace=namespace, name=name)
+    plans = [
+        plan_hold(SCOPE, [job], suspend=True),
+        plan_hold(SCOPE, [held], suspend=False),
+        plan_cancel(SCOPE, [job], now=1.0),
+    ]
+    for plan in plans:
+        watched = Watched(plan, 0, plan.targets[0])
+        assert (watched.kind, watched.uid, watched.name) == (row.kind, job.uid, name)
+        assert (watched.resource.group, watched.resource.plural) == (row.group, row.plural)
+
+
+@pytest.mark.parametrize("namespace", ["workloads", "ml"])
+def test_what_kueue_holds_is_proven_by_its_workload(namespace: str) -> None:
+    job = seen(namespace=namespace)
+    workload = {
+        "apiVersion": "kueue.x-k8s.io/v1beta2",
+        "metadata": {"name": "job-a", "namespace": namespace, "uid": "w"},
+        "spec": {},
+    }
+    plan = plan_hold(SCOPE, [Seen(obj=job.obj, kind=job.kind, workload=workload)], suspend=True)
+    watched = Watched(plan, 0, plan.targets[0])
+    assert (watched.kind, watched.uid, watched.name) == ("Workload", "", "job-a")
+    assert watched.where == ("kueue.x-k8s.io", "v1beta2", "workloads", namespace)
 
 
 def test_a_users_own_braces_are_left_alone() -> None:
@@ -374,7 +406,21 @@ def outcome(status: OutcomeStatus, code: int = 0) -> Outcome:
     [
         ([outcome(OutcomeStatus.PROVEN)], ExitCode.OK),
         ([outcome(OutcomeStatus.PROVEN), outcome(OutcomeStatus.UNPROVEN)], ExitCode.UNREACHABLE),
-        ([outcome(OutcomeStatus.FAILED, 3), outcome(OutcomeStatus.UNKNOWN, 4)], ExitCode.REFUSED),
+        # One that was not sent because another's outcome is unknown hides that by no means.
+        (
+            [outcome(OutcomeStatus.UNKNOWN, 4), outcome(OutcomeStatus.FAILED, 3)],
+            ExitCode.UNREACHABLE,
+        ),
+        (
+            [outcome(OutcomeStatus.FAILED, 3), outcome(OutcomeStatus.UNKNOWN, 4)],
+            ExitCode.UNREACHABLE,
+        ),
+        (
+            [outcome(OutcomeStatus.UNKNOWN, 4), outcome(OutcomeStatus.FAILED, 5)],
+            ExitCode.UNREACHABLE,
+        ),
+        ([outcome(OutcomeStatus.UNKNOWN, 3)], ExitCode.UNREACHABLE),
+        ([outcome(OutcomeStatus.FAILED, 3), outcome(OutcomeStatus.UNPROVEN, 4)], ExitCode.REFUSED),
         ([outcome(OutcomeStatus.FAILED, 2)], ExitCode.REFUSED),
         ([outcome(OutcomeStatus.FAILED, 4)], ExitCode.UNREACHABLE),
         ([outcome(OutcomeStatus.FAILED, 5)], ExitCode.GONE),

@@ -76,6 +76,41 @@ def test_a_reader_that_went_away_is_no_defect(shell: str) -> None:
     assert not done.stderr
 
 
+def test_nothing_that_a_terminal_acts_on_is_printed() -> None:
+    evil = "a\x1b]0;title\x07b\x9b2Jc\u202ed\re\nf"
+    for color in (True, False):
+        out, err = io.StringIO(), io.StringIO()
+        printer = Printer(out=out, err=err, color=color)
+        printer.note(evil)
+        printer.line(evil)
+        printer.lines([evil])
+        printer.draw(evil)
+        assert err.getvalue() == "abcd e f\n"
+        assert out.getvalue() == "abcd e f\n" * 2 + "\r\x1b[K" + "abcd e f"
+    out = io.StringIO()
+    printer = Printer(out=out, err=err, color=True)
+    printer.line(printer.styled(f"it {evil}", "failed"))
+    assert out.getvalue() == "\x1b[31mit abcd e f\x1b[0m\n"
+
+
+def test_names_and_files_in_errors_are_cleaned(tmp_path: Path) -> None:
+    path = tmp_path / "\x1b[2Jkubeconfig"
+    contexts = [{"name": "x\x1b]0;t\x07y", "context": {"cluster": "c", "user": "u"}}]
+    clusters = [{"name": "c", "cluster": {"server": "http://127.0.0.1:9"}}]
+    users = [{"name": "u", "user": {"token": "t"}}]
+    for words, said in (
+        (("job", "ls"), "known: xy"),
+        (("--context", "x\x1b]0;t\x07y", "run", "ls"), "xy: no MLflow"),
+        (("--context", "x\x1b]0;t\x07y", "doctor", "-o", "name"), "xy"),
+        (("--config-file", str(tmp_path / "\x1b[2Jno"), "contexts"), f"{tmp_path}/no"),
+    ):
+        path.write_text(json.dumps({"contexts": contexts, "clusters": clusters, "users": users}))
+        done = run(*words, env={"KUBECONFIG": str(path), "MLFLOW_TRACKING_URI": ""})
+        assert done.returncode != 0
+        assert said in done.stdout + done.stderr
+        assert "\x1b" not in done.stdout + done.stderr
+
+
 def test_a_full_disk_is_said(tmp_path: Path) -> None:
     done = run("job", "schema", shell=">/dev/full", env={"XDG_STATE_HOME": str(tmp_path)})
     assert done.returncode == 2
@@ -244,7 +279,7 @@ def test_a_line_is_one_line_whatever_stands_in_a_name() -> None:
     printer.lines([name, name])
     printer.note(f"{name}: left out")
     assert out.getvalue().count("\n") == 3 and "\x1b[2mversion 2\x1b[0m" in out.getvalue()
-    assert err.getvalue() == "one mcp-tui: forged line   two: left out\n"
+    assert err.getvalue() == "one mcp-tui: forged line  two: left out\n"
     assert not {"\t", "\r"} & set(out.getvalue())
     printer.data({"name": name}, "json")
     assert json.loads(out.getvalue().split("\n", 3)[3]) == {"name": name}, "a document stays one"

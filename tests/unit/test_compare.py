@@ -321,6 +321,7 @@ def test_markup_stays_text(text: str) -> None:
 def test_a_bar_never_ends_a_cell() -> None:
     # cmark-gfm takes a backslash before a backslash for an escape, and the bar after it as an end.
     assert markdown("a\\|b") == "`a\\ \\|b`"
+    assert markdown("see www.evil.example") == "`see www.evil.example`", "GitHub makes it a link"
     assert markdown("a|b") == "`a\\|b`"
     assert markdown("a\\") == "`a\\ `"
 

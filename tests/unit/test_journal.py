@@ -44,12 +44,23 @@ def test_start_and_end(tmp_path: Path) -> None:
     assert stat.S_IMODE(journal.path.stat().st_mode) == 0o600
 
 
-def test_the_worst_outcome_counts(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("statuses", "result"),
+    [
+        ((OutcomeStatus.PROVEN, OutcomeStatus.UNKNOWN), "unknown"),
+        # What was not sent because another's outcome is unknown failed for certain.
+        ((OutcomeStatus.UNKNOWN, OutcomeStatus.FAILED), "unknown"),
+        ((OutcomeStatus.FAILED, OutcomeStatus.UNKNOWN), "unknown"),
+        ((OutcomeStatus.UNPROVEN, OutcomeStatus.FAILED), "failed"),
+    ],
+)
+def test_the_worst_outcome_counts(
+    tmp_path: Path, statuses: tuple[OutcomeStatus, ...], result: str
+) -> None:
     journal = Journal(tmp_path)
     journal.start(plan("1"), at=1.0, user="", local_user="")
-    both = (outcome(OutcomeStatus.PROVEN), outcome(OutcomeStatus.UNKNOWN))
-    journal.end(plan("1"), both, at=2.0)
-    assert journal.actions()[0].result == "unknown"
+    journal.end(plan("1"), tuple(outcome(s) for s in statuses), at=2.0)
+    assert journal.actions()[0].result == result
 
 
 def test_a_torn_line_hides_no_other(tmp_path: Path) -> None:

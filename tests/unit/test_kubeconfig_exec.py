@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import errno
 import json
 import os
 import sys
@@ -193,6 +194,24 @@ async def test_one_that_leaves_a_process_behind_does_not_hold_us(script: Write) 
     assert time.monotonic() - started < 15
 
 
+async def test_one_for_whom_no_descriptor_is_left_leaves_none_behind(
+    script: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full() -> tuple[int, int]:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    plugin = script(answer(token="t"))
+    await run(plugin)
+    before = len(os.listdir("/proc/self/fd"))
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "openpty", full)
+        for _ in range(3):
+            with pytest.raises(OSError, match="Too many open files"):
+                await run(plugin)
+    assert len(os.listdir("/proc/self/fd")) == before
+    assert (await run(plugin)).token == "t"
+
+
 _BAD = [
     ("print('hello')", "printed no JSON"),
     ("pass", "printed nothing"),
@@ -293,7 +312,11 @@ async def test_it_may_give_a_certificate(script: Write, tmp_path: Path) -> None:
     credentials = Credentials(info, env=ENV)
     assert "Authorization" not in await credentials.headers()
     assert await credentials.tls() is not None
-    assert credentials.has_plugin_certificate
+    version = credentials.tls_version()
+    assert version == 1, "what it gave needs connections of its own"
+    credentials.forget(credentials.generation)
+    await credentials.headers()
+    assert credentials.tls_version() == version, "the same certificate needs no new connections"
 
 
 async def test_a_token_file_is_read_again_when_it_changes(tmp_path: Path) -> None:
@@ -318,3 +341,19 @@ async def test_a_token_file_is_read_again_when_it_changes(tmp_path: Path) -> Non
     path.write_text("to\nken\x00")
     with pytest.raises(UsageError, match="cannot be sent"):
         await credentials.headers()
+
+
+def test_what_is_shown_of_a_command_holds_no_secret_of_its_arguments() -> None:
+    args = (
+        "get-token",
+        "--oidc-client-secret=S3CR3T",
+        "--password",
+        "S3CR3T",
+        "--token-cache",
+        "d",
+    )
+    args += ("--token", "-v", "--API-KEY=S3CR3T")
+    assert ExecPlugin(command="kubelogin", args=args).command_line() == (
+        "kubelogin get-token --oidc-client-secret=(not shown) --password (not shown) "
+        "--token-cache d --token -v --API-KEY=(not shown)"
+    )

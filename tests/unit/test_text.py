@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mcp_tui.domain.text import clean, clean_line, one_line
+from mcp_tui.domain.text import clean, clean_line, one_line, without_credentials
 
 NASTY = st.text(
     alphabet=st.one_of(
@@ -33,6 +33,27 @@ def unsafe(character: str) -> bool:
     visible_format = {0x0600, 0x0601, 0x0602, 0x0603, 0x0604, 0x0605, 0x06DD, 0x070F, 0x08E2}
     visible_format |= {0x0890, 0x0891, 0x110BD, 0x110CD, *range(0x13430, 0x13440)}
     return category == "Cf" and code not in visible_format
+
+
+@pytest.mark.parametrize(
+    ("text", "left"),
+    [
+        ("https://u:p@h/x", "https://h/x"),
+        ("https://ghp_token@h/x", "https://h/x"),
+        ("clone HTTPS://u:p@ss@h/x and ftp://a:b@c", "clone HTTPS://h/x and ftp://c"),
+        ("s3://key:secret@bucket/a@b", "s3://bucket/a@b"),
+        ("https://u:a%2Fb@h:80/", "https://h:80/"),
+        ("ssh://git@h/r.git", "ssh://git@h/r.git"),
+        ("ssh://git:pw@h/r.git", "ssh://h/r.git"),
+        ("abfss://box@acct/d", "abfss://box@acct/d"),
+        ("git@h:o/r.git", "git@h:o/r.git"),
+        ("docker://h/img@sha256:12", "docker://h/img@sha256:12"),
+        ("https://h/a?mail=x@y", "https://h/a?mail=x@y"),
+        ("bo@h https://h", "bo@h https://h"),
+    ],
+)
+def test_what_a_url_carries_before_its_host(text: str, left: str) -> None:
+    assert without_credentials(text) == left
 
 
 @given(NASTY)

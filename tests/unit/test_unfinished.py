@@ -11,11 +11,13 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from mcp_tui.actions import journal as journals
 from mcp_tui.actions.journal import Entry, Journal, is_running, this_process
 from mcp_tui.actions.unfinished import advice, line, unfinished
 from mcp_tui.domain.plan import Outcome, OutcomeStatus, Plan, Target, Tier, Verb, Write
 
 NOW = 1_700_000_000.0
+DAY = 86_400.0
 HOST = socket.gethostname()
 
 
@@ -74,7 +76,9 @@ def test_only_what_was_cut_off_lately_is_said(tmp_path: Path, gone: str) -> None
     assert is_running(gone) is False
     it = journal(
         tmp_path,
-        entry("old", gone, at=NOW - 90_000),
+        entry("old", gone, at=NOW - 8 * DAY),
+        # Over a weekend, too.
+        entry("friday", gone, at=NOW - 3 * DAY),
         entry("yes", gone),
         entry("ended", gone),
         entry("ended", gone, event="ended"),
@@ -86,29 +90,123 @@ def test_only_what_was_cut_off_lately_is_said(tmp_path: Path, gone: str) -> None
         entry("long away", "elsewhere/1/1", at=NOW - 7_200),
         # The clock was set back since.
         entry("to come", gone, at=NOW + 3_600),
-        entry("far to come", gone, at=NOW + 90_000),
+        entry("far to come", gone, at=NOW + 8 * DAY),
         entry("away, to come", "elsewhere/1/1", at=NOW + 60),
         # Written before processes were.
         entry("older version", "", at=NOW - 7_200),
     )
-    assert found(it) == ["yes", "prod", "long away", "to come", "older version"]
+    assert found(it) == ["friday", "yes", "prod", "long away", "to come", "older version"]
     assert found(it, "prod") == ["prod"]
     assert found(Journal(tmp_path / "none")) == []
 
 
-def test_only_the_end_of_a_long_journal_is_read(tmp_path: Path, gone: str) -> None:
-    many = [entry(f"p{n}", gone, summary=("x" * 1_000,)) for n in range(400)]
-    it = journal(tmp_path, *many)
-    said = found(it)
-    assert said[-1] == "p399" and 100 < len(said) < 300
-    assert len(it.actions()) == 400
+def outcome(status: OutcomeStatus, code: int, name: str = "a", message: str = "") -> Outcome:
+    target = Target(context="dev", kind="Job", namespace="ml", name=name)
+    return Outcome(target=target, status=status, message=message, exit_code=code)
+
+
+def test_what_was_interrupted_before_it_was_known_is_said_for_a_day(tmp_path: Path) -> None:
+    """Its process wrote down how it ended, and that is that nobody knows."""
+    cut, known = OutcomeStatus.UNKNOWN, OutcomeStatus.FAILED
+    here = this_process()
+    ended: dict[str, tuple[float, Outcome]] = {
+        "yes": (NOW - 60, outcome(cut, 130)),
+        "old": (NOW - 90_000, outcome(cut, 130)),
+        # It was told when it was done.
+        "no answer": (NOW - 60, outcome(cut, 4)),
+        "known": (NOW - 60, outcome(known, 130)),
+        "made": (NOW - 60, outcome(OutcomeStatus.UNPROVEN, 130)),
+    }
+    lines = [entry(plan, here, at=at) for plan, (at, _) in ended.items()]
+    ends = [
+        entry(plan, here, event="ended", at=at, outcomes=(each,))
+        for plan, (at, each) in ended.items()
+    ]
+    shell = entry("shell", here, verb=Verb.SHELL)
+    left = entry("shell", here, verb=Verb.SHELL, event="ended", outcomes=(outcome(cut, 130),))
+    assert found(journal(tmp_path, *lines, shell, *ends, left)) == ["yes"]
+
+
+def test_the_line_says_which_of_several_is_unknown(tmp_path: Path) -> None:
+    message = "interrupted while this was on its way: delete jobs/b, only if uid u"
+    outcomes = (
+        outcome(OutcomeStatus.UNPROVEN, 130, "a"),
+        outcome(OutcomeStatus.UNKNOWN, 130, "b", message),
+        outcome(OutcomeStatus.FAILED, 130, "c"),
+    )
+    targets = tuple(each.target for each in outcomes)
+    begun = entry("1", this_process(), verb=Verb.CANCEL, targets=targets)
+    ended = msgspec.structs.replace(begun, event="ended", outcomes=outcomes)
+    assert line(unfinished(journal(tmp_path, begun, ended), now=NOW)) == (
+        "cancel ml/b of 2023-11-14 22:12:20Z was interrupted, and it is unknown what became of it "
+        f"({message}); what became of it says: mcp-tui --context dev -n ml job show b"
+    )
+
+
+def test_what_was_done_since_hides_nothing(tmp_path: Path, gone: str) -> None:
+    """Edits of many runs are long lines, and one of them may be longer than a block."""
+    runs = tuple(
+        Target(context="prod", kind="Run", namespace="", name=f"run-{n}" * 9, uid=f"{n:032x}")
+        for n in range(100)
+    )
+    many = [
+        entry(f"p{n}", gone, event=event, verb=Verb.TAG, targets=runs, summary=("x" * 30_000,))
+        for n in range(20)
+        for event in ("started", "ended")
+    ]
+    longest = [
+        entry("long", gone, event=event, summary=("y" * 600_000,)) for event in ("started", "ended")
+    ]
+    it = journal(tmp_path, entry("cut off", gone), *many, *longest)
+    assert it.path.stat().st_size > 2_000_000
+    assert found(it) == ["cut off"]
+
+
+@pytest.mark.parametrize("block", [1, 7, 300, 1_000, 1_000_000])
+def test_blocks_of_any_size_read_the_same(
+    tmp_path: Path, gone: str, monkeypatch: pytest.MonkeyPatch, block: int
+) -> None:
+    it = journal(tmp_path, *(entry(f"p{n}", gone) for n in range(5)))
+    with it.path.open("ab") as file:
+        file.write(b'{"torn": \n' + b"\xff" * 500 + b"\n\n" + b'{"at": 1, "ev')
+    monkeypatch.setattr(journals, "_BLOCK", block)
+    assert it.actions(since=NOW - DAY) == it.actions()
+    assert [a.started.plan for a in it.actions()] == [f"p{n}" for n in range(5)]
+
+
+def test_a_journal_is_read_back_no_farther_than_it_tells_of(
+    tmp_path: Path, gone: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(journals, "_BLOCK", 4_000)
+    old = [entry(f"old{n}", gone, at=NOW - 30 * DAY) for n in range(400)]
+    new = [entry(f"new{n}", gone) for n in range(40)]
+    # A clock that was wrong for a moment is no end.
+    wrong = entry("wrong", gone, at=5.0)
+    it = journal(tmp_path, *old, *new[:20], wrong, *new[20:])
+    read = [a.started.plan for a in it.actions(since=NOW - 7 * DAY)]
+    assert read[-41:] == [e.plan for e in (*new[:20], wrong, *new[20:])] and len(read) < 90
+    assert len(it.actions()) == 441
+    monkeypatch.setattr(journals, "_FARTHEST", 4_000)
+    assert 5 < len(it.actions(since=0.0)) < 30
+
+
+def test_a_line_that_never_ends_is_passed_over(
+    tmp_path: Path, gone: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(journals, "_BLOCK", 500)
+    monkeypatch.setattr(journals, "_LONGEST_LINE", 2_000)
+    it = journal(tmp_path, entry("before", gone))
+    with it.path.open("ab") as file:
+        file.write(b"[" * 20_000 + b"\n")
+    journal(tmp_path, entry("after", gone))
+    assert found(it) == ["before", "after"]
 
 
 def test_the_line_says_what_and_how_to_look(tmp_path: Path, gone: str) -> None:
     it = journal(tmp_path, entry("1", gone), entry("2", gone, verb=Verb.RETRY))
     said = line(unfinished(it, now=NOW))
     assert said == (
-        "retry ml/a of 22:12:20Z did not end; whether its job was made says: "
+        "retry ml/a of 2023-11-14 22:12:20Z did not end; whether its job was made says: "
         "mcp-tui --context dev -n ml job ls -l mcp-tui.io/plan-id=2; 1 more: mcp-tui journal"
     )
     assert line([]) == ""

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,6 +25,9 @@ from mcp_tui.errors import UsageError
 MAX_BYTES: Final = 16 * 1024 * 1024
 SERVICE_ACCOUNT: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 IN_CLUSTER: Final = "in-cluster"
+
+_SECRET: Final = re.compile(r"--?[\w-]*(?:secret|token|passw(?:or)?d|api-?key)", re.IGNORECASE)
+"""Arguments of plugins whose value is one."""
 
 _T = TypeVar("_T")
 
@@ -41,8 +45,17 @@ class ExecPlugin:
     install_hint: str = ""
 
     def command_line(self) -> str:
-        """The command as it is shown to a user, sanitised; its environment is left out."""
-        return clean_line(" ".join((self.command, *self.args)), limit=300)
+        """The command as it is shown to a user, sanitised; its environment is left out, and so is
+        what an argument gives as a secret (kubelogin's ``--oidc-client-secret``)."""
+        shown = [self.command]
+        for before, arg in zip((self.command, *self.args), self.args, strict=False):
+            name, equals, _ = arg.partition("=")
+            if equals and _SECRET.fullmatch(name):
+                arg = f"{name}=(not shown)"
+            elif _SECRET.fullmatch(before) and not arg.startswith("-"):
+                arg = "(not shown)"
+            shown.append(arg)
+        return clean_line(" ".join(shown), limit=300)
 
 
 @dataclass(frozen=True, slots=True)

@@ -97,6 +97,9 @@ def _parse(content: str, where: str) -> Any:
         ) from None
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise UsageError(f"not YAML: {one_line(str(error))}", where=where) from None
+    except (LookupError, AttributeError, TypeError, ArithmeticError):
+        # What PyYAML makes of "!!bool foo" and "!!int ''": it trusts a tag that is written out.
+        raise UsageError("not YAML: a value is not what its tag says", where=where) from None
 
 
 def _may_be_deep(content: str) -> bool:
@@ -157,9 +160,11 @@ def cluster(entry: Entry) -> ClusterInfo:
     server = text(entry, "server").rstrip("/")
     parts = _url(server)
     if parts is None:
+        # With a password in it, a slash in that is enough to be here.
+        shown = "not shown: a credential is in it" if "@" in server else clean_line(server)[:200]
         raise UsageError(
             f'the server of cluster "{clean_line(entry.name)}" is not an http or https URL: '
-            f'"{clean_line(server, limit=200)}"',
+            f'"{shown}"',
             where=str(entry.origin),
         )
     ca_data = data(entry, "certificate-authority-data")

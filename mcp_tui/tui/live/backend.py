@@ -23,6 +23,7 @@ from mcp_tui.tui.live import keeping, prometheus, standing
 from mcp_tui.tui.live.context import Live
 from mcp_tui.tui.live.jobs_model import JobsModel
 from mcp_tui.tui.live.parts import Parts
+from mcp_tui.tui.live.ranked import split
 from mcp_tui.tui.live.taking import Taking
 from mcp_tui.tui.model import (
     Actions,
@@ -311,30 +312,31 @@ class LiveBackend:
 
     def focus(self, key: str | None) -> None:
         """The object under the cursor."""
+        context, uid = split(key or "")
         for live in self.lives.values():
-            mine = key is not None and key.startswith(f"{live.name}/")
-            live.feed.focus(key.removeprefix(f"{live.name}/") if key and mine else None)
+            live.feed.focus(uid if live.name == context else None)
 
     def visible(self, keys: Sequence[str]) -> None:
         """The rows on screen."""
+        rows = [split(key) for key in keys]
         for live in self.lives.values():
-            prefix = f"{live.name}/"
-            live.feed.visible([k.removeprefix(prefix) for k in keys if k.startswith(prefix)])
+            live.feed.visible([uid for context, uid in rows if context == live.name])
 
     def front(self, pane: str) -> None:
         """Jobs are followed whatever is looked at; what others show, while they are in front."""
         self.parts.front(pane)
 
     def live_of(self, key: str) -> tuple[Live, str]:
-        """The context and uid of a row's key.
+        """The context of a row's key, and its uid, or a run's id.
 
         Raises:
             UsageError: Its context is not looked at any more.
         """
-        for live in self.lives.values():
-            if key.startswith(f"{live.name}/"):
-                return live, key.removeprefix(f"{live.name}/")
-        raise UsageError("its context is not open any more")
+        context, uid = split(key)
+        live = self.lives.get(context)
+        if live is None:
+            raise UsageError("its context is not open any more")
+        return live, uid
 
     def only(self) -> Live:
         """The one open context, for what has no row: a submission.

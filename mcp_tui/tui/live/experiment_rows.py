@@ -35,7 +35,7 @@ class ExperimentRows(RankedRows[ExperimentRow]):
         known = self._ranking.rows
         prefix = f"{context}/"
         fresh = {prefix + i: row for i, row in rows.items() if known.get(prefix + i) != row}
-        gone = [k for k in known if k.startswith(prefix) and split(k)[1] not in rows]
+        gone = [k for k in known if split(k)[0] == context and split(k)[1] not in rows]
         if fresh or gone:
             self._ranking.change(fresh, gone)
             self.version += 1

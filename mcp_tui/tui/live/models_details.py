@@ -14,6 +14,7 @@ from mcp_tui.domain.alias import aliases_on_record
 from mcp_tui.domain.aliashistory import Back, History, Move, MoveState
 from mcp_tui.domain.approval import Mode
 from mcp_tui.domain.approval_rules import Standing, who_may
+from mcp_tui.domain.artifact import shown_uri
 from mcp_tui.domain.mlmodel import columns
 from mcp_tui.domain.model import ModelVersion, Signature
 from mcp_tui.domain.modelrow import in_order, own_tags
@@ -252,7 +253,7 @@ def version_lines(seen: SeenModel, version: ModelVersion, now: float) -> list[Li
     facts = [
         ("by", version.user_id),
         ("copy of", f"{copied[0]} version {copied[1]}" if copied else ""),
-        ("source", version.source),
+        ("source", shown_uri(version.source)),
         ("about", version.description),
         ("says", version.status_message),
     ]
