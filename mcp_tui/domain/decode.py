@@ -6,7 +6,8 @@ Three ways, tried in this order, so that the usual answer costs no more than its
 2. They may hold something unsafe: decoded, then every string of the struct is cleaned.
 3. They do not fit (a null, a field of another type, bytes that are not UTF-8, a lone surrogate):
    parsed leniently, cleaned, and what still does not fit is left out, so that one odd field of
-   one object never hides the others.
+   one object never hides the others. Of an object that is odd beyond that, or nested too deeply
+   for a parser, a page keeps who it is.
 """
 
 from __future__ import annotations
@@ -19,7 +20,9 @@ from itertools import groupby
 from typing import Any, Final, TypeVar, cast
 
 import msgspec
+from msgspec.structs import FieldInfo
 
+from mcp_tui.domain.jsonparts import elements, members
 from mcp_tui.domain.text import clean, one_line
 from mcp_tui.errors import UnreachableError
 
@@ -53,6 +56,10 @@ class DecodeError(UnreachableError):
     """A server's answer is not the JSON that its API promises; nothing of it can be used."""
 
 
+class UnfitError(DecodeError):
+    """It may be JSON, but too odd or too deep to be made what was asked for."""
+
+
 def suspicious(data: bytes) -> bool:
     """Whether JSON bytes may hold a character that must not reach a terminal.
 
@@ -79,8 +86,8 @@ def decode(type_: type[T], data: bytes | msgspec.Raw) -> T:
         data: JSON as a server sent it.
 
     Raises:
-        DecodeError: The bytes are no JSON, are nested deeper than :data:`MAX_DEPTH`, or are
-            something else altogether, such as a list where an object was asked for.
+        DecodeError: The bytes are no JSON, are nested too deeply for a parser, or are something
+            else altogether, such as a list where an object was asked for.
     """
     return cast(T, decoder(cast(Any, type_))(data if isinstance(data, bytes) else bytes(data)))
 
@@ -164,35 +171,78 @@ _items = msgspec.json.Decoder(list[msgspec.Raw] | None).decode
 
 def _lenient(type_: Any, raw: bytes) -> Any:
     try:
-        item_type = _item_type(type_)
-        if item_type is None:
+        listed = _listed(type_)
+        if listed is None:
             return _fit(type_, _loose(raw))
-        return _lenient_page(type_, item_type, raw)
+        return _lenient_page(type_, listed, raw)
     except RecursionError:
-        raise DecodeError("the answer is nested too deeply") from None
+        raise UnfitError("the answer is nested too deeply") from None
     except ValueError as error:
         raise DecodeError(f"the answer is not valid JSON ({one_line(str(error))})") from None
 
 
-def _lenient_page(type_: Any, item_type: Any, raw: bytes) -> Any:
+def _lenient_page(type_: Any, listed: FieldInfo, raw: bytes) -> Any:
     """Item by item, so that one that does not fit loses its own fields, and costs its own time."""
+    name = listed.encode_name
+    item_type = listed.type.__args__[0]
+    try:
+        rest, found = _frame_and_items(name, raw)
+    except RecursionError:
+        rest, found = _deep_frame_and_items(name, raw)
+    page = _fit(type_, {**rest, name: []})
+    one = decoder(item_type)
+    items, unread = [], []
+    for item in found:
+        try:
+            items.append(one(item) if isinstance(item, bytes) else _fit(item_type, item))
+        except UnfitError:
+            if "unread" not in page.__struct_fields__:
+                raise
+            unread.append(_fit(item_type, {"metadata": _identity(item)}))
+    msgspec.structs.force_setattr(page, listed.name, listed.type.__origin__(items))
+    if unread:
+        msgspec.structs.force_setattr(page, "unread", unread)
+    return page
+
+
+def _frame_and_items(name: str, raw: bytes) -> tuple[dict[str, Any], list[Any]]:
+    """A page without its items, and those: as JSON, or parsed if it does not parse strictly."""
     try:
         frame = _frame(raw)
-        listed = _items(frame.pop("items", b"null")) or ()
+        found = _items(frame.pop(name, b"null")) or ()
     except (msgspec.MsgspecError, ValueError):
-        # Not even the frame parses strictly.
         rest = _loose(raw)
         if not isinstance(rest, dict):
             raise DecodeError("not the list asked for") from None
-        found = rest.pop("items", [])
-        items = [_fit(item_type, item) for item in found if isinstance(item, dict)]
-    else:
-        rest = _loose(msgspec.json.encode(frame))
-        one = decoder(item_type)
-        items = [one(bytes(item)) for item in listed if bytes(item)[:1] == b"{"]
-    page = _fit(type_, {**rest, "items": []})
-    msgspec.structs.force_setattr(page, "items", items)
-    return page
+        loose = rest.pop(name, [])
+        loose = loose if isinstance(loose, list) else []
+        return rest, [item for item in loose if isinstance(item, dict)]
+    listed = [item for item in map(bytes, found) if item[:1] == b"{"]
+    return _loose(msgspec.json.encode(frame)), listed
+
+
+def _deep_frame_and_items(name: str, raw: bytes) -> tuple[dict[str, Any], list[Any]]:
+    """As :func:`_frame_and_items`, for a page whose items no parser comes to the bottom of.
+
+    Nothing has looked into it yet, so what is not just as it should be spoils the page.
+    """
+    frame = members(raw)
+    found = elements(frame.pop(name, b"[]"))
+    return _loose(msgspec.json.encode({key: msgspec.Raw(frame[key]) for key in frame})), found
+
+
+_IDENTITY: Final = ("uid", "namespace", "name", "resourceVersion")
+
+
+def _identity(item: dict[str, Any] | bytes) -> dict[str, str]:
+    """Who a Kubernetes object is of which nothing else can be read."""
+    if isinstance(item, dict):
+        meta = item.get("metadata")
+        found = meta if isinstance(meta, dict) else {}
+        return {key: found[key] for key in _IDENTITY if key in found}
+    raw = members(item).get("metadata", b"")
+    fields = members(raw) if raw[:1] == b"{" else {}
+    return {key: _loose(fields[key]) for key in _IDENTITY if fields.get(key, b"")[:1] == b'"'}
 
 
 def _loose(raw: bytes) -> Any:
@@ -201,24 +251,37 @@ def _loose(raw: bytes) -> Any:
 
 
 def _plain(value: Any, depth: int) -> Any:
-    """Clean a parsed JSON value and drop nulls: absent and null mean the same to Kubernetes."""
+    """Clean a parsed JSON value; drop what is nested deeper, and nulls.
+
+    Absent and null mean the same to Kubernetes.
+    """
     if isinstance(value, str):
         return clean(value)
-    if isinstance(value, dict | list):
-        if not depth:
-            raise RecursionError
-        if isinstance(value, list):
-            return [_plain(item, depth - 1) for item in value if item is not None]
+    if isinstance(value, list):
+        return [_plain(item, depth - 1) for item in value if _stays(item, depth)]
+    if isinstance(value, dict):
         return {
-            clean(key): _plain(item, depth - 1) for key, item in value.items() if item is not None
+            clean(key): _plain(item, depth - 1)
+            for key, item in value.items()
+            if _stays(item, depth)
         }
     return value
 
 
-def _item_type(type_: Any) -> Any:
-    """The type of a list envelope's items; None for anything else."""
-    origin = getattr(type_, "__origin__", None)
-    return type_.__args__[0] if getattr(origin, "is_page", False) else None
+def _stays(item: Any, depth: int) -> bool:
+    return item is not None and (depth > 1 or not isinstance(item, dict | list))
+
+
+@cache
+def _listed(type_: Any) -> FieldInfo | None:
+    """The field of a page that holds its items, the first list that it has; None for what is none.
+
+    What is a page says so by a class variable ``is_page``.
+    """
+    if not getattr(getattr(type_, "__origin__", type_), "is_page", False):
+        return None
+    fields = msgspec.structs.fields(type_)
+    return next(f for f in fields if getattr(f.type, "__origin__", None) in (list, tuple))
 
 
 def _fit(type_: Any, value: Any) -> Any:
@@ -229,8 +292,8 @@ def _fit(type_: Any, value: Any) -> Any:
         except msgspec.ValidationError as error:
             found = _LEFT_OUT.search(str(error))
             if not found or not _prune(value, found.group(1)):
-                raise DecodeError(f"not the object asked for: {one_line(str(error))}") from None
-    raise DecodeError("not the object asked for: too many fields of other types")
+                raise UnfitError(f"not the object asked for: {one_line(str(error))}") from None
+    raise UnfitError("not the object asked for: too many fields of other types")
 
 
 def _prune(value: Any, path: str) -> bool:

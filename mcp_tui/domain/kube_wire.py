@@ -21,7 +21,12 @@ class ListMeta(Kube, frozen=True, kw_only=True):
 
 
 class ObjectList(msgspec.Struct, Generic[T], kw_only=True, rename="camel"):
-    """A page of a list. Items of a typed list carry no kind of their own."""
+    """A page of a list. Items of a typed list carry no kind of their own.
+
+    Attributes:
+        unread: Items that cannot be read, each with nothing but what says who it is. They are
+            there, so they are not to be taken for deleted. No server sends this.
+    """
 
     is_page: ClassVar[bool] = True
 
@@ -29,6 +34,7 @@ class ObjectList(msgspec.Struct, Generic[T], kw_only=True, rename="camel"):
     api_version: str = ""
     metadata: ListMeta = ListMeta()
     items: list[T] = []
+    unread: list[T] = msgspec.field(default_factory=list, name="mcp-tui.io/unread")
 
 
 class StatusCause(Kube, frozen=True, kw_only=True):

@@ -2,7 +2,7 @@
 
 What is on screen is asked for and nothing else. A run that is over is not asked again; of those
 that run, one search tells whether anything was logged, and only what was is read, from the last
-known step on.
+known step on. When a run ends its lines are read anew, once.
 """
 
 from __future__ import annotations
@@ -55,7 +55,9 @@ class CurveBook:
         self._whole: dict[Line, History] = {}
         self._parts: dict[Line, tuple[tuple[int, int], History]] = {}
         self._joined: dict[Line, History] = {}
-        self._seen: dict[Line, Metric | None] = {}
+        self._stale: set[Line] = set()
+        # The newest point that was told of a line when it was read, and whether its run was over.
+        self._seen: dict[Line, tuple[Metric | None, bool]] = {}
         self._counted: set[Line] = set()
         self._points = POINTS
 
@@ -96,15 +98,14 @@ class CurveBook:
         """
         if points > self._points:
             self._points = points
-            self._whole.clear()
-            self._counted.clear()
+            self._forget()
         limit = asyncio.Semaphore(_AT_ONCE)
 
         async def one(metric: str) -> None:
-            wanted = [r for r in self.runs if (r, metric) not in self._whole]
+            wanted = [run_id for run_id in self.runs if self._is_due((run_id, metric))]
             if wanted:
                 async with limit:
-                    await self._read(wanted, metric)
+                    await self._read(wanted, metric, self._points)
 
         names = list(dict.fromkeys(metrics))
         events = self.of_events(names)
@@ -113,20 +114,30 @@ class CurveBook:
             *([self._load_events(events)] if events else []),
         )
 
+    def _is_due(self, line: Line) -> bool:
+        return line not in self._whole or line in self._stale
+
+    def _forget(self) -> None:
+        """What is known stays until it was read anew: it is drawn and followed meanwhile."""
+        self._stale |= set(self._whole)
+        self._counted.clear()
+
     async def _load_events(self, names: Sequence[str]) -> None:
         """Take scalars from the event files, which are read first where they were not yet."""
         await self.events.read(self.runs)
         for run_id in self.runs:
             for name in names:
-                if (run_id, name) not in self._whole:
+                if self._is_due((run_id, name)):
+                    self._stale.discard((run_id, name))
                     self._keep((run_id, name), self.events.whole(run_id, name, self._points))
 
-    async def _read(self, run_ids: Sequence[str], metric: str) -> None:
-        newest = {run_id: self._newest(run_id, metric) for run_id in run_ids}
-        found = await self._client.histories(run_ids, metric, max_points=self._points)
+    async def _read(self, run_ids: Sequence[str], metric: str, points: int) -> None:
+        told = {r: (self._newest(r, metric), self.runs[r].is_over) for r in run_ids}
+        found = await self._client.histories(run_ids, metric, max_points=points)
         for run_id in run_ids:
             line = run_id, metric
-            self._seen[line] = newest[run_id]
+            self._seen[line] = told[run_id]
+            self._stale.discard(line)
             self._keep(line, found.get(run_id) or History(run_id=run_id, key=metric))
 
     def _newest(self, run_id: str, metric: str) -> Metric | None:
@@ -206,56 +217,93 @@ class CurveBook:
 
     # -- following --------------------------------------------------------------------------
 
-    async def follow(self, metrics: Sequence[str]) -> bool:
-        """Look once whether runs that run logged more, and read it; whether anything changed."""
-        running = self.running
-        if not running:
-            return False
-        experiments = {self.runs[run_id].info.experiment_id for run_id in running}
-        newest = await self._client.newest(running, sorted(experiments))
-        changed = any(self.runs[run_id] != run for run_id, run in newest.items())
-        self.runs |= newest
+    def goes_on(self, metrics: Sequence[str]) -> bool:
+        """Whether there is, or may be, more of these metrics than is known."""
+        return bool(self.running or self._behind(metrics))
+
+    def _behind(self, metrics: Sequence[str]) -> dict[str, list[str]]:
+        """By metric, the runs of lines of which there is more: also what could not be read."""
         events = self.of_events(metrics)  # files that are uploaded when the run is over
-        for metric in (each for each in metrics if each not in events):
-            behind = [
-                run_id
-                for run_id in newest
-                if (run_id, metric) in self._whole
-                and self._newest(run_id, metric) != self._seen.get((run_id, metric))
-            ]
-            if behind:
-                await self._go_on(behind, metric)
-        return changed
+        found = {
+            metric: [run_id for run_id in self.runs if self._lacks(run_id, metric)]
+            for metric in metrics
+            if metric not in events
+        }
+        return {metric: run_ids for metric, run_ids in found.items() if run_ids}
+
+    def _lacks(self, run_id: str, metric: str) -> bool:
+        """Whether there is more of a line that was read, or may be as its run ended since."""
+        if (run_id, metric) not in self._whole:
+            return False
+        newest, over = self._seen.get((run_id, metric), (None, False))
+        if self.runs[run_id].is_over:
+            return not over
+        return self._newest(run_id, metric) != newest
+
+    async def follow(self, metrics: Sequence[str]) -> bool:
+        """Look once whether runs that run logged more, and read it; whether anything changed.
+
+        A search tells a metric's point of the largest step. So what a run that was resumed from a
+        checkpoint logs below that is not seen until it logs that step again or its run ends: then
+        the line is read anew.
+        """
+        changed = False
+        running = self.running
+        if running:
+            experiments = {self.runs[run_id].info.experiment_id for run_id in running}
+            newest = await self._client.newest(running, sorted(experiments))
+            changed = any(self.runs[run_id] != run for run_id, run in newest.items())
+            self.runs |= newest
+        behind = self._behind(metrics)
+        for metric, run_ids in behind.items():
+            await self._go_on(run_ids, metric)
+        return changed or bool(behind)
 
     async def _go_on(self, run_ids: Sequence[str], metric: str) -> None:
         """Read what was logged since, in one call where it is not too much."""
         newest = {run_id: self._newest(run_id, metric) for run_id in run_ids}
-        begun = [r for r in run_ids if self._whole[r, metric].last_step is not None]
+        known = {run_id: self._whole[run_id, metric] for run_id in run_ids}
+        begun = [r for r in run_ids if len(known[r]) and not self.runs[r].is_over]
         anew = [r for r in run_ids if r not in begun]
         if begun:
-            since = {r: self._whole[r, metric].last_step or 0 for r in begun}
+            since = {r: known[r].steps[-1] for r in begun}
             steps = min(since.values()), _LAST_STEP
             found = await self._client.histories(begun, metric, steps=steps, max_points=POINTS)
             for run_id in begun:
                 tail = found.get(run_id) or History(run_id=run_id, key=metric)
                 if tail.sampled and len(begun) > 1:
                     tail = await self._client.tail(run_id, metric, since[run_id])
-                if tail.sampled or tail.cut:
+                tail = later(tail, since[run_id])
+                if tail.sampled or tail.cut or _went_back(known[run_id], tail):
                     anew.append(run_id)
                     continue
-                tail = later(tail, since[run_id])
                 whole = extended(self._whole[run_id, metric], tail, most=MOST_POINTS)
-                self._seen[run_id, metric] = newest[run_id]
+                self._seen[run_id, metric] = newest[run_id], False
                 self._keep((run_id, metric), whole)
         if anew:
             self._counted -= {(run_id, metric) for run_id in anew}
-            await self._read(anew, metric)
+            # As closely as it is known by now: what was followed is not made coarser.
+            longest = max(len(known[run_id]) for run_id in anew) + POINTS
+            await self._read(anew, metric, max(self._points, min(MOST_POINTS, longest)))
 
     async def refresh(self) -> None:
-        """Forget what was read: the next load reads all anew, and runs are read as they are now."""
+        """Have the next load read all anew; runs are read as they are now."""
         experiments = {run.info.experiment_id for run in self.runs.values()}
         newest = await self._client.newest(list(self.runs), sorted(experiments))
         self.runs |= newest
-        self._whole.clear()
-        self._counted.clear()
+        self._forget()
+        self._parts.clear()
         self.events.forget()
+
+
+def _went_back(known: History, tail: History) -> bool:
+    """Whether a tail shows that steps before it were logged again, as from a checkpoint.
+
+    The last known step was, and later than within the time that a step takes.
+    """
+    again = dict(zip(tail.steps, tail.times, strict=True)).get(known.steps[-1])
+    span = known.steps[-1] - known.steps[0]
+    if again is None or not span:
+        return False
+    pace = (known.times[-1] - known.times[0]) / span
+    return again - known.times[-1] > max(pace, 0.0)

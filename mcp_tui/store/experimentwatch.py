@@ -9,16 +9,18 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable, Iterable, Sequence
-from typing import Final
+from collections import ChainMap
+from collections.abc import Callable, Coroutine, Iterable, Sequence
+from typing import Any, Final
 
 import msgspec
 
 from mcp_tui.domain.run import Experiment, Run
 from mcp_tui.domain.runorder import NEWEST_FIRST
+from mcp_tui.domain.runrow import RunRow
 from mcp_tui.domain.text import one_line
-from mcp_tui.sources.mlflow import IDS_PER_SEARCH, PAGE, MlflowClient
-from mcp_tui.store.mlflowhealth import MlflowHealth, kept_up
+from mcp_tui.sources.mlflow import IDS_PER_SEARCH, MlflowClient, RunPage
+from mcp_tui.store.mlflowhealth import MlflowHealth, ended, kept_up
 from mcp_tui.store.turn import Turn
 
 NEW_EVERY: Final = 5.0
@@ -55,20 +57,72 @@ class ExperimentRow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         return "" if self.count is None else f"{self.count:,}{'+' if self.more else ''}"
 
 
-class _Read(msgspec.Struct, kw_only=True):
-    """What was read of one experiment's runs: their states, by id."""
+class _Run(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """What is kept of a run; ``looked`` is when it was read last, as a monotonic clock says."""
 
-    states: dict[str, str] = {}
+    status: str
+    started: int
+    looked: float
+
+    @property
+    def goes_on(self) -> bool:
+        return self.status in ("RUNNING", "SCHEDULED")
+
+
+class _Read(msgspec.Struct, kw_only=True):
+    """What was read of one experiment's runs, by id.
+
+    Attributes:
+        more: Whether it has others.
+        newest: The newest moment that one tells of.
+        started: The newest start.
+        asked: When new ones were asked for last, in milliseconds since 1970.
+    """
+
+    runs: dict[str, _Run] = {}
     more: bool = False
     newest: int = 0
+    started: int = 0
+    asked: int = 0
 
     def take(self, runs: Iterable[Run]) -> None:
+        now = time.monotonic()
         for run in runs:
             if run.is_deleted:
-                self.states.pop(run.run_id, None)
+                self.runs.pop(run.run_id, None)
             else:
-                self.states[run.run_id] = run.info.status
+                self.runs[run.run_id] = _Run(
+                    status=run.info.status, started=run.info.start_time, looked=now
+                )
             self.newest = max(self.newest, run.touched)
+            self.started = max(self.started, run.info.start_time)
+
+    def take_rows(self, rows: Iterable[RunRow], more: bool) -> None:
+        """Take runs as a list of them has them: all or (``more``) some."""
+        now = time.monotonic()
+        if not more:
+            self.runs = {}
+        self.more = self.more and more
+        for row in rows:
+            self.runs[row.run_id] = _Run(status=row.status, started=row.started, looked=now)
+            self.newest = max(self.newest, row.touched)
+            self.started = max(self.started, row.started)
+
+    def begin_again(self, page: RunPage) -> None:
+        """Take the newest page: what was known, is not on it and not older than it, is gone."""
+        known, self.runs = self.runs, {}
+        if page.next_page_token and page.runs:
+            oldest = page.runs[-1].info.start_time
+            self.runs = {i: run for i, run in known.items() if run.started <= oldest}
+            # Where the page reaches down to what was known there is nothing between.
+            self.more = self.more or not any(run.run_id in known for run in page.runs)
+        else:
+            self.more = False
+        self.take(page.runs)
+
+
+def _now() -> int:
+    return int(time.time() * 1000)
 
 
 class ExperimentWatch:
@@ -99,26 +153,32 @@ class ExperimentWatch:
         self._turn = turn
         self._known: dict[str, Experiment] = {}
         self._reads: dict[str, _Read] = {}
+        self._anew: set[str] = set()
         self._active: dict[str, int] = {}
         self.rows: dict[str, ExperimentRow] = {}
         self.synced = False
         self.waiting_since = time.monotonic()
         self._visible: tuple[str, ...] = ()
         self._wake = asyncio.Event()
+        self._at_once = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._listed_at = self._new_at = self._again_at = _NEVER
 
     def start(self) -> None:
         """Begin, or go on; returns at once."""
         if self._task is None:
-            self._task = asyncio.create_task(kept_up(self._run, self._health, self._tell))
+            work = kept_up(self._run, self._health, self._tell, self._at_once)
+            self._task = asyncio.create_task(work)
 
-    async def stop(self) -> None:
-        """Ask nothing any more; what was read stays."""
+    def stop(self) -> Coroutine[Any, Any, None]:
+        """Ask nothing any more, from now on; what was read stays. Awaited, all has ended.
+
+        It may be started again before that.
+        """
         task, self._task = self._task, None
         if task is not None:
             task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
+        return ended([] if task is None else [task])
 
     def visible(self, ids: Sequence[str]) -> None:
         """These experiments are on screen."""
@@ -127,15 +187,21 @@ class ExperimentWatch:
             self._wake.set()
 
     def refresh(self) -> None:
-        """Ask for everything again."""
+        """Ask for everything again; of each experiment when it is on screen."""
         self._listed_at = self._new_at = self._again_at = _NEVER
+        self._anew |= self._reads.keys()
         self._wake.set()
+        self._at_once.set()
 
-    def read(self, experiment_id: str, count: int, more: bool) -> None:
-        """More of an experiment's runs were read elsewhere."""
-        row = self.rows.get(experiment_id)
-        if row is not None and count >= (row.count or 0):
-            self.rows[experiment_id] = msgspec.structs.replace(row, count=count, more=more)
+    def read(self, experiment_id: str, rows: Iterable[RunRow], more: bool) -> None:
+        """An experiment's runs were read elsewhere, all or (``more``) some."""
+        if experiment_id not in self._known:
+            return
+        if experiment_id not in self._reads:
+            self._reads[experiment_id] = _Read(more=more)
+            self._anew.add(experiment_id)
+        self._reads[experiment_id].take_rows(rows, more)
+        self._show((experiment_id,))
 
     async def _run(self) -> None:
         while True:
@@ -165,7 +231,8 @@ class ExperimentWatch:
             await self._again()
 
     def _unread(self) -> list[str]:
-        return [i for i in self._visible if i in self._known and i not in self._reads]
+        here = (i for i in self._visible if i in self._known)
+        return [i for i in here if i not in self._reads or i in self._anew]
 
     async def _list(self) -> None:
         known: dict[str, Experiment] = {}
@@ -185,6 +252,7 @@ class ExperimentWatch:
             await self._turn.comes()
         self._known = known
         self._reads = {i: read for i, read in self._reads.items() if i in known}
+        self._anew &= self._reads.keys()
         if known and not self.synced:
             await self._most_active()
         self.synced = True
@@ -201,43 +269,66 @@ class ExperimentWatch:
             self._active[experiment] = max(self._active.get(experiment, 0), run.touched)
 
     async def _first_page(self, experiment_id: str) -> None:
+        asked = _now()
         page = await self._mlflow.search_runs([experiment_id], order_by=NEWEST_FIRST)
         self._health.spoke()
-        read = self._reads[experiment_id] = _Read(more=bool(page.next_page_token))
-        read.take(page.runs)
+        read = self._reads.setdefault(experiment_id, _Read())
+        read.begin_again(page)
+        read.asked = asked
+        self._anew.discard(experiment_id)
         self._show((experiment_id,))
 
     async def _new(self) -> None:
-        shown = [i for i in self._visible if i in self._reads]
-        if not shown:
+        reads = {i: self._reads[i] for i in self._visible if i in self._reads}
+        if not reads:
             return
-        newest = max((self._reads[i].newest for i in shown), default=0)
-        since = min(newest, int(time.time() * 1000))
-        page = await self._mlflow.started_since(shown, since, most=PAGE)
+        asked, before = _now(), {read.asked for read in reads.values()}
+        # While nothing starts it costs nothing to look further back, for one whose clock is behind.
+        newest = max(read.started for read in reads.values())
+        page = await self._mlflow.started_since(
+            list(reads),
+            min(*before, newest),
+            # One that comes back on screen lacks runs that started before known ones of others.
+            known=ChainMap(*(read.runs for read in reads.values())) if len(before) == 1 else (),
+        )
         self._health.spoke()
-        self._take(page.runs)
+        if page.next_page_token:
+            oldest = page.runs[-1].info.start_time
+            for read in reads.values():
+                read.more = read.more or read.asked < oldest
+        for read in reads.values():
+            read.asked = asked
+        self._show(self._take(page.runs))
 
     async def _again(self) -> None:
+        reads = {i: self._reads[i].runs for i in self._visible if i in self._reads}
         going = [
-            run
-            for i in self._visible
-            if i in self._reads
-            for run, status in self._reads[i].states.items()
-            if status in ("RUNNING", "SCHEDULED")
-        ][:IDS_PER_SEARCH]
-        if going:
-            found = await self._mlflow.newest(going, self._visible)
-            self._health.spoke()
-            self._take(found.values())
+            (run.looked, run_id, experiment)
+            for experiment, runs in reads.items()
+            for run_id, run in runs.items()
+            if run.goes_on
+        ]
+        # Where more go on than one search takes, each has its turn.
+        asked = {run_id: experiment for _, run_id, experiment in sorted(going)[:IDS_PER_SEARCH]}
+        if not asked:
+            return
+        found = await self._mlflow.newest(list(asked), list(reads))
+        self._health.spoke()
+        for run_id, experiment in asked.items():
+            if run_id not in found:
+                reads[experiment].pop(run_id, None)
+        self._take(found.values())
+        self._show(set(asked.values()))
 
-    def _take(self, runs: Iterable[Run]) -> None:
+    def _take(self, runs: Iterable[Run]) -> Iterable[str]:
+        """Take runs of any experiments; gives whose they are."""
         by: dict[str, list[Run]] = {}
         for run in runs:
             by.setdefault(run.info.experiment_id, []).append(run)
         for experiment, theirs in by.items():
             if experiment in self._reads:
                 self._reads[experiment].take(theirs)
-        self._show(by)
+        return by
 
     def _show(self, ids: Iterable[str] | None = None) -> None:
         if ids is None:
@@ -248,19 +339,15 @@ class ExperimentWatch:
 
     def _row(self, experiment: Experiment) -> ExperimentRow:
         read = self._reads.get(experiment.experiment_id)
-        states = list(read.states.values()) if read is not None else []
-        before = self.rows.get(experiment.experiment_id)
+        states = [run.status for run in read.runs.values()] if read is not None else []
         own = max(experiment.last_update_time, experiment.creation_time)
         newest = read.newest if read is not None else 0
-        count, more = len(states), read is not None and read.more
-        if before is not None and (before.count or 0) > count:
-            count, more = before.count or 0, before.more
         return ExperimentRow(
             experiment_id=experiment.experiment_id,
             name=one_line(experiment.name) or f"experiment {experiment.experiment_id}",
             created=experiment.creation_time,
-            count=count if read is not None else None,
-            more=more,
+            count=len(states) if read is not None else None,
+            more=read is not None and read.more,
             running=states.count("RUNNING"),
             failed=states.count("FAILED"),
             newest=max(newest, self._active.get(experiment.experiment_id, 0)) or own,

@@ -36,7 +36,7 @@ from mcp_tui.sources.kubernetes.resources import (
 )
 from mcp_tui.sources.mlflow import MlflowClient
 from mcp_tui.store.jobs import JobStore
-from mcp_tui.store.looking import Looking
+from mcp_tui.store.looking import ASIDE_EVERY, Looking
 from mcp_tui.store.pulse import Pulse, PulseTiming
 from mcp_tui.store.runfeed import RUNS_EVERY, RunFeed
 from mcp_tui.store.turn import Turn
@@ -118,6 +118,7 @@ class JobsFeed:
         self._follow(JOBS)
         self._spawn("discovery", self._discover)
         self._spawn("pods on screen", self._look)
+        self._spawn("use and places", self._look_aside)
         self._spawn("mlflow", self._follow_runs)
         self._spawn("signs of life", self._pulse.run)
 
@@ -213,7 +214,9 @@ class JobsFeed:
         found = []
         for name, reflector in self._reflectors.items():
             health = reflector.health
-            if name != "jobs" and health.state in AILING:
+            # Of a kind that the server does not have just now, what was told may be on screen.
+            absent = health.state is HealthState.ABSENT and reflector.known()
+            if name != "jobs" and (health.state in AILING or absent):
                 found.append(f"{health.name}: {health.message or health.state.value}")
             elif name != "jobs" and health.state is HealthState.LIVE and health.message:
                 found.append(f"{health.name}: {health.message}")
@@ -242,6 +245,8 @@ class JobsFeed:
                 return
             self._changed()
             await asyncio.sleep(delay)
+            # What fails again says so again; of what works again nothing is left to say.
+            self._said.pop(name, None)
             delay = min(_LAST_RESTART, delay * 2)
 
     def _applying(
@@ -268,11 +273,15 @@ class JobsFeed:
             absent = before.health.state is HealthState.ABSENT
             if before.resource.key == resource.key or not absent:
                 return
-            # The server has the kind by another version now.
-            self._following[resource.plural].cancel()
-            del self._reflectors[resource.plural]
         workloads = resource.plural == "workloads"
         apply = self.store.apply_workloads if workloads else self.store.apply
+        sink = self._applying(resource.plural, apply)
+        if before is not None:
+            # The server has the kind by another version now. Whoever follows that knows of no row
+            # that was told before: what went meanwhile would stay.
+            self._following[resource.plural].cancel()
+            del self._reflectors[resource.plural]
+            sink(Delta((), tuple(before.known())))
         self._add(
             resource.plural,
             Reflector(
@@ -280,7 +289,7 @@ class JobsFeed:
                 resource,
                 namespace=self.namespace,
                 label_selector="" if workloads else self._selector,
-                sink=self._applying(resource.plural, apply),
+                sink=sink,
                 on_health=self._heard,
             ),
         )
@@ -368,22 +377,33 @@ class JobsFeed:
     async def _look(self) -> None:
         """Fetch what the rows on screen need beside the watches."""
         await self.listed()
+        clock = asyncio.get_running_loop().time
+        ticked = clock()
         while True:
             self._wake.clear()
             used = time.thread_time()
-            await self.look()
+            await self._looking.look()
             await asyncio.sleep(min(_LOOK_REST, _LOOK_SHARE * (time.thread_time() - used)))
-            try:
-                async with asyncio.timeout(_TICK):
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_TICK) as rest:
                     await self._wake.wait()
-            except TimeoutError:
+            # Rows on screen may change all the time: the clocks in them go on meanwhile.
+            if rest.expired() or clock() - ticked >= _TICK:
+                ticked = clock()
                 self.store.tick(time.time())
                 if self.store.dirty:
                     self._changed()
 
+    async def _look_aside(self) -> None:
+        """Fetch what the rows on screen need of servers that may hang by themselves."""
+        await self.listed()
+        while True:
+            await self._looking.look_aside()
+            await asyncio.sleep(ASIDE_EVERY)
+
     async def look(self) -> None:
         """Fetch what the rows on screen need now: of what is due longest, and little."""
-        await self._looking.look()
+        await asyncio.gather(self._looking.look(), self._looking.look_aside())
 
     async def _follow_runs(self) -> None:
         """The newest metrics of the runs on screen; those of finished jobs once."""

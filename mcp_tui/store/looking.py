@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from itertools import chain
-from typing import Final
+from typing import Any, Final, TypeVar
 
 from mcp_tui.domain.jobview import JobState, JobView
 from mcp_tui.domain.kube import Pod
+from mcp_tui.domain.kube_custom import PendingWorkload
 from mcp_tui.domain.kube_wire import ObjectList
 from mcp_tui.domain.podlabels import POD_LABEL, pods_selector
 from mcp_tui.errors import ApiError, McpTuiError, UnreachableError
@@ -25,6 +26,8 @@ from mcp_tui.store.jobs import JobStore
 from mcp_tui.store.queues import pending
 from mcp_tui.store.turn import Turn
 from mcp_tui.store.usage import measure, places
+
+T = TypeVar("T")
 
 PODS_EVERY: Final = 5.0
 # Of a row whose pods stay as they are, they are listed ever less often: what is news shows in the
@@ -39,7 +42,12 @@ PODS_A_LIST: Final = 200
 _NAMES_A_LIST: Final = 50
 _DENIED_FOR: Final = 60.0
 _BUSY_FOR: Final = 10.0
-_USED_EVERY: Final = 15.0
+# What is used, and places in queues: aggregated APIs, each with a server of its own that may hang.
+ASIDE_EVERY: Final = 15.0
+_ASIDE_DEADLINE: Final = 3.0
+_SILENT_FOR: Final = 60.0
+# Seconds for which a place that was told stands.
+_TOLD_FOR: Final = 60.0
 _MEASURED: Final = 60
 _REMEMBERED: Final = 4_096
 _NEVER: Final = -1e9
@@ -89,7 +97,9 @@ class Looking:
         # Until when something is not asked again, by what and where.
         self._not_before: dict[tuple[str, str], float] = {}
         self._calls = 0
-        self._measured_at = _NEVER
+        self._aside_at = _NEVER
+        # When the places in a queue were told.
+        self._told_at: dict[tuple[str, str], float] = {}
 
     @property
     def uids(self) -> tuple[str, ...]:
@@ -105,19 +115,23 @@ class Looking:
         self._not_before.clear()
 
     async def look(self) -> None:
-        """Fetch what is due."""
+        """Fetch what is due of pods and events."""
         now = time.monotonic()
         self._calls = 0
         await self._look_at_pods(now)
-        if now - self._measured_at >= _USED_EVERY:
-            self._measured_at = now
-            await self._look_at_used()
-            await self._look_at_places()
         if len(self._looked) > _REMEMBERED:
             seen = set(self.visible)
             self._looked = {k: v for k, v in self._looked.items() if k in seen}
             self._events_for = {k: v for k, v in self._events_for.items() if k in seen}
             self._rests = {k: v for k, v in self._rests.items() if k in seen}
+
+    async def look_aside(self) -> None:
+        """Fetch what is used and the places in queues if they are due; causes wait for neither."""
+        now = time.monotonic()
+        if now - self._aside_at < ASIDE_EVERY:
+            return
+        self._aside_at = now
+        await asyncio.gather(self._look_at_used(now), self._look_at_places(now))
 
     async def _look_at_pods(self, now: float) -> None:
         """The pods of the rows that are due, then the events of those that still lack a cause."""
@@ -146,7 +160,9 @@ class Looking:
         wanted: list[tuple[float, JobView]] = []
         for uid in self.uids:
             view = self._store.table.get(uid)
-            if view is None or not _needs_pods(view) or not self._may("pods", view, now):
+            if view is None or not _needs_pods(view):
+                continue
+            if not self._may("pods", view.key.namespace, now):
                 continue
             version, at = self._looked.get(uid, ("", _NEVER))
             news = version != _version(view)
@@ -159,9 +175,9 @@ class Looking:
         wanted.sort(key=lambda pair: pair[0])
         return [view for _, view in wanted]
 
-    def _may(self, what: str, view: JobView, now: float) -> bool:
+    def _may(self, what: str, namespace: str, now: float) -> bool:
         """Whether something may be asked for: it was not refused just now, nor the server busy."""
-        where = ((what, view.key.namespace), _EVERYWHERE)
+        where = ((what, namespace), _EVERYWHERE)
         return all(now >= self._not_before.get(place, _NEVER) for place in where)
 
     async def _fetch_pods(self, group: Sequence[JobView]) -> Sequence[JobView]:
@@ -236,7 +252,9 @@ class Looking:
         if view.state is JobState.FAILED:
             known = not _needs_pods(view)
         asked = self._events_for.get(view.key.uid) == _version(view)
-        return not known and not asked and self._may("events", view, time.monotonic())
+        if known or asked:
+            return False
+        return self._may("events", view.key.namespace, time.monotonic())
 
     async def _fetch_events(self, view: JobView) -> None:
         uid, namespace = view.key.uid, view.key.namespace
@@ -259,36 +277,73 @@ class Looking:
         self._calls += 1
         await self._turn.comes()
 
-    async def _look_at_used(self) -> None:
+    async def _look_at_used(self, now: float) -> None:
         """What running jobs on screen use, where the cluster has a metrics API."""
-        if POD_METRICS not in self.served:
+        if not self._may("used", "", now):
             return
         running = []
-        for uid in self.visible[:_MEASURED]:
+        for uid in self.visible[:_MEASURED] if POD_METRICS in self.served else ():
             view = self._store.table.get(uid)
             if view is not None and view.ready:
                 running.append(view)
+        if not running:
+            self._said.pop("used", None)
         for start in range(0, len(running), AT_ONCE):
             batch = running[start : start + AT_ONCE]
-            found = await asyncio.gather(*(measure(self._kube, view) for view in batch))
+            calls = [measure(self._kube, view) for view in batch]
+            found = await self._aside("used", "the metrics API", calls)
+            if found is None:
+                for view in running[start:]:
+                    self._store.set_used(view.key.uid, None)
+                return
             for view, used in zip(batch, found, strict=True):
                 self._store.set_used(view.key.uid, used)
 
-    async def _look_at_places(self) -> None:
+    async def _aside(
+        self, what: str, whose: str, calls: Iterable[Coroutine[Any, Any, T | None]]
+    ) -> list[T | None] | None:
+        """Ask an aggregated API; None when it hangs, which says nothing of the API server."""
+        try:
+            async with asyncio.timeout(_ASIDE_DEADLINE):
+                found = await asyncio.gather(*calls)
+        except TimeoutError:
+            self._not_before[what, ""] = time.monotonic() + _SILENT_FOR
+            self._said[what] = f"{whose} gives no answer within {_ASIDE_DEADLINE:g} s"
+            self._changed()
+            return None
+        self._said.pop(what, None)
+        return found
+
+    async def _look_at_places(self, now: float) -> None:
         """Places in the queues of the jobs that wait on screen, as Kueue tells them."""
         versions = sorted(v for group, v, plural in self.served if group == VISIBILITY and plural)
-        if not versions:
+        for queue, at in [*self._told_at.items()]:
+            if not versions or now - at >= _TOLD_FOR:
+                self._tell(queue, None, now)
+        if not self._may("places", "", now):
             return
-        version = versions[-1]
         wanted = set()
-        for uid in self.visible:
+        for uid in self.visible if versions else ():
             workload = self._store.workload(uid)
             if workload is not None and pending(workload):
                 wanted.add((workload.metadata.namespace, workload.spec.queue_name))
-        for namespace, queue in sorted(wanted)[:AT_ONCE]:
-            found = await places(self._kube, version, namespace, queue)
-            if found is not None:
-                self._store.queues.tell(namespace, queue, found)
+        asked = sorted(wanted)[:AT_ONCE]
+        calls = [places(self._kube, versions[-1], *queue) for queue in asked]
+        found = await self._aside("places", "Kueue's visibility API", calls)
+        found = found or [None] * len(asked)
+        for queue, told in zip(asked, found, strict=True):
+            self._tell(queue, told, now)
+
+    def _tell(
+        self, queue: tuple[str, str], told: Iterable[PendingWorkload] | None, now: float
+    ) -> None:
+        """Take what is told of a LocalQueue; None when nothing is, and it is worked out again."""
+        if told is None:
+            self._told_at.pop(queue, None)
+            self._store.queues.untell(*queue)
+        else:
+            self._told_at[queue] = now
+            self._store.queues.tell(*queue, told)
 
 
 def _together(views: Iterable[JobView]) -> Iterator[list[JobView]]:

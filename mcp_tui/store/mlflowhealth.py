@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
 from mcp_tui.domain.text import one_line
@@ -51,7 +51,10 @@ class MlflowHealth:
 
 
 async def kept_up(
-    work: Callable[[], Awaitable[None]], health: MlflowHealth, tell: Callable[[], None]
+    work: Callable[[], Awaitable[None]],
+    health: MlflowHealth,
+    tell: Callable[[], None],
+    at_once: asyncio.Event,
 ) -> None:
     """Begin again what failed, later and later, until it ends; how the server stands is said.
 
@@ -59,6 +62,7 @@ async def kept_up(
         work: What is done.
         health: Told of each failure.
         tell: Called after it was.
+        at_once: Set when somebody wants it begun again without waiting further.
     """
     delay = _FIRST_RETRY
     while True:
@@ -73,5 +77,16 @@ async def kept_up(
         tell()
         if time.monotonic() - began > _LAST_RETRY:
             delay = _FIRST_RETRY
-        await asyncio.sleep(delay)
-        delay = min(_LAST_RETRY, delay * 2)
+        # What was wanted before this failure had its try.
+        at_once.clear()
+        try:
+            async with asyncio.timeout(delay):
+                await at_once.wait()
+            delay = _FIRST_RETRY
+        except TimeoutError:
+            delay = min(_LAST_RETRY, delay * 2)
+
+
+async def ended(tasks: Sequence[asyncio.Task[None]]) -> None:
+    """Wait for tasks that were cancelled."""
+    await asyncio.gather(*tasks, return_exceptions=True)

@@ -7,6 +7,7 @@ from typing import Final
 
 from mcp_tui.domain.kube import Pod
 from mcp_tui.domain.roots import claims_of
+from mcp_tui.sources.kubernetes.known import older, version_of
 
 _LISTED: Final = "listed"
 
@@ -18,7 +19,7 @@ class Pods:
     """
 
     def __init__(self) -> None:
-        # By pod and source; the source that spoke last is the last key.
+        # By pod and source; the source that told the newest version last is the last key.
         self._copies: dict[str, dict[str, Pod]] = {}
         self._claims: dict[str, tuple[str, ...]] = {}
         self._claiming: dict[str, dict[str, None]] = {}
@@ -48,12 +49,18 @@ class Pods:
         """Take a pod as a source tells it now."""
         uid = pod.metadata.uid
         copies = self._copies.setdefault(uid, {})
-        same = bool(copies) and self._newest(uid) == pod
+        was = self._newest(uid) if copies else None
         copies.pop(source, None)
+        # An answer may have been under way while a watch told more.
+        newer = []
+        while copies and older(version_of(pod), version_of(self._newest(uid))):
+            newer.append(copies.popitem())
         copies[source] = pod
-        if same:
+        copies.update(reversed(newer))
+        newest = self._newest(uid)
+        if newest == was:
             return set()
-        before, after = self._claims.get(uid, ()), claims_of(pod)
+        before, after = self._claims.get(uid, ()), claims_of(newest)
         if before != after:
             self._index(uid, before, after)
         return {*before, *after}
@@ -75,14 +82,15 @@ class Pods:
     def drop(self, source: str, uid: str) -> set[str]:
         """A watch of a phase has let a pod go: it is gone, or in another phase.
 
-        Whatever another source told of it in that phase is no longer so.
+        Whatever another source told of it in that phase, or before, is no longer so.
         """
         copies = self._copies.get(uid, {})
         gone = copies.pop(source, None)
         if gone is None:
             return set()
-        for other in [s for s, p in copies.items() if p.status.phase == gone.status.phase]:
-            del copies[other]
+        for other, copy in [*copies.items()]:
+            if copy.status.phase == gone.status.phase or older(version_of(copy), version_of(gone)):
+                del copies[other]
         return self._swept(uid)
 
     def _swept(self, uid: str) -> set[str]:

@@ -61,6 +61,11 @@ class Queues:
             self._told[namespace, queue] = told
             self.version += 1
 
+    def untell(self, namespace: str, queue: str) -> None:
+        """Forget what was told of a LocalQueue: nobody says so any more."""
+        if self._told.pop((namespace, queue), None) is not None:
+            self.version += 1
+
     def place(self, workload: Workload) -> int | None:
         """Place of a pending Workload, counted from 1; None for one that does not wait."""
         if not pending(workload):

@@ -18,7 +18,7 @@ from typing import Final
 import msgspec
 
 from mcp_tui.domain.modelrow import ModelRow, RunRow, VersionRow, model_row, run_row, version_row
-from mcp_tui.domain.text import clean_line
+from mcp_tui.domain.text import clean_line, one_line
 from mcp_tui.errors import ApiError, McpTuiError, UsageError
 from mcp_tui.sources.base import HealthState, SourceHealth
 from mcp_tui.sources.mlflow import MlflowClient
@@ -108,6 +108,7 @@ class RegistryFeed:
         self._clock = clock
         self._pages: list[_Page] = []
         self._turn = 0
+        self._orders = 0
         self._asked_at = float("-inf")
         self._front = False
         self._look = Look()
@@ -119,6 +120,7 @@ class RegistryFeed:
         self.version = 0
         self.versions: dict[str, Versions] = {}
         self.runs: dict[str, RunRow] = {}
+        self._run_asked_at: dict[str, float] = {}
         self.health = SourceHealth(name="registry", since=clock())
 
     # -- what is looked at ------------------------------------------------------------------
@@ -158,12 +160,13 @@ class RegistryFeed:
         self._asked_at = float("-inf")
         for each in self.versions.values():
             each.asked_at = float("-inf")
-        self.runs = {r: row for r, row in self.runs.items() if row.over}
+        self._run_asked_at.clear()
         self._delay = _FIRST_RETRY
         self.health = msgspec.structs.replace(self.health, retry_at=None)
         self._wake.set()
 
     def _restart(self) -> None:
+        self._orders += 1
         self._pages.clear()
         self._asked_at = float("-inf")
         self.more = True
@@ -220,16 +223,23 @@ class RegistryFeed:
         try:
             while await self.once(client):
                 self._changed()
+            self._delay = _FIRST_RETRY
+            self._is(HealthState.POLLING, "")
         except McpTuiError as error:
-            self._delay, delay = min(_MOST_RETRY, self._delay * 2), self._delay
             denied = isinstance(error, ApiError) and error.status in (401, 403)
-            self._is(
-                HealthState.DENIED if denied else HealthState.RETRYING, error.line(), again=delay
+            return self._failed(
+                HealthState.DENIED if denied else HealthState.RETRYING, error.line()
             )
-            return delay
-        self._delay = _FIRST_RETRY
-        self._is(HealthState.POLLING, "")
+        except Exception as error:  # noqa: BLE001 - a defect must not end the list in silence
+            text = f"defect in models: {type(error).__name__}: {one_line(str(error))}"
+            return self._failed(HealthState.RETRYING, text)
         return self._every
+
+    def _failed(self, state: HealthState, message: str) -> float:
+        """Say it; returns the seconds until the next look, each time more."""
+        self._delay, delay = min(_MOST_RETRY, self._delay * 2), self._delay
+        self._is(state, message, again=delay)
+        return delay
 
     async def once(self, client: MlflowClient) -> bool:
         """Ask for what is due; returns whether there may be more to ask for at once.
@@ -239,15 +249,17 @@ class RegistryFeed:
         """
         now = self._clock()
         if self._asked_at + self._every <= now:
+            orders = self._orders
             await self._pages_again(client)
-            self._asked_at = now
+            if orders == self._orders:  # another order is due at once
+                self._asked_at = now
             return True
         if self._look.more_models and self.more:
             await self._next_page(client)
             # The screen says whether it wants yet another one.
             self._look = replace(self._look, more_models=False)
             return True
-        return await self._versions_due(client, now) or await self._runs_due(client)
+        return await self._versions_due(client, now) or await self._runs_due(client, now)
 
     async def _pages_again(self, client: MlflowClient) -> None:
         """The pages on screen, and one of the others in turn; all that was read stays in step."""
@@ -264,6 +276,8 @@ class RegistryFeed:
             if at < len(self._pages):
                 page = self._pages[at]
                 answer = await self._ask(client, page.token)
+                if answer is None:
+                    return
                 self._put(page, answer)
                 if at == len(self._pages) - 1:
                     self._next = answer.next_page_token or ""
@@ -275,6 +289,8 @@ class RegistryFeed:
         token = self._next if self._pages else ""
         page = _Page(token)
         answer = await self._ask(client, token)
+        if answer is None:
+            return
         self._pages.append(page)
         self._put(page, answer)
         read = sum(len(each.rows) for each in self._pages)
@@ -283,12 +299,11 @@ class RegistryFeed:
         self.more = bool(self._next) and self._next != token and read < MOST_MODELS
         self.version += 1
 
-    async def _ask(self, client: MlflowClient, token: str) -> ModelPage:
-        order = self._order
-        answer = await client.search_models(page_token=token, order_by=order)
-        if order != self._order:
-            return ModelPage()  # of an order that nobody wants any more
-        return answer
+    async def _ask(self, client: MlflowClient, token: str) -> ModelPage | None:
+        """A page; None where it is of an order that was given up meanwhile."""
+        orders = self._orders  # counted: an order that came back has other pages and tokens
+        answer = await client.search_models(page_token=token, order_by=self._order)
+        return answer if orders == self._orders else None
 
     def _put(self, page: _Page, answer: ModelPage) -> None:
         rows = tuple(model_row(each) for each in answer.registered_models if each.name)
@@ -311,7 +326,9 @@ class RegistryFeed:
 
     async def _read_versions(self, client: MlflowClient, name: str, now: float) -> None:
         """The newest page again; what was read behind it stays."""
-        old = self.versions[name]
+        old = self.versions.get(name)
+        if old is None:
+            return  # closed while others were read
         old.asked_at = now
         try:
             rows, token = await self._version_page(client, name, "")
@@ -355,21 +372,32 @@ class RegistryFeed:
         rows = (version_row(each) for each in page.model_versions if each.name == name)
         return tuple(sorted(rows, key=lambda r: -r.number)), page.next_page_token or ""
 
-    async def _runs_due(self, client: MlflowClient) -> bool:
+    async def _runs_due(self, client: MlflowClient, now: float) -> bool:
         """The runs of versions on screen: those that have ended once."""
-        wanted = [r for r in dict.fromkeys(self._look.run_ids) if r and r not in self.runs]
+        wanted = [r for r in dict.fromkeys(self._look.run_ids) if r and self._run_due(r, now)]
         for run_id in wanted[:_RUNS_AT_ONCE]:
             try:
-                self.runs[run_id] = run_row(await client.get_run(run_id))
+                row = run_row(await client.get_run(run_id))
             except ApiError as error:
                 if error.status in (401, 403) or error.status >= 500:
                     raise
                 gone = "gone" if error.status == 404 else clean_line(error.what, limit=60)
-                self.runs[run_id] = RunRow(run_id=run_id, status=gone, over=True)
-            self.version += 1
+                row = RunRow(run_id=run_id, status=gone, over=True)
+            self._run_asked_at[run_id] = self._clock()  # a slow server rests between two looks
+            if row != self.runs.get(run_id):
+                self.runs[run_id] = row
+                self.version += 1
         while len(self.runs) > _KEPT_RUNS:
-            del self.runs[next(iter(self.runs))]
+            oldest = next(iter(self.runs))
+            del self.runs[oldest]
+            self._run_asked_at.pop(oldest, None)
         return len(wanted) > 0
+
+    def _run_due(self, run_id: str, now: float) -> bool:
+        row = self.runs.get(run_id)
+        if row is None or row.over:
+            return row is None
+        return self._run_asked_at.get(run_id, float("-inf")) + self._every <= now
 
     def _is(self, state: HealthState, message: str, *, again: float | None = None) -> None:
         now, old = self._clock(), self.health

@@ -21,7 +21,9 @@ _ENDED: Final = ("FINISHED", "FAILED", "KILLED")
 
 
 class RunFeed:
-    """Brings what runs say into a store; those that have ended once.
+    """Brings what runs say into a store; those that have ended, and their jobs too, once.
+
+    A run whose job goes on may be resumed by the job's next pod, whatever it says.
 
     Attributes:
         health: Of MLflow.
@@ -43,17 +45,17 @@ class RunFeed:
 
     async def look(self, mlflow: MlflowClient, uids: Sequence[str]) -> None:
         """Fetch the runs of some jobs."""
-        ids: list[tuple[str, str]] = []
-        for uid in uids:
-            view = self._store.table.get(uid)
-            if view is not None and view.run_id and view.run_id not in self._settled:
-                ids.append((view.run_id, view.experiment_id))
-        ids = ids[:_RUNS]
+        views = [view for view in map(self._store.table.get, uids) if view is not None]
+        going = {view.run_id for view in views if not view.state.over}
+        self._settled -= going
+        runs = {view.run_id: view.experiment_id for view in views if view.run_id}
+        ids = [each for each in runs.items() if each[0] not in self._settled][:_RUNS]
         try:
             if ids:
                 found = await fetch_runs(mlflow, ids)
                 self._store.set_runs({r: self._tracker.facts(run) for r, run in found.items()})
-                self._settled |= {r for r, _ in ids if self._has_ended(r)}
+                # As the jobs stood before it was asked: what a job's end brings is seen.
+                self._settled |= {r for r, _ in ids if r not in going and self._has_ended(r)}
             elif (self.health.spoke_at or -1e9) + _ALIVE_EVERY < time.monotonic():
                 await mlflow.version()
             else:

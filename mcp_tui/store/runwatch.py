@@ -10,8 +10,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable, Iterable, Sequence
-from typing import Final
+from collections.abc import Callable, Coroutine, Iterable, Sequence
+from typing import Any, Final
+
+import msgspec
 
 from mcp_tui.domain.run import Run
 from mcp_tui.domain.runorder import NEWEST_FIRST
@@ -19,7 +21,7 @@ from mcp_tui.domain.runrow import guessed_columns
 from mcp_tui.domain.text import clean_line
 from mcp_tui.errors import ApiError
 from mcp_tui.sources.mlflow import IDS_PER_SEARCH, MlflowClient, RunSearch
-from mcp_tui.store.mlflowhealth import MlflowHealth, kept_up
+from mcp_tui.store.mlflowhealth import MlflowHealth, ended, kept_up
 from mcp_tui.store.runlist import RunList
 from mcp_tui.store.turn import Turn
 
@@ -41,6 +43,10 @@ OTHERS_EVERY: Final = 12.0
 OTHERS: Final = 200
 """Runs off screen, or ended, that are looked at again."""
 
+ANEW_AT_ONCE: Final = 1_000
+"""Rows of a list whose pages are read anew as soon as that is wanted, which every action does; of
+a longer list they are when its end is near."""
+
 GENERATIONS: Final = 4
 """How many parents above one another are fetched for the runs of a page."""
 
@@ -48,6 +54,21 @@ SERVER_SORTS_IN: Final = 5.0
 """Seconds that a server may take to sort by something else than the start."""
 
 _NEVER: Final = -1e9
+
+
+class _Page(msgspec.Struct, frozen=True, kw_only=True):
+    """Runs of a search.
+
+    Attributes:
+        asked: When they were asked for.
+        first: Whether no others come before them.
+        done: Whether none come after them.
+    """
+
+    runs: tuple[Run, ...]
+    asked: float
+    first: bool
+    done: bool
 
 
 class RunWatch:
@@ -98,11 +119,15 @@ class RunWatch:
         self.waiting_since = time.monotonic()
         self._search = self._searched()
         self._wanted = 1
+        self._held: _Page | None = None
+        self._anew = False
         self._visible: tuple[str, ...] = ()
         self._want = asyncio.Event()
         self._wake = asyncio.Event()
+        self._at_once = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
         self._looked: dict[str, float] = {}
+        self._paged_at = _NEVER
         self._new_every = NEW_EVERY
         self._gone: dict[str, str] = {}
         self._asked_after = 0
@@ -119,16 +144,21 @@ class RunWatch:
         """Begin, or go on; returns at once."""
         if not self._tasks:
             self._tasks = [
-                asyncio.create_task(kept_up(self._pages, self._health, lambda: self._tell(set()))),
-                asyncio.create_task(kept_up(self._live, self._health, lambda: self._tell(set()))),
+                asyncio.create_task(
+                    kept_up(work, self._health, lambda: self._tell(set()), self._at_once)
+                )
+                for work in (self._pages, self._live)
             ]
 
-    async def stop(self) -> None:
-        """Ask nothing any more; what was read stays."""
+    def stop(self) -> Coroutine[Any, Any, None]:
+        """Ask nothing any more, from now on; what was read stays. Awaited, all has ended.
+
+        It may be started again before that.
+        """
         tasks, self._tasks = self._tasks, []
         for task in tasks:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        return ended(tasks)
 
     # -- what is asked for ------------------------------------------------------------------
 
@@ -149,13 +179,15 @@ class RunWatch:
         self.waiting_since = time.monotonic()
         self._search = self._searched()
         self._wanted = 1
+        self._held, self._anew = None, False
         self._looked.clear()
         self._want.set()
+        self._at_once.set()
         self._tell(None)
 
     def more(self) -> None:
         """The end of what was read is near."""
-        if not self.done and not self.loading:
+        if (self._anew or not self.done) and not self.loading:
             self._wanted = 1
             self.loading = True
             self._want.set()
@@ -175,10 +207,20 @@ class RunWatch:
         self._tell(None)
 
     def refresh(self) -> None:
-        """Ask for everything again that is asked for at intervals."""
-        self._looked.clear()
+        """Ask again now: for what is asked for at intervals, and for what the pages left out."""
         self._new_at = self._others_at = _NEVER
+        self._anew = True
+        if len(self.list) <= ANEW_AT_ONCE:
+            self._read_anew()
         self._wake.set()
+        self._at_once.set()
+
+    def _read_anew(self) -> None:
+        """Read from the first page on: to the end where it was reached, else to what is new."""
+        self._anew = True
+        self._wanted = 1
+        self.loading = True
+        self._want.set()
 
     # -- pages ------------------------------------------------------------------------------
 
@@ -190,37 +232,68 @@ class RunWatch:
             self._want.clear()
             await self._want.wait()
 
+    @property
+    def _sorts(self) -> bool:
+        """Whether the server sorts by something else than the start."""
+        return self.order_by not in ((), NEWEST_FIRST)
+
     async def _page(self) -> None:
         search = self._search
-        sorts = self.order_by not in ((), NEWEST_FIRST)
         try:
-            async with asyncio.timeout(SERVER_SORTS_IN if sorts else None):
-                runs = await search.next_page()
+            # A page that came stays in hand until it is taken: the search does not give it again.
+            page = self._held or await self._next(search)
         except TimeoutError:
             if search is self._search:
                 self.ask(self.filters, ())
                 self.slow = True
             return
         except ApiError as error:
-            if error.status != 400 or search is not self._search:
+            if search is not self._search:
+                return  # nobody wants that filter any more
+            if error.status != 400:
                 raise
             # The filter or the order is not to its liking: asking again would not help.
             self.refused, self.loading, self._wanted = error.line(), False, 0
             self._health.spoke()
             self._tell(None)
             return
-        above = await self._parents(runs) if self.filters == ("",) and not sorts else []
         if search is not self._search:
             return
+        self._held = page
+        plain = self.filters == ("",) and not self._sorts
+        above = await self._parents(page.runs) if plain else []
+        if search is self._search:
+            self._held = None
+            self._take(page, above)
+
+    async def _next(self, search: RunSearch) -> _Page:
+        """The next page in which anything is new."""
+        first = self._anew or not search.read
+        if self._anew:
+            self._anew = False
+            search.begin_again(self.list.rows)
+        while True:
+            asked = time.monotonic()
+            async with asyncio.timeout(SERVER_SORTS_IN if self._sorts else None):
+                runs = await search.next_step()
+            if runs is not None or search is not self._search:
+                return _Page(runs=runs or (), asked=asked, first=first, done=search.done)
+            first = False
+            await self._turn.comes()
+
+    def _take(self, page: _Page, above: Iterable[Run]) -> None:
         self._health.spoke()
-        if self._guesses and runs:
+        if self._guesses and page.runs:
             self._guesses = False
-            self.list.choose(guessed_columns(runs))
-        touched = self.list.take((*above, *runs))
-        self.done, self.loading = search.done, False
-        self._wanted = 0
-        now = time.monotonic()
-        self._looked.update((run.run_id, now) for run in runs if not run.is_over)
+            self.list.choose(guessed_columns(page.runs))
+        touched = self.list.take((*above, *page.runs))
+        self.done = self.done or page.done
+        # A list that was read to its end stays so, and where rows went meanwhile it is not sure.
+        on = self.done and (not page.done or self._anew)
+        self.loading, self._wanted, self.refused = on, int(on), ""
+        if not page.first:
+            self._paged_at = page.asked
+        self._looked.update((run.run_id, page.asked) for run in page.runs)
         self._tell(touched)
 
     async def _parents(self, runs: Iterable[Run]) -> list[Run]:
@@ -258,6 +331,8 @@ class RunWatch:
         runs = self.list
         due = [i for i in self._visible if i in rows and not rows[i].is_over]
         due += [i for i in runs.unread(self._visible) if i not in due]
+        # Where more are on screen than one search takes, each has its turn.
+        due.sort(key=lambda i: self._looked.get(i, _NEVER))
         took = 0.0
         if due:
             touched = await self._again(runs, due[:IDS_PER_SEARCH])
@@ -305,31 +380,48 @@ class RunWatch:
         found = await self._mlflow.newest(run_ids, self.experiments)
         if runs is not self.list:
             return set()
-        now = time.monotonic()
-        for run_id, run in found.items():
-            if run.is_over:
-                self._looked.pop(run_id, None)
-            else:
-                self._looked[run_id] = now
         touched = runs.take(found.values())
         for run_id in run_ids:
             if run_id not in found:
                 touched |= runs.drop(run_id)
+        self._fewer([run_id for run_id in run_ids if run_id not in runs.rows])
+        now = time.monotonic()
+        self._looked.update((run_id, now) for run_id in found if run_id in runs.rows)
         return touched
+
+    def _fewer(self, gone: Iterable[str]) -> None:
+        """Rows are gone, so that the pages behind them begin that much earlier."""
+        seen = [self._looked.pop(run_id, _NEVER) for run_id in gone]
+        if not seen:
+            return
+        if self.loading or not self.done:
+            self._anew = True
+        elif min(seen) < self._paged_at:
+            # They may have gone before the last page was asked for.
+            self._read_anew()
 
     async def _new(self, runs: RunList) -> set[str]:
         """Runs that started since the newest that is known; in a sorted list only known places."""
-        if self.order_by not in ((), NEWEST_FIRST) or runs.deleted:
+        if self._sorts or runs.deleted:
             return set()
-        newest = max((row.started for row in runs.rows.values()), default=0)
+        # One whose clock is ahead must not hide those that start after it.
+        known, now = runs.rows, int(time.time() * 1000)
+        started = (row.started for row in known.values() if row.started <= now)
+        newest = max(started, default=now if known else 0)
         found: list[Run] = []
+        more = False
         for filter_ in self.filters:
-            page = await self._mlflow.started_since(self.experiments, newest, filter_)
+            page = await self._mlflow.started_since(self.experiments, newest, filter_, known=known)
             found += page.runs
-        known = runs.rows
+            more |= bool(page.next_page_token)
         fresh = [run for run in found if run.run_id not in known]
         above = await self._parents(fresh) if self.filters == ("",) and fresh else []
-        return runs.take((*above, *fresh)) if runs is self.list else set()
+        if runs is not self.list:
+            return set()
+        if more:
+            self.done = False
+            self._read_anew()
+        return runs.take((*above, *fresh))
 
     async def _alive(self) -> None:
         """Whether an experiment is still there, the next one each time."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
+import errno
 import json
 from collections.abc import Iterator
 from typing import Any
@@ -13,7 +15,7 @@ import pytest
 from mcp_tui.sources.base import HealthState
 from mcp_tui.sources.kubernetes import reflector as reflector_module
 from mcp_tui.sources.kubernetes.known import Delta, older
-from tests.faults.apiserver import ApiServer, Spoilt, encoded, refusal
+from tests.faults.apiserver import GONE, ApiServer, Spoilt, encoded, refusal, reset
 from tests.faults.virtually import Scene
 from tests.joined.sources import SOURCES
 
@@ -539,3 +541,142 @@ def test_a_cut_in_a_character_and_in_a_block_of_gzip(scene: Scene, server: ApiSe
         scene.go(70.0)
         scene.equal()
     assert scene.reflector.health.dropped == 0
+
+
+@pytest.mark.parametrize("synced", [False, True], ids=["first list", "after health"])
+def test_lists_that_are_always_gone_are_no_loop(
+    scene: Scene, server: ApiServer, synced: bool
+) -> None:
+    """Nothing is too old for a list, so what says so is broken, and asked ever less often."""
+    if synced:
+        make(scene, "a")
+        scene.go(100.0)
+        server.cut_all()
+        server.compact()
+        server.floor += 1
+    server.calls.clear()
+    server.on_list.extend([Spoilt(410, encoded(GONE))] * 60)
+    for _ in range(40):
+        scene.go(0.25)
+        health = scene.reflector.health
+        assert synced or health.message, health
+    assert health.state is HealthState.RETRYING
+    assert "too old" in health.message
+    assert len(server.calls) <= 20
+    server.floor = 0
+    scene.settle()
+
+
+PODS = next(source for source in SOURCES if source.into == "pods")
+
+
+@pytest.mark.parametrize(("count", "paged"), [(4, True), (5, False), (5, True), (8, True)])
+def test_what_goes_beyond_the_most_is_said_and_read_when_there_is_room(
+    monkeypatch: pytest.MonkeyPatch, count: int, paged: bool
+) -> None:
+    """Wherever in a page the last that is kept stands."""
+    monkeypatch.setattr(reflector_module, "PAGE", 2 if paged else 500)
+    with Scene(PODS, most=4) as scene:
+        for number in range(count):
+            scene.server.put(f"p{number}", 0)
+        scene.go(3.0)
+        said = "only 4 of them are read" if count > 4 else ""
+        assert scene.reflector.health.message == said
+        assert len(scene.reflector.known()) == 4
+        for row in list(scene.mirror.rows.values())[: count - 4]:
+            scene.server.drop(row.metadata.name)
+        scene.settle()
+        assert scene.reflector.health.message == ""
+
+
+@pytest.mark.parametrize("by_peer", [False, True], ids=["given up", "reset"])
+def test_a_connection_that_the_kernel_gives_up_says_nothing_of_the_server(
+    scene: Scene, server: ApiServer, by_peer: bool
+) -> None:
+    """Nobody was there to reset it: for so long the server may have been put back."""
+    make(scene, "a", "b", "c", "a", "b")
+    scene.go(1.0)
+    lists, streams = server.lists, list(server.streams)
+    for stream in streams:
+        stream.stalled = True
+    if not by_peer:
+        put_back(scene, 4, away=20.0)
+        server.floor = 0  # what is remembered goes back to before
+        server.streams.clear()
+        assert not server.down
+    scene.go(20.0)
+    for stream in streams:
+        given_up = httpx.ReadError("")
+        given_up.__cause__ = TimeoutError(errno.ETIMEDOUT, "Connection timed out")
+        stream.out.append(reset() if by_peer else given_up)
+        stream.news.set()
+    scene.go(60.0)
+    scene.equal()
+    assert server.lists == lists + (not by_peer)
+
+
+@pytest.mark.parametrize("kind", ["stopped", "slept"])
+def test_who_was_suspended_in_a_storm_lists(scene: Scene, server: ApiServer, kind: str) -> None:
+    """Also where what is read together is just being waited for."""
+    make(scene, "a")
+
+    async def storm(after: int) -> None:
+        for turn in range(40):
+            await asyncio.sleep(0.005)
+            server.put("a", turn)
+            if turn == after:
+                scene.offset["wall"] += 500.0
+                scene.offset["clock"] += 500.0 if kind == "stopped" else 0.0
+
+    for after in range(20, 30):
+        scene.go(100.0)
+        lists = server.lists
+        scene.loop.run_until_complete(storm(after))
+        scene.go(10.0)
+        assert server.lists == lists + 1, after
+        scene.equal()
+
+
+DEEP = b'{"a":' * 1_200 + b"1" + b"}" * 1_200
+
+
+def test_an_object_that_cannot_be_read_hides_no_other_and_is_not_taken_for_deleted(
+    scene: Scene, server: ApiServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its row stays as it was told last, for as long as it is there."""
+    monkeypatch.setattr(
+        "tests.faults.apiserver.encoded", lambda value: encoded(value).replace(b'"DEEP"', DEEP)
+    )
+    make(scene, "a", "b", "c")
+    last = scene.mirror.rows[server.objects["b"]["metadata"]["uid"]]
+    server.objects["b"]["zzz"] = "DEEP"
+    lists = server.lists
+    server.put("c", 1)
+    line = {"type": "MODIFIED", "object": server.objects["b"]}
+    for stream in server.streams:
+        stream.line(line)
+    scene.go(5.0)
+    assert scene.reflector.health.state is HealthState.LIVE, "a line that is whole"
+    assert (server.lists, scene.reflector.health.dropped) == (lists, 1)
+    server.compact()
+    server.floor += 1
+    server.cut_all()
+    server.put("a", 1)
+    scene.go(5.0)
+    server.floor = 0
+    scene.go(60.0)
+    assert server.lists > lists
+    assert scene.mirror.rows[last.metadata.uid] == last
+    assert {row.metadata.name for row in scene.mirror.rows.values()} == {"a", "b", "c"}
+    assert scene.reflector.health.state is HealthState.LIVE
+    assert scene.reflector.health.dropped == server.lists - lists + 1
+    assert "could not be read" in scene.reflector.health.message
+    server.drop("b")
+    del server.history[-1][2]["zzz"]
+    server.compact()
+    server.floor += 1
+    server.cut_all()
+    scene.go(5.0)
+    server.floor = 0
+    scene.settle()
+    assert {row.metadata.name for row in scene.mirror.rows.values()} == {"a", "c"}

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
 import pytest
 from textual.pilot import Pilot
 
+from mcp_tui.domain.chart.course import Course
 from mcp_tui.errors import GoneError, UnreachableError
 from mcp_tui.tui.app import Console
 from mcp_tui.tui.commandline import _runs_and_metrics
@@ -206,6 +208,44 @@ async def test_a_closer_look_asks_for_the_part() -> None:
         await pilot.press("0")
         await until(pilot, lambda: made(backend).asked[-1] == "look step None")
         assert screen.chart.view.window is None
+
+
+async def test_a_part_that_another_metric_does_not_reach_is_let_go_of() -> None:
+    backend = FakeBackend()
+    async with curves(backend) as (app, screen, pilot):
+        screen.chart.look(replace(screen.chart.view, window=(4_000.0, 5_000.0), cursor=4_500.0))
+        given, epochs = made(backend).courses, tuple(range(20))
+
+        def courses(metrics: Sequence[str]) -> tuple[Course, ...]:
+            short = Course("lr", "lr", epochs, epochs, [0.5] * 20)
+            return (short,) if metrics == ("lr",) else given(metrics)
+
+        made(backend).courses = courses  # type: ignore[method-assign]  # a fake's
+        await pilot.press("k")
+        await until(pilot, lambda: screen_lines(app)[3].startswith("f1_macro"))
+        assert screen.chart.view.window == (4_000.0, 5_000.0), "it has points there"
+        await pilot.press("j", "j")
+        await until(pilot, lambda: screen_lines(app)[3].startswith("lr"))
+        assert screen.chart.view.window is None and screen.chart.view.cursor is None
+        assert "20 points" in screen_lines(app)[3]
+
+
+async def test_lines_that_a_runs_end_read_anew_are_counted_again() -> None:
+    backend = FakeBackend()
+    async with curves(backend) as (app, _, pilot):
+        counted: list[tuple[str, ...]] = []
+
+        async def count(metrics: Sequence[str]) -> bool:
+            counted.append(tuple(metrics))
+            return False
+
+        made(backend).count = count  # type: ignore[method-assign]  # a fake's
+        given = made(backend).given
+        info = msgspec.structs.replace(given[0].info, status="FINISHED")
+        given[0] = msgspec.structs.replace(given[0], info=info)
+        made(backend).tail.put_nowait("")
+        await until(pilot, lambda: counted == [("loss",)])
+        assert "live" not in screen_lines(app)[2]
 
 
 async def test_the_cursor_reads_all_runs() -> None:

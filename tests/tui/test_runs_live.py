@@ -89,6 +89,20 @@ async def test_nothing_is_asked_while_nobody_looks(tmp_path: Path) -> None:
         await until(lambda: made.total == 2)
 
 
+async def test_in_and_out_before_anything_else_runs_the_experiments_are_followed_still(
+    tmp_path: Path,
+) -> None:
+    server = FakeMlflow([run(1)])
+    async with pane(tmp_path, dev=server) as made:
+        await until(lambda: made.phase == "ready" and made.count)
+        made.enter(("dev/1",))
+        assert made.leave() == "dev/1"
+        await asyncio.sleep(0)
+        server.experiments.append(Experiment(experiment_id="2", name="two"))
+        made.refresh()
+        await until(lambda: made.count == 2)
+
+
 async def test_a_metric_sorts_on_the_server_where_there_is_more_and_here_where_not(
     tmp_path: Path,
 ) -> None:

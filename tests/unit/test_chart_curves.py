@@ -244,6 +244,15 @@ def test_the_legend_says_the_last_value_in_sight() -> None:
     assert any(text.split()[-2:] == ["run", "60"] for text in lines)
 
 
+def test_a_part_without_points_says_so_and_not_that_there_are_none() -> None:
+    short = line([0.5] * 20)
+    away = CurveView(window=(8_000, 9_000))
+    text = CurvePlotter().draw([short], away, 80, 10, note="not logged in this run").text
+    assert "no points in this part; 0 shows all" in text and "not logged" not in text
+    text = CurvePlotter().draw([], away, 80, 10, note="not logged in this run").text
+    assert "not logged in this run" in text
+
+
 def test_names_and_last_values_stand_at_the_ends_of_lines() -> None:
     one = Course("a", "rising", [0, 1], [0, 1], [0.0, 1.0])
     two = Course("b", "falling", [0, 1], [0, 1], [1.0, 0.0])

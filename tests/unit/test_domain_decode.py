@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Any, ClassVar, Generic, TypeVar
 
 import msgspec
 import pytest
@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mcp_tui.domain import decode as decoding
-from mcp_tui.domain.decode import DecodeError, decode
+from mcp_tui.domain.decode import DecodeError, UnfitError, decode
 from mcp_tui.domain.kube import Event, Job, Pod, epoch
 from mcp_tui.domain.kube_custom import (
     JobSet,
@@ -23,7 +23,11 @@ from mcp_tui.domain.kube_custom import (
 )
 from mcp_tui.domain.kube_wire import ObjectList, Status, decode_watch, decode_watch_block
 from mcp_tui.domain.text import clean
+from mcp_tui.sources.mlflow import ExperimentPage, LoggedModelPage, RunPage
+from mcp_tui.sources.mlflow.registry import ModelPage, VersionPage
 from tests.unit.test_text import unsafe
+
+T = TypeVar("T")
 
 TYPES = [
     Job,
@@ -270,6 +274,62 @@ def test_one_odd_item_does_not_hide_the_others() -> None:
     assert (page.metadata.resource_version, page.metadata.continue_) == ("9", "abc")
 
 
+@pytest.mark.parametrize(
+    ("page", "field", "good", "odd"),
+    [
+        (
+            RunPage,
+            "runs",
+            {"info": {"run_id": "a"}},
+            {"info": {"run_id": "b", "start_time": "x"}, "data": {"metrics": 7}},
+        ),
+        (
+            ExperimentPage,
+            "experiments",
+            {"experiment_id": "a"},
+            {"experiment_id": "b", "creation_time": "x"},
+        ),
+        (
+            ModelPage,
+            "registered_models",
+            {"name": "a"},
+            {"name": "b", "last_updated_timestamp": "x"},
+        ),
+        (
+            VersionPage,
+            "model_versions",
+            {"name": "a", "version": "1"},
+            {"name": "b", "version": "2", "creation_timestamp": []},
+        ),
+        (
+            LoggedModelPage,
+            "models",
+            {"info": {"model_id": "a"}},
+            {"info": {"model_id": "b", "creation_timestamp_ms": {}}},
+        ),
+    ],
+    ids=lambda value: getattr(value, "__name__", None),
+)
+@pytest.mark.parametrize("broken", [b"", b"\xff"], ids=["JSON", "not even JSON"])
+def test_one_odd_item_of_a_page_of_mlflow_hides_no_others(
+    page: Any, field: str, good: dict[str, Any], odd: dict[str, Any], broken: bytes
+) -> None:
+    raw = json.dumps({field: [good, odd, 3, None], "next_page_token": "t?"}).encode()
+    found = decode(page, raw.replace(b"?", broken))
+    first, second = getattr(found, field)
+    assert isinstance(getattr(found, field), tuple)
+    assert first == msgspec.convert(good, type(first))
+    assert set(strings(second)) >= {"b"}
+    assert found.next_page_token.startswith("t")
+
+
+@pytest.mark.parametrize("listed", [3, "text", {"a": 1}, None])
+def test_what_is_no_list_is_an_empty_one(listed: object) -> None:
+    raw = json.dumps({"items": listed, "runs": listed, "next_page_token": "t"}).encode()
+    assert decode(ObjectList[Job], raw).items == []
+    assert decode(RunPage, raw) == RunPage(next_page_token="t")
+
+
 def test_bad_utf_8_and_raw_controls_spoil_one_string_only() -> None:
     names = (b"a\xff\x01\x1b[31mb", b"\\ud800ok", b"c")
     raw = b'{"items":[' + b",".join(b'{"metadata":{"name":"%s"}}' % name for name in names) + b"]}"
@@ -373,3 +433,119 @@ def test_very_long_strings_are_bounded_where_they_are_cleaned() -> None:
 )
 def test_epoch(text: str | None, seconds: float | None) -> None:
     assert epoch(text) == seconds
+
+
+def nested(depth: int) -> bytes:
+    return b'{"a":' * depth + b"1" + b"}" * depth
+
+
+def ray_job(name: str, more: bytes = b"") -> bytes:
+    meta = b'"metadata":{"name":"%s","namespace":"d","uid":"u-%s","resourceVersion":"5"%s}'
+    one, two = (b"", more) if more[:2] == b',"' else (more, b"")
+    return b"{" + meta % (name.encode(), name.encode(), one) + two + b"}"
+
+
+def page_of(*items: bytes) -> bytes:
+    frame = b'{"kind":"RayJobList","metadata":{"resourceVersion":"9","continue":"c"},"items":[%s]}'
+    return frame % b",".join(items)
+
+
+TOO_DEEP = b',"spec":{"zzz":' + nested(1_100) + b"}"
+IN_META = b', "managedFields":[{"fieldsV1":' + nested(9_000) + b"}]"
+
+
+@pytest.mark.parametrize("bad", [TOO_DEEP, IN_META], ids=["in the spec", "in the metadata"])
+@pytest.mark.parametrize("odd", [b"", b"\xff", b"\\ud800"], ids=["usual", "no UTF-8", "surrogate"])
+def test_an_item_too_deep_for_a_parser_hides_no_other(bad: bytes, odd: bytes) -> None:
+    good = b'{"metadata":{"name":"good' + odd + b'","labels":null}}'
+    page = decode(ObjectList[RayJob], page_of(ray_job("a"), ray_job("bad", bad), good))
+    assert [item.metadata.name.rstrip("\ufffd") for item in page.items] == ["a", "good"]
+    (unread,) = page.unread
+    meta = unread.metadata
+    assert (meta.uid, meta.namespace, meta.name) == ("u-bad", "d", "bad")
+    assert meta.resource_version == "5"
+    assert (page.metadata.resource_version, page.metadata.continue_) == ("9", "c")
+
+
+def test_depth_of_lists_in_a_field_nobody_reads() -> None:
+    bad = b',"spec":{"zzz":' + b"[" * 500 + b"]" * 500 + b'},"status":7'
+    page = decode(ObjectList[RayJob], page_of(ray_job("b", bad)))
+    assert [item.metadata.name for item in page.items] == ["b"]
+    assert str(decoding._loose(b"[" * 500 + b"]" * 500)).count("[") == decoding.MAX_DEPTH
+
+
+@pytest.mark.parametrize("depth", [60, 65, 500])
+@pytest.mark.parametrize(
+    "odd", [b',"status":7', b',"status":null', b',"status":{"message":"\xff"}']
+)
+def test_depth_in_a_field_nobody_reads_costs_an_odd_item_nothing(depth: int, odd: bytes) -> None:
+    bad = b',"spec":{"suspend":true,"zzz":' + nested(depth) + b"}" + odd
+    page = decode(ObjectList[RayJob], page_of(ray_job("a"), ray_job("b", bad)))
+    assert [item.metadata.name for item in page.items] == ["a", "b"]
+    assert page.items[1].spec.suspend is True
+    assert page.unread == []
+
+
+@pytest.mark.parametrize(
+    "spoilt", [b"", b'{"metadata":{"name":"\xff"}}'], ids=["usual", "no UTF-8"]
+)
+def test_an_item_with_too_many_odd_fields_is_known_by_its_name(spoilt: bytes) -> None:
+    meta = {"name": "b", "uid": {}, "labels": {"x": "y"}}
+    fields = {f"x{n}": n for n in range(3)}
+    conditions = {"zzz": [fields], "spec": {"entrypoint": [], "suspend": []}}
+    odd = json.dumps({"metadata": meta, **conditions}).encode()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(decoding, "_MAX_PRUNED", 2)
+        page = decode(ObjectList[RayJob], page_of(ray_job("a"), odd, *filter(None, [spoilt])))
+    assert [item.metadata.name for item in page.items][:1] == ["a"]
+    assert [item.metadata.name for item in page.unread] == ["b"]
+    assert page.unread[0].metadata.uid == ""
+
+
+class Named(msgspec.Struct, Generic[T]):
+    """A page that cannot say what was not read."""
+
+    is_page: ClassVar[bool] = True
+
+    items: list[T] = []
+
+
+def test_a_page_that_cannot_say_what_was_not_read_leaves_nothing_out() -> None:
+    raw = page_of(ray_job("a"), ray_job("b"))
+    assert len(decode(Named[RayJob], raw).items) == 2
+    with pytest.raises(UnfitError):
+        decode(Named[RayJob], page_of(ray_job("a"), ray_job("bad", TOO_DEEP)))
+
+
+def test_a_page_that_is_broken_elsewhere_is_refused_for_all_that() -> None:
+    """What cannot be told from a deletion is no page."""
+    deep = ray_job("bad", TOO_DEEP)
+    whole = page_of(ray_job("a"), deep)
+    assert len(decode(ObjectList[RayJob], whole).items) == 1
+    for raw in (
+        whole[:-1],
+        whole + b"}",
+        whole[:-3],
+        page_of(deep, b'{"metadata":{"name":"b" 1}}'),
+        page_of(deep, b"3"),
+        page_of(deep, b"x"),
+        page_of(deep, b"[]"),
+        page_of(deep, b"null"),
+        page_of(b'{"metadata":{"name":"a"},"spec":' + nested(1_100)[:-1] + b"]}"),
+        page_of(b'{"metadata":{"uid" "x"},"spec":' + nested(1_100) + b"}"),
+        b'{"items":[],"zzz":' + nested(1_100) + b"}",
+        b'{"items":' + nested(1_100) + b"}",
+        b"[" + whole + b"]",
+    ):
+        with pytest.raises(DecodeError):
+            decode(ObjectList[RayJob], raw)
+
+
+def test_an_event_too_deep_for_a_parser_is_no_broken_line() -> None:
+    line = b'{"type":"MODIFIED","object":' + ray_job("bad", TOO_DEEP) + b"}"
+    assert decode_watch_block(RayJob, [line + b"\n"]) is None
+    with pytest.raises(UnfitError):
+        decode_watch(RayJob, line)
+    with pytest.raises(DecodeError) as broken:
+        decode_watch(RayJob, b'{"type":"MODIFIED","object":{"metadata":[}}')
+    assert not isinstance(broken.value, UnfitError)

@@ -12,7 +12,7 @@ from mcp_tui.domain.decode import Lines
 from mcp_tui.sources.kubernetes import gather
 from mcp_tui.sources.kubernetes.backoff import Timing
 from mcp_tui.sources.kubernetes.gather import Gathered
-from mcp_tui.sources.kubernetes.watch import GATHER, consume
+from mcp_tui.sources.kubernetes.watch import GATHER, RelistError, consume
 from tests.faults import virtual
 
 
@@ -153,3 +153,35 @@ def test_a_storm_is_taken_in_beats_and_what_comes_after_a_rest_at_once() -> None
     assert all(gap >= GATHER - 1e-9 for gap in gaps)
     assert len(taken) <= 5
     assert sum(count for _, count in taken) == 31
+
+
+@pytest.mark.parametrize("error", [None, Broken()], ids=["end", "cut"])
+def test_a_suspension_just_before_the_end_is_not_taken_for_an_end(error: Exception | None) -> None:
+    """It began while what is read together was waited for; the connection ended in it."""
+
+    async def watched(loop: virtual.VirtualLoop) -> None:
+        jump = [0.0]
+        beat = GATHER / 10
+
+        async def blocks() -> AsyncGenerator[Lines, None]:
+            yield (b"a\n",)
+            await asyncio.sleep(beat)
+            yield (b"b\n",)
+            await asyncio.sleep(beat + GATHER)
+            loop.call_later(beat, jump.append, 500.0)
+            if error is not None:
+                raise error
+
+        with pytest.raises(RelistError):
+            await consume(
+                blocks(),
+                lambda lines: joined(lines).count(b"\n"),
+                alive=lambda: None,
+                silence=100,
+                marked=lambda: False,
+                timing=Timing(),
+                clock=lambda: loop.time() + jump[-1],
+                wall=lambda: loop.time() + jump[-1],
+            )
+
+    virtual.run(watched, lambda: None)

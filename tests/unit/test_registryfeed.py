@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import cast
 
 import pytest
@@ -29,11 +29,16 @@ class Server:
         self.calls: list[str] = []
         self.error: McpTuiError | None = None
         self.same_token = False
+        self.status = "FINISHED"
+        self.meanwhile: Callable[[], None] | None = None
 
     def _said(self, call: str) -> None:
         self.calls.append(call)
         if self.error is not None:
             raise self.error
+        if self.meanwhile is not None:
+            self.meanwhile()
+            self.meanwhile = None
 
     async def search_models(self, *, page_token: str = "", order_by: str = "") -> ModelPage:
         self._said(f"models {page_token or '-'} {order_by}")
@@ -70,7 +75,7 @@ class Server:
         self._said(f"run {int(run_id, 16)}")
         if int(run_id, 16) == 1:
             raise ApiError("no such run", status=404)
-        return Run(info=RunInfo(run_id=run_id, status="FINISHED"))
+        return Run(info=RunInfo(run_id=run_id, status=self.status))
 
 
 class Clock:
@@ -181,6 +186,65 @@ async def test_runs_on_screen_are_asked_once_and_one_that_is_gone_is_said() -> N
     assert server.calls.count("run 3") == 1
 
 
+async def test_a_run_that_runs_is_asked_again_until_it_is_over() -> None:
+    server = Server(models=1)
+    server.status = "RUNNING"
+    feed, clock, client = made(server)
+    feed.look(Look(models=("m0",), run_ids=(f"{3:032x}",), more_models=False))
+    await all_due(feed, client)
+    clock.now += 9
+    await all_due(feed, client)
+    assert server.calls.count("run 3") == 1, "not before its time"
+    server.status = "FINISHED"
+    feed.refresh()
+    assert feed.runs[f"{3:032x}"].status == "running", "what was known stays on screen"
+    await all_due(feed, client)
+    assert feed.runs[f"{3:032x}"].status == "finished"
+    server.status = "RUNNING"
+    feed.look(Look(run_ids=(f"{3:032x}", f"{4:032x}"), more_models=False))
+    await all_due(feed, client)
+    before, server.status = feed.version, "FAILED"
+    clock.now += 10
+    await all_due(feed, client)
+    assert feed.runs[f"{4:032x}"].status == "failed" and feed.version > before
+    for _ in range(3):
+        clock.now += 10
+        await all_due(feed, client)
+    assert (server.calls.count("run 3"), server.calls.count("run 4")) == (2, 2)
+
+
+async def test_a_model_that_is_closed_while_others_are_read_is_skipped() -> None:
+    server = Server(models=2)
+    feed, _, client = made(server)
+    await all_due(feed, client)
+    feed.open("m0")
+    feed.open("m1")
+    server.meanwhile = lambda: feed.close("m1")
+    await all_due(feed, client)
+    assert feed.versions["m0"].rows and "m1" not in feed.versions
+
+
+async def test_an_order_that_is_given_up_while_a_page_is_read_leaves_nothing() -> None:
+    server = Server(models=7)
+    feed, _, client = made(server)
+    feed.look(Look(more_models=False))
+    await all_due(feed, client)
+
+    def there_and_back() -> None:
+        feed.order("since", False)
+        feed.order("name", False)
+
+    feed.look(Look(models=("m2",), more_models=True))
+    server.meanwhile = there_and_back
+    await all_due(feed, client)
+    assert [m.name for m in feed.models] == ["m0", "m1", "m2"] and feed.more
+    # Also while a page that was read is asked for again: the new order waits for no interval.
+    feed.refresh()
+    server.meanwhile = lambda: feed.order("name", True)
+    await all_due(feed, client)
+    assert [m.name for m in feed.models] == ["m6", "m5", "m4"]
+
+
 async def test_another_order_begins_anew() -> None:
     server = Server(models=4)
     feed, _, client = made(server)
@@ -241,6 +305,24 @@ async def test_what_fails_is_said_and_what_was_read_stays(
     feed.refresh()
     await feed._try()
     assert feed.health.state is HealthState.POLLING
+
+
+async def test_a_defect_is_said_and_what_it_hit_is_tried_again() -> None:
+    server = Server(models=1)
+    feed, clock, _ = made(server)
+
+    def broken() -> None:
+        raise KeyError("x")
+
+    server.meanwhile = broken
+    assert await feed._try() == 2.0
+    assert feed.health.state is HealthState.RETRYING
+    assert feed.health.message == "defect in models: KeyError: 'x'"
+    clock.now += 2
+    server.meanwhile = None
+    await feed._try()
+    assert feed.health.state is HealthState.POLLING
+    assert [m.name for m in feed.models] == ["m0"]
 
 
 async def test_in_the_back_nothing_is_asked() -> None:

@@ -401,7 +401,7 @@ async def test_experiments_tell_what_was_read_of_those_on_screen_only() -> None:
         row = made.rows["1"]
         assert (row.counted(), row.running, row.failed) == ("10+", 1, 9)
         assert made.rows["2"].count is None
-        made.read("1", 1_234, True)
+        made.read("1", [row_of(run(n), ()) for n in range(1, 1_235)], True)
         assert made.rows["1"].counted() == "1,234+"
 
     await running(made, body)

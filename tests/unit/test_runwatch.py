@@ -30,7 +30,7 @@ class Server:
         self.asked.append(f"newest {len(run_ids)}")
         return {run_id: self.runs[run_id] for run_id in run_ids if run_id in self.runs}
 
-    async def started_since(self, *_: object) -> RunPage:
+    async def started_since(self, *_: object, **__: object) -> RunPage:
         self.asked.append("new")
         return RunPage()
 
@@ -132,10 +132,10 @@ async def test_a_server_that_takes_long_to_look_for_new_runs_is_asked_less_often
     server = Server([run(1)])
     made, _ = watching(server, [run(1)])
     now = 1_000.0
-    monkeypatch.setattr(runwatch, "time", SimpleNamespace(monotonic=lambda: now))
+    monkeypatch.setattr(runwatch, "time", SimpleNamespace(monotonic=lambda: now, time=lambda: now))
     takes = 0.0
 
-    async def started_since(*_: object) -> RunPage:
+    async def started_since(*_: object, **__: object) -> RunPage:
         nonlocal now
         now += takes
         server.asked.append("new")

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import cast
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from mcp_tui.domain.history import History, estimated, history_of, later, with_part
 from mcp_tui.domain.run import Metric, Run, RunData, RunInfo
+from mcp_tui.errors import UnreachableError
 from mcp_tui.sources.mlflow import MlflowClient
 from mcp_tui.store.curves import CurveBook
+from mcp_tui.tui.live import curves
+from mcp_tui.tui.live.curves import LiveCurves
 
 
 @dataclass
@@ -24,6 +28,8 @@ class Server:
     points: dict[tuple[str, str], list[Metric]] = field(default_factory=dict)
     over: set[str] = field(default_factory=set)
     asked: list[str] = field(default_factory=list)
+    fails: int = 0
+    meanwhile: Callable[[], Awaitable[None]] | None = None
 
     def log(self, run: str, key: str, *values: float, start: int = 0) -> None:
         line = self.points.setdefault((run, key), [])
@@ -34,7 +40,12 @@ class Server:
         ]
 
     def run(self, run_id: str) -> Run:
-        newest = tuple(line[-1] for (run, _), line in self.points.items() if run == run_id)
+        # As MLflow has it: of the largest step, and of that the newest.
+        newest = tuple(
+            max(line, key=lambda m: (m.step, m.timestamp))
+            for (run, _), line in self.points.items()
+            if run == run_id
+        )
         status = "FINISHED" if run_id in self.over else "RUNNING"
         info = RunInfo(run_id=run_id, experiment_id="1", status=status)
         return Run(info=info, data=RunData(metrics=newest))
@@ -49,6 +60,12 @@ class Server:
     ) -> dict[str, History]:
         ids = list(run_ids)
         self.asked.append(f"{key} of {','.join(ids)} {steps or 'all'}")
+        if self.meanwhile is not None:
+            meanwhile, self.meanwhile = self.meanwhile, None
+            await meanwhile()
+        if self.fails:
+            self.fails -= 1
+            raise UnreachableError("no answer")
         found = {}
         for run in ids:
             every = self.points.get((run, key), [])
@@ -145,6 +162,164 @@ async def test_the_last_points_of_a_run_that_ends_are_there() -> None:
     assert await made.follow(["loss"])
     assert values(made, "a") == (3, 2)
     assert made.running == ()
+
+
+async def test_the_end_of_a_run_is_read_though_it_failed_at_first() -> None:
+    server = Server()
+    server.log("a", "loss", 3)
+    made = book(server, "a")
+    await made.load(["loss"])
+    server.log("a", "loss", 2)
+    server.over.add("a")
+    server.fails = 1
+    with pytest.raises(UnreachableError):
+        await made.follow(["loss"])
+    assert made.running == () and made.goes_on(["loss"])
+    assert await made.follow(["loss"])
+    assert values(made, "a") == (3, 2)
+    assert not made.goes_on(["loss"])
+
+
+async def test_a_metric_that_was_not_in_front_when_its_run_ended_gets_its_end() -> None:
+    server = Server()
+    server.log("a", "loss", 3)
+    server.log("a", "f1", 0.1)
+    made = book(server, "a")
+    await made.load(["loss", "f1"])
+    server.log("a", "f1", 0.2)
+    server.over.add("a")
+    await made.follow(["loss"])
+    assert not made.goes_on(["loss"])
+    assert await made.follow(["f1"])
+    assert values(made, "a", "f1") == (0.1, 0.2)
+
+
+async def test_what_could_not_be_read_is_drawn_when_it_could_and_the_fault_goes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(curves, "_FAILING", 0.0)
+    monkeypatch.setattr(curves, "PACE", 0.0)
+    monkeypatch.setattr(curves, "SHARE", 0.0)
+    server = Server()
+    server.log("a", "loss", 3)
+    made = book(server, "a")
+    await made.load(["loss"])
+    server.log("a", "loss", 2)
+    server.fails = 1
+    follows = LiveCurves({"dev": made}, [("dev", "a")]).changes(["loss"])
+    assert "no answer" in await anext(follows)
+    assert values(made, "a") == (3,)
+    assert await anext(follows) == ""
+    assert values(made, "a") == (3, 2)
+    await follows.aclose()  # type: ignore[attr-defined]  # a generator
+
+
+async def test_a_run_is_followed_until_its_end_was_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(curves, "_FAILING", 0.0)
+    monkeypatch.setattr(curves, "PACE", 0.0)
+    monkeypatch.setattr(curves, "SHARE", 0.0)
+    server = Server()
+    server.log("a", "loss", 3)
+    made = book(server, "a")
+    await made.load(["loss"])
+    server.log("a", "loss", 2)
+    server.over.add("a")
+    server.fails = 1
+    follows = LiveCurves({"dev": made}, [("dev", "a")]).changes(["loss"])
+    assert [bool(told) async for told in follows] == [True, False]
+    assert values(made, "a") == (3, 2)
+
+
+async def test_that_a_server_answers_again_is_told_though_nothing_changed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(curves, "_FAILING", 0.0)
+    monkeypatch.setattr(curves, "PACE", 0.0)
+    server = Server()
+    server.log("a", "loss", 3)
+    made = book(server, "a")
+    await made.load(["loss"])
+    newest = server.newest
+
+    async def down(run_ids: Iterable[str], experiments: Sequence[str]) -> dict[str, Run]:
+        server.newest = newest  # type: ignore[method-assign]  # a fake's
+        raise UnreachableError("no answer")
+
+    server.newest = down  # type: ignore[method-assign]  # a fake's
+    follows = LiveCurves({"dev": made}, [("dev", "a")]).changes(["loss"])
+    assert "no answer" in await anext(follows)
+    assert await asyncio.wait_for(anext(follows), 5) == ""
+    await follows.aclose()  # type: ignore[attr-defined]  # a generator
+
+
+async def test_points_of_a_run_that_was_resumed_are_there_when_it_is_where_it_was() -> None:
+    server = Server()
+    server.log("a", "loss", *(float(n) for n in range(101)))
+    made = book(server, "a")
+    await made.load(["loss"])
+    await resumed(server, "a", range(50, 100))
+    await made.follow(["loss"])
+    assert len(values(made, "a")) == 101, "no search tells of these"
+    server.asked.clear()
+    await resumed(server, "a", range(100, 106))
+    await made.follow(["loss"])
+    assert len(values(made, "a")) == 157
+    assert server.asked == ["newest", f"loss of a (100, {2**63 - 1})", "loss of a all"]
+    # It is read anew once, and followed as before.
+    server.asked.clear()
+    await resumed(server, "a", range(106, 108))
+    await made.follow(["loss"])
+    assert server.asked == ["newest", f"loss of a (105, {2**63 - 1})"]
+
+
+async def resumed(server: Server, run: str, steps: Iterable[int]) -> None:
+    """A run logs steps again, later."""
+    line = server.points[run, "loss"]
+    last = max(m.timestamp for m in line)
+    line += [
+        Metric(key="loss", value=0.5, step=step, timestamp=last + 1_000 * n)
+        for n, step in enumerate(steps, 1)
+    ]
+
+
+async def test_points_of_a_run_that_was_resumed_are_there_when_it_ends() -> None:
+    server = Server()
+    server.log("a", "loss", *(float(n) for n in range(101)))
+    made = book(server, "a")
+    await made.load(["loss"])
+    await resumed(server, "a", range(50, 80))
+    server.over.add("a")
+    await made.follow(["loss"])
+    assert len(values(made, "a")) == 131
+    server.asked.clear()
+    assert not await made.follow(["loss"])
+    assert server.asked == []
+
+
+async def test_several_points_of_a_step_are_no_return_to_it() -> None:
+    server = Server()
+    server.log("a", "loss", *(float(n) for n in range(101)))
+    made = book(server, "a")
+    await made.load(["loss"])
+    server.points["a", "loss"].append(Metric(key="loss", value=7, step=100, timestamp=101_500))
+    server.asked.clear()
+    await made.follow(["loss"])
+    assert len(values(made, "a")) == 102
+    assert server.asked == ["newest", f"loss of a (100, {2**63 - 1})"]
+
+
+async def test_what_was_followed_is_not_made_coarser_by_the_end() -> None:
+    server = Server()
+    server.log("a", "loss", *(float(n) for n in range(300)))
+    made = book(server, "a")
+    await made.load(["loss"])
+    for _ in range(3):
+        server.log("a", "loss", *(float(n) for n in range(100)))
+        await made.follow(["loss"])
+    server.over.add("a")
+    await made.follow(["loss"])
+    found = made.history("a", "loss")
+    assert found is not None and (len(found), found.sampled, found.total) == (600, False, 600)
 
 
 async def test_a_burst_that_is_sampled_is_read_anew() -> None:
@@ -259,6 +434,38 @@ async def test_a_refresh_reads_all_anew() -> None:
     await made.refresh()
     await made.load(["loss"])
     assert values(made, "a") == (9.0, 1.0)
+
+
+async def test_a_refresh_that_fails_leaves_curves_that_go_on() -> None:
+    server = Server()
+    server.log("a", "loss", 3)
+    made = book(server, "a")
+    await made.load(["loss"])
+    await made.refresh()
+    server.fails = 1
+    with pytest.raises(UnreachableError):
+        await made.load(["loss"])
+    server.log("a", "loss", 2)
+    assert await made.follow(["loss"])
+    assert values(made, "a") == (3, 2)
+    server.asked.clear()
+    await made.load(["loss"])
+    assert server.asked == ["loss of a all"], "it is still wanted anew"
+
+
+async def test_a_refresh_while_more_is_read_breaks_nothing() -> None:
+    server = Server()
+    server.log("a", "loss", *(float(n) for n in range(10_000)))
+    made = book(server, "a")
+    await made.load(["loss"])
+    server.log("a", "loss", 7)
+    server.meanwhile = made.refresh
+    assert await made.follow(["loss"])
+    server.meanwhile = made.refresh
+    assert await made.look({("a", "loss"): (100, 200)})
+    await made.refresh()
+    assert not await made.look({})
+    assert values(made, "a")[-1] == 7
 
 
 @given(

@@ -25,6 +25,7 @@ GUTTER_FROM: Final = 48
 _KEPT: Final = 128
 _VALUE: Final = 6
 """Cells of most values: kept for them even where a shorter one stands."""
+_ELSEWHERE: Final = "no points in this part; 0 shows all"
 
 
 @dataclass(frozen=True)
@@ -109,7 +110,7 @@ class CurvePlotter:
         if drawn:
             drawing.lines(traces, marks=marks)
         else:
-            _say(sheet, plot, _nothing(traces, note))
+            _say(sheet, plot, _nothing(traces, _ELSEWHERE if extent and view.window else note))
         if view.cursor is not None and drawn:
             drawing.cursor(courses, view)
         ends = drawing.ends

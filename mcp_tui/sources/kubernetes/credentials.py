@@ -25,6 +25,8 @@ PLUGIN_DEADLINE: Final = 60.0
 # it is refused: the clock may be wrong, and a plugin that is run for every call helps nobody.
 LEAST_USE: Final = 60.0
 
+Stamp = tuple[int, int] | None
+
 
 class Credentials:
     """One context's credentials; nothing secret is in its repr.
@@ -54,7 +56,11 @@ class Credentials:
         self._running: asyncio.Task[Credential] | None = None
         self._file_token = ""
         self._file_read_at = float("-inf")
-        self._file_stamp: tuple[int, int] | None = None
+        self._file_stamp: Stamp = None
+        self._pair: tuple[bytes | None, bytes | None] = (None, None)
+        self._tls_files = _tls_files(context)
+        self._tls_stamps = self._stamps()
+        self._tls_version = 0
         self.generation = 0
         self.plugin_runs = 0
 
@@ -85,7 +91,9 @@ class Credentials:
     def refreshable(self) -> bool:
         """Whether asking again could give other credentials."""
         user = self._user
-        return user.token_file is not None or (user.exec is not None and not user.token)
+        if user.token_file is not None or (user.exec is not None and not user.token):
+            return True
+        return any(path in (user.cert_file, user.key_file) for path in self._tls_files)
 
     def forget(self, generation: int) -> None:
         """Drop what was cached, after a 401 to credentials of ``generation``.
@@ -114,10 +122,19 @@ class Credentials:
                 certificate, key = credential.certificate, credential.key
         return await asyncio.to_thread(self._make_tls, certificate, key)
 
-    @property
-    def has_plugin_certificate(self) -> bool:
-        """Whether the plugin gave a certificate, so that new credentials need new connections."""
-        return self._plugin is not None and self._plugin.certificate is not None
+    def tls_version(self) -> int:
+        """Grows when :meth:`tls` gives something else than before: it needs new connections.
+
+        A plugin gave another certificate, or a file was renewed, as kubeadm, k3s and minikube do.
+        """
+        stamps = self._stamps()
+        if stamps != self._tls_stamps:
+            self._tls_stamps = stamps
+            self._tls_version += 1
+        return self._tls_version
+
+    def _stamps(self) -> tuple[Stamp, ...]:
+        return tuple(self._stamp(path) for path in self._tls_files)
 
     async def aclose(self) -> None:
         """End a plugin that still runs."""
@@ -140,7 +157,7 @@ class Credentials:
         return self._file_token
 
     @staticmethod
-    def _stamp(path: Path) -> tuple[int, int] | None:
+    def _stamp(path: Path) -> Stamp:
         try:
             stat = path.stat()
         except OSError:
@@ -177,6 +194,10 @@ class Credentials:
         credential = await asyncio.shield(self._running)
         if credential is not self._plugin:
             self._plugin = credential
+            pair = (credential.certificate, credential.key)
+            if pair != self._pair:
+                self._pair = pair
+                self._tls_version += 1
             ended = not credential.valid_at(self._wall())
             self._used_until = time.monotonic() + LEAST_USE if ended else float("-inf")
         return credential
@@ -197,6 +218,17 @@ class Credentials:
         if certificate is not None and key is not None:
             load_pair(context, certificate, key, where=self._context.origin)
         return context
+
+
+def _tls_files(context: ContextInfo) -> tuple[Path, ...]:
+    """The files that :meth:`Credentials.tls` reads; what the kubeconfig holds itself goes first."""
+    if not context.server.startswith("https:"):
+        return ()
+    user, cluster = context.user_info, context.cluster_info
+    pairs = [(user.cert_data, user.cert_file), (user.key_data, user.key_file)]
+    if not cluster.insecure:
+        pairs.append((cluster.ca_data, cluster.ca_file))
+    return tuple(path for data, path in pairs if data is None and path is not None)
 
 
 def _retrieve(task: asyncio.Task[Credential]) -> None:

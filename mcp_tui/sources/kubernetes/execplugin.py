@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
 
-from mcp_tui.domain.text import clean
+from mcp_tui.domain.text import clean, clean_line, one_line
 from mcp_tui.errors import RefusedError, UnreachableError, UsageError
 from mcp_tui.sources.kubernetes.kubeconfig import ClusterInfo, ExecPlugin
 
@@ -63,29 +63,29 @@ async def run_plugin(
         prompt_after: Seconds that an open line on its terminal may stay unfinished.
 
     Raises:
-        UsageError: The command is not there, or its answer is no credential.
+        UsageError: The command is not there, its answer is no credential, or what it is to be told
+            cannot be read.
         RefusedError: It failed, or wants input.
         UnreachableError: It did not end before the deadline.
     """
     full_env = {**env, **dict(plugin.env), "KUBERNETES_EXEC_INFO": _exec_info(plugin, cluster)}
     command = plugin.command_line()
-    output, terminal = _Output(), _Terminal()
     process: asyncio.subprocess.Process | None = None
-    try:
-        async with asyncio.timeout(deadline):
-            process = await _start(plugin, full_env, command, output, terminal)
-            out = await _collect(process, output, terminal, command, prompt_after)
-    except TimeoutError:
-        raise UnreachableError(
-            f"the credential plugin did not end within {deadline:g} s{_said(terminal)}",
-            where=command,
-            hint="run it in a terminal to see what it waits for",
-        ) from None
-    finally:
-        if process is not None:
-            await _end(process)
-        output.close()
-        terminal.close()
+    # There may be no descriptor left for the second of them.
+    with contextlib.closing(_Output()) as output, contextlib.closing(_Terminal()) as terminal:
+        try:
+            async with asyncio.timeout(deadline):
+                process = await _start(plugin, full_env, command, output, terminal)
+                out = await _collect(process, output, terminal, command, prompt_after)
+        except TimeoutError:
+            raise UnreachableError(
+                f"the credential plugin did not end within {deadline:g} s{_said(terminal)}",
+                where=command,
+                hint="run it in a terminal to see what it waits for",
+            ) from None
+        finally:
+            if process is not None:
+                await _end(process)
     if process.returncode != 0:
         hint = plugin.install_hint or "run it in a terminal; you may have to log in again"
         raise RefusedError(
@@ -257,14 +257,30 @@ def _exec_info(plugin: ExecPlugin, cluster: ClusterInfo) -> str:
     spec: dict[str, Any] = {"interactive": plugin.interactive_mode == "Always"}
     if plugin.provide_cluster_info:
         spec["cluster"] = _cluster_for_plugin(cluster)
-    return json.dumps({"apiVersion": plugin.api_version, "kind": "ExecCredential", "spec": spec})
+    info = {"apiVersion": plugin.api_version, "kind": "ExecCredential", "spec": spec}
+    try:
+        # A date of YAML's is a text of JSON's.
+        return json.dumps(info, default=str)
+    except (TypeError, ValueError, RecursionError):
+        raise UsageError(
+            f'what cluster "{clean_line(cluster.name)}" tells the credential plugin is not JSON',
+            where=plugin.command_line(),
+            hint="give it names that are text, and nothing that holds itself",
+        ) from None
 
 
 def _cluster_for_plugin(cluster: ClusterInfo) -> dict[str, Any]:
     info: dict[str, Any] = {"server": cluster.server}
     ca = cluster.ca_data
     if ca is None and cluster.ca_file is not None:
-        ca = cluster.ca_file.read_bytes()
+        try:
+            ca = cluster.ca_file.read_bytes()
+        except OSError as error:
+            raise UsageError(
+                "the certificate authority cannot be read: "
+                f"{one_line(error.strerror or type(error).__name__)}",
+                where=clean_line(str(cluster.ca_file), limit=300),
+            ) from None
     if ca is not None:
         info["certificate-authority-data"] = base64.b64encode(ca).decode()
     if cluster.insecure:
@@ -291,7 +307,7 @@ def parse_credential(out: bytes, plugin: ExecPlugin, *, where: str) -> Credentia
 
     try:
         answer = json.loads(out)
-    except ValueError:
+    except (ValueError, RecursionError):
         raise wrong("printed no JSON" if out.strip() else "printed nothing") from None
     if not isinstance(answer, dict) or answer.get("kind") != "ExecCredential":
         raise wrong("printed no ExecCredential")

@@ -87,9 +87,13 @@ class Batch(Generic[T]):
     """Changes of one moment, at most one for each object: the newest.
 
     An object that came and went within the batch is not in it.
+
+    Attributes:
+        beyond: Whether a page held more objects than may be kept.
     """
 
     def __init__(self, known: Known) -> None:
+        self.beyond = False
         self._known = known
         self._upserts: dict[str, T] = {}
         self._removes: dict[str, None] = {}
@@ -125,7 +129,8 @@ class Batch(Generic[T]):
             if not uid:
                 nameless += 1
                 continue
-            if most is not None and len(seen) >= most:
+            if most is not None and len(seen) >= most and uid not in seen:
+                self.beyond = True
                 break
             seen.add(uid)
             if not (trust and self._known.holds(uid, version_of(item))):

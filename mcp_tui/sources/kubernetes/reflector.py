@@ -15,7 +15,7 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Any, Final, Generic, TypeVar, get_args
 
-from mcp_tui.domain.decode import DecodeError, Lines
+from mcp_tui.domain.decode import DecodeError, Lines, UnfitError
 from mcp_tui.domain.kube_wire import (
     ChangeType,
     ObjectList,
@@ -28,6 +28,7 @@ from mcp_tui.sources.base import HealthState, SourceHealth
 from mcp_tui.sources.kubernetes.backoff import Backoff, Timing
 from mcp_tui.sources.kubernetes.blocks import iter_blocks
 from mcp_tui.sources.kubernetes.doubt import Trust, is_gone
+from mcp_tui.sources.kubernetes.failures import BrokenOffError
 from mcp_tui.sources.kubernetes.known import Batch, Delta, Known, older, uid_of, version_of
 from mcp_tui.sources.kubernetes.pages import pages_of
 from mcp_tui.sources.kubernetes.resources import Resource
@@ -206,12 +207,15 @@ class Reflector(Generic[T]):
                 version = page.metadata.resource_version or version
                 sure = sure and not older(version, self._version)
                 batch: Batch[T] = Batch(self._known)
-                self._voice.drop(batch.page(page.items, seen, most=self._most, trust=sure))
+                dropped = batch.page(page.items, seen, most=self._most, trust=sure)
+                self._voice.drop(dropped + len(page.unread))
+                # They are there: what was told of them before stays.
+                seen.update(uid for uid in map(uid_of, page.unread) if uid in self._known)
                 more = bool(page.metadata.continue_)
                 full = self._most is not None and len(seen) >= self._most
-                self._voice.beyond = full and (more or len(seen) < len(page.items))
                 done = full or not more
                 if done:
+                    self._voice.beyond = more or batch.beyond
                     for uid in self._known.unseen(seen):
                         batch.remove(uid)
                 first = done and not self.synced
@@ -253,7 +257,7 @@ class Reflector(Generic[T]):
                     clock=self._clock,
                     wall=self._wall,
                 )
-            except (ApiError, UnreachableError):
+            except (ApiError, BrokenOffError):
                 self._trust.connected()
                 raise
         self._trust.connected()
@@ -301,6 +305,9 @@ class Reflector(Generic[T]):
             return 0
         try:
             kind, item = decode_watch(self.resource.type_, line)
+        except UnfitError:
+            self._unreadable()  # It is whole: nothing is gained by asking for it again.
+            return 0
         except DecodeError:
             self._torn()
             return 0
@@ -343,8 +350,11 @@ class Reflector(Generic[T]):
         if self._torn_at != self._version:
             self._torn_at = self._version
             raise RewatchError("a line of the watch is broken")
+        self._unreadable()
+
+    def _unreadable(self) -> None:
+        """What an event said is unknown, so the end of this watch is followed by a list."""
         self._voice.drop()
-        # What it said is unknown, so the end of this watch is followed by a list.
         self._must_list = True
 
     async def _expired(self, message: str) -> None:
@@ -358,7 +368,7 @@ class Reflector(Generic[T]):
 
     async def _refused(self, error: ApiError) -> None:
         """The server answered, but not with what was asked for."""
-        if error.status == 410:
+        if error.status == 410 and self._watching:
             await self._expired(error.line())
         elif self._watching and error.status in (403, 405):
             self._watch_denied_until = self._clock() + self._timing.denied * 5

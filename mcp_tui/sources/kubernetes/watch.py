@@ -11,6 +11,7 @@ from mcp_tui.domain.kube_wire import Status
 from mcp_tui.domain.text import clean_line
 from mcp_tui.errors import ApiError
 from mcp_tui.sources.kubernetes.backoff import Timing
+from mcp_tui.sources.kubernetes.failures import LONGEST
 from mcp_tui.sources.kubernetes.gather import Gathered
 
 GATHER: Final = 0.025
@@ -81,20 +82,18 @@ async def consume(
     """
     events = 0
     gathered = Gathered(blocks)
+    awake = _Awake(timing, clock, wall)
     started = heard = clock()
     taken = started - GATHER
     try:
         while True:
-            before, wall_before = clock(), wall()
             came = await gathered.come(timing.tick)
-            now = clock()
-            slept = (wall() - wall_before) - (now - before)
-            if now - before > timing.tick + timing.jump or slept > timing.jump:
-                raise RelistError("this process was suspended")
+            now = awake.look()
             if came:
                 heard = now
                 if now - taken < GATHER:
                     await asyncio.sleep(GATHER - (now - taken))
+                    awake.look()
                 block = gathered.take()
                 if not block:
                     return events
@@ -108,6 +107,30 @@ async def consume(
         await gathered.aclose()
 
 
+class _Awake:
+    """Notices a time in which this process did not run, whatever it waited for meanwhile."""
+
+    def __init__(
+        self, timing: Timing, clock: Callable[[], float], wall: Callable[[], float]
+    ) -> None:
+        self._timing, self._clock, self._wall = timing, clock, wall
+        self._at, self._wall_at = clock(), wall()
+
+    def look(self) -> float:
+        """What time it is; to be asked at least every ``timing.tick`` seconds.
+
+        Raises:
+            RelistError: The last look is too long ago, by either clock.
+        """
+        now, wall = self._clock(), self._wall()
+        passed = now - self._at
+        slept = (wall - self._wall_at) - passed
+        self._at, self._wall_at = now, wall
+        if passed > self._timing.tick + self._timing.jump or slept > self._timing.jump:
+            raise RelistError("this process was suspended")
+        return now
+
+
 def error_of(status: Status, where: str) -> Exception:
     """What an ERROR event means: a version that is too old, or an error like any other."""
     words = clean_line(status.message or status.reason or "no reason given", limit=300)
@@ -118,6 +141,6 @@ def error_of(status: Status, where: str) -> Exception:
         words,
         status=status.code or 500,
         reason=status.reason,
-        retry_after=float(retry) if retry else None,
+        retry_after=float(min(retry, LONGEST)) if retry and retry > 0 else None,
         where=where,
     )

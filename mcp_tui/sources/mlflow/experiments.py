@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 import msgspec
 
@@ -15,6 +16,8 @@ from mcp_tui.sources.mlflow.wire import API, PAGE, Wire, given
 
 class ExperimentPage(msgspec.Struct, frozen=True, kw_only=True):
     """A page of experiments."""
+
+    is_page: ClassVar[bool] = True
 
     experiments: tuple[Experiment, ...] = ()
     next_page_token: str = ""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import Final
+from typing import ClassVar, Final
 
 import msgspec
 
@@ -24,6 +24,8 @@ class LoggedModelPage(msgspec.Struct, frozen=True, kw_only=True):
         next_page_token: Empty at the end.
         served: Whether the server has logged models at all.
     """
+
+    is_page: ClassVar[bool] = True
 
     models: tuple[LoggedModel, ...] = ()
     next_page_token: str = ""

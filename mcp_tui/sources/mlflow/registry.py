@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 import msgspec
 
@@ -26,12 +26,16 @@ MOST_PAGES: Final = 100
 class ModelPage(msgspec.Struct, frozen=True, kw_only=True):
     """A page of registered models."""
 
+    is_page: ClassVar[bool] = True
+
     registered_models: tuple[RegisteredModel, ...] = ()
     next_page_token: str | None = None
 
 
 class VersionPage(msgspec.Struct, frozen=True, kw_only=True):
     """A page of versions."""
+
+    is_page: ClassVar[bool] = True
 
     model_versions: tuple[ModelVersion, ...] = ()
     next_page_token: str | None = None

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Iterable, Sequence
-from typing import Final, Literal
+from collections.abc import Container, Iterable, Sequence
+from typing import ClassVar, Final, Literal
 
 import msgspec
 
 from mcp_tui.domain import keys
 from mcp_tui.domain.run import Run
-from mcp_tui.domain.runorder import NEWEST_FIRST, Part, merged
+from mcp_tui.domain.runorder import NEWEST_FIRST, Merged, Part, merged
 from mcp_tui.domain.text import clean_line
 from mcp_tui.errors import UsageError
 from mcp_tui.sources.mlflow.wire import API, PAGE, Wire, given
@@ -22,6 +22,9 @@ IDS_PER_SEARCH: Final = 50
 OVERLAP_MS: Final = 60_000
 """How far back polling for new runs looks: a run's start is its client's clock."""
 
+NEW_PAGES: Final = 10
+"""Pages of new runs that are read at once: more than one is new after a pause only."""
+
 View = Literal["ACTIVE_ONLY", "DELETED_ONLY", "ALL"]
 
 _RUN_ID: Final = re.compile(r"[0-9a-f]{32}")
@@ -30,6 +33,8 @@ _PLAN_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 class RunPage(msgspec.Struct, frozen=True, kw_only=True):
     """A page of a search; an unknown experiment gives an empty one."""
+
+    is_page: ClassVar[bool] = True
 
     runs: tuple[Run, ...] = ()
     next_page_token: str = ""
@@ -107,20 +112,47 @@ class Runs(Wire):
         )
 
     async def started_since(
-        self, experiment_ids: Sequence[str], since_ms: int, filter_: str = "", *, most: int = PAGE
+        self,
+        experiment_ids: Sequence[str],
+        since_ms: int,
+        filter_: str = "",
+        *,
+        most: int = PAGE,
+        known: Container[str] = (),
     ) -> RunPage:
         """Runs that started after a moment, newest first: a cheap question to ask again and again.
 
         It looks :data:`OVERLAP_MS` further back, so that runs come again that are known. A run
         that was written later with an older start is found by a whole search only.
+
+        Args:
+            experiment_ids: Which experiments.
+            since_ms: The moment.
+            filter_: MLflow's filter.
+            most: The most runs asked for at once.
+            known: Ids of runs; what started before one of these is known too.
+
+        Returns:
+            Page after page until what follows is known or of before that moment, as if it were
+            one; where that takes more than :data:`NEW_PAGES`, the newest runs and a token.
         """
         recent = f"attributes.start_time > {max(0, since_ms - OVERLAP_MS)}"
-        return await self.search_runs(
-            experiment_ids,
-            f"{filter_} AND {recent}" if filter_.strip() else recent,
-            max_results=most,
-            order_by=NEWEST_FIRST,
-        )
+        found: list[Run] = []
+        token = ""
+        for _ in range(NEW_PAGES):
+            page = await self.search_runs(
+                experiment_ids,
+                f"{filter_} AND {recent}" if filter_.strip() else recent,
+                max_results=most,
+                order_by=NEWEST_FIRST,
+                page_token=token,
+            )
+            found += page.runs
+            token = page.next_page_token
+            last = page.runs[-1] if page.runs else Run()
+            if not token or last.info.start_time <= since_ms or last.run_id in known:
+                return RunPage(runs=tuple(found))
+        return RunPage(runs=tuple(found), next_page_token=token)
 
     async def children(
         self, run_id: str, experiment_ids: Sequence[str], *, page_token: str = ""
@@ -185,7 +217,7 @@ class RunSearch:
     """A search that is under way.
 
     Attributes:
-        read: How many runs were given.
+        read: How many runs were given, or known when it began again.
         done: Whether there are no further ones.
     """
 
@@ -222,26 +254,50 @@ class RunSearch:
         """Whether there are no further ones."""
         return not any(part.more or part.runs for part in self._parts)
 
+    def begin_again(self, known: Iterable[str]) -> None:
+        """Start at the first page: of all that is there now, what is not known is given.
+
+        A page's token says how many runs lie before it, so that runs are passed over unseen when
+        some before them were deleted meanwhile.
+        """
+        self._parts = tuple(Part(more=bool(self._experiments)) for _ in self._filters)
+        self._tokens = [""] * len(self._filters)
+        self._given = set(known)
+
     async def next_page(self) -> tuple[Run, ...]:
         """The next runs in order; empty at the end only.
 
         An error loses nothing: the next call asks again for the same page.
         """
+        while (ready := await self.next_step()) is None:
+            pass
+        return ready
+
+    async def next_step(self) -> tuple[Run, ...] | None:
+        """As :meth:`next_page`, with one page asked for at most; None when no run is certain yet.
+
+        That is so while pages hold nothing but runs that were given.
+        """
         async with self._one:
-            while True:
+            step = merged(self._parts, self._order_by, self._given)
+            if not step.ready and step.wants:
+                await self._ask(step)
                 step = merged(self._parts, self._order_by, self._given)
-                if step.ready or not step.wants:
-                    self._parts = step.parts
-                    self._given |= {run.run_id for run in step.ready}
-                    return step.ready
-                pages = await asyncio.gather(*(self._asked(n) for n in step.wants))
-                parts = list(step.parts)
-                for n, page in zip(step.wants, pages, strict=True):
-                    # A server that gives the same token again would be asked for ever.
-                    more = page.next_page_token not in ("", self._tokens[n])
-                    parts[n] = Part(runs=page.runs, more=more)
-                    self._tokens[n] = page.next_page_token
-                self._parts = tuple(parts)
+            if not step.ready and step.wants:
+                return None
+            self._parts = step.parts
+            self._given |= {run.run_id for run in step.ready}
+            return step.ready
+
+    async def _ask(self, step: Merged) -> None:
+        pages = await asyncio.gather(*(self._asked(n) for n in step.wants))
+        parts = list(step.parts)
+        for n, page in zip(step.wants, pages, strict=True):
+            # A server that gives the same token again would be asked for ever.
+            more = page.next_page_token not in ("", self._tokens[n])
+            parts[n] = Part(runs=page.runs, more=more)
+            self._tokens[n] = page.next_page_token
+        self._parts = tuple(parts)
 
     async def _asked(self, n: int) -> RunPage:
         return await self._runs.search_runs(

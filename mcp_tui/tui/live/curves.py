@@ -149,8 +149,9 @@ class LiveCurves:
         return any(await asyncio.gather(*looked))
 
     async def changes(self, metrics: Sequence[str]) -> AsyncIterator[str]:
-        """Follow runs that run."""
-        while any(book.running for book in self._books.values()):
+        """Follow runs that run, and what of them could not be read when they ended."""
+        fault = ""
+        while any(book.goes_on(metrics) for book in self._books.values()):
             began = time.monotonic()
             told, changed = "", False
             try:
@@ -158,8 +159,9 @@ class LiveCurves:
                 changed = any(await asyncio.gather(*followed))
             except McpTuiError as error:
                 told = error.line()
-            if changed or told:
+            if changed or told or fault:  # that it answers again is news
                 yield told
+            fault = told
             # A slow server is asked less often, and one that fails still less.
             took = time.monotonic() - began
             await asyncio.sleep(_FAILING if told else max(PACE, took * SHARE))

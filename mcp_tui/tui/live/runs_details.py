@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from mcp_tui.domain import keys
+from mcp_tui.domain.artifact import shown_uri
 from mcp_tui.domain.picture import Picture
 from mcp_tui.domain.reltime import absolute, ago, duration
 from mcp_tui.domain.run import Run
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
 
 _FRESH: Final = 1.0
 _NAMES: Final = 500
+_NAMED: Final = 60.0
+"""Seconds after which the name of an experiment is asked for again."""
 _TONES: Final[dict[str, Tone]] = {
     "RUNNING": "running",
     "FINISHED": "done",
@@ -48,7 +51,7 @@ class LiveRunDetails:
         self._backend = backend
         self._names: dict[str, str] = {}
         self._read: tuple[str, float, Run] | None = None
-        self._experiments: dict[str, str] = {}
+        self._experiments: dict[str, tuple[float, str]] = {}
         self._bests = Bests(backend.spawn)
 
     # -- which ------------------------------------------------------------------------------
@@ -132,7 +135,7 @@ class LiveRunDetails:
                                               tags.get(keys.TAG_BRANCH, ""))))),
             ("repository", tags.get(keys.TAG_REPO, "")),
             ("nested in", run.parent_run_id),
-            ("artifacts", run.info.artifact_uri),
+            ("artifacts", shown_uri(run.info.artifact_uri)),
             ("models", _models(run)),
             ("run", run.run_id),
         ]  # fmt: skip
@@ -143,14 +146,16 @@ class LiveRunDetails:
         return lines
 
     async def _experiment(self, mlflow: MlflowClient, context: str, run: Run) -> str:
-        of = f"{context}/{run.info.experiment_id}"
-        if of not in self._experiments:
+        experiment_id = run.info.experiment_id
+        of = f"{context}/{experiment_id}"
+        read_at, name = self._experiments.get(of, (float("-inf"), ""))
+        if time.monotonic() - read_at >= _NAMED:  # it may have been renamed
             try:
-                found = await mlflow.get_experiment(run.info.experiment_id)
+                name = one_line((await mlflow.get_experiment(experiment_id)).name)
             except McpTuiError:
-                return run.info.experiment_id
-            self._experiments[of] = one_line(found.name)
-        return f"{self._experiments[of]} ({run.info.experiment_id})"
+                return f"{name} ({experiment_id})" if name else experiment_id
+            self._experiments[of] = time.monotonic(), name
+        return f"{name} ({experiment_id})"
 
     @staticmethod
     async def _registered(mlflow: MlflowClient, run: Run) -> list[Line]:

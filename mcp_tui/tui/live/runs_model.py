@@ -129,7 +129,8 @@ class LiveRuns(Following):
             if watch is None or part.experiments is None:
                 continue
             if len(watch.experiments) == 1 and watch.filters == ("",) and not self._bin:
-                part.experiments.read(watch.experiments[0], len(watch.list), not watch.done)
+                rows = watch.list.rows.values()
+                part.experiments.read(watch.experiments[0], rows, not watch.done)
         self._close()
         self.level = "experiments"
         for name, part in self._parts.items():

@@ -283,7 +283,7 @@ class RunRows(RankedRows[RunRow]):
             case "experiment":
                 return lambda row: (text_key(row.experiment_id, reverse), -row.started)
             case "since":
-                return lambda row: sign * (row.ended if row.is_over else row.started)
+                return lambda row: sign * _moment(row)
             case _:
                 return lambda row: -row.family if self.nests else -row.started
 
@@ -330,7 +330,7 @@ class RunRows(RankedRows[RunRow]):
         )
 
     def _since(self, row: RunRow) -> str:
-        moment = row.ended if row.is_over and row.ended else row.started
+        moment = _moment(row)
         return age(self._wall() - moment / 1000) if moment else ""
 
     def _indented(self, key: str, row: RunRow) -> str:
@@ -381,6 +381,11 @@ class RunRows(RankedRows[RunRow]):
         widest = {"name": 0, "user": 0, "job": 0} | self._widest
         shown = [c for c in columns if c.id != "job" or widest["job"]]
         self._columns = tailored(shown, widest)
+
+
+def _moment(row: RunRow) -> int:
+    """Since when it is as it is; an end that nobody told is not known."""
+    return row.ended if row.is_over and row.ended else row.started
 
 
 def _ranked(value: Value, down: bool) -> tuple[int, Any]:

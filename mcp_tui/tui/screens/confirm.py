@@ -370,9 +370,9 @@ class ConfirmScreen(ModalScreen[bool], inherit_bindings=False):
     def _told(self, text: str) -> None:
         self.progress = text
         if self.console.acting.leaving:
-            self.console.acting.last_words.append(
-                f"{self.plan.verb.value} {subject(self.plan)}: {text}"
-            )
+            what = subject(self.plan)
+            said = text.removeprefix(f"{what}: ")
+            self.console.acting.last_words.append(f"{self.plan.verb.value} {what}: {said}")
             return
         if self.is_current:
             self.box.set_foot(self.foot())

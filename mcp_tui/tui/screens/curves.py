@@ -12,7 +12,8 @@ from textual.containers import Vertical
 from textual.timer import Timer
 from textual.widget import Widget
 
-from mcp_tui.domain.chart.view import SMOOTHINGS
+from mcp_tui.domain.chart.course import Course
+from mcp_tui.domain.chart.view import SMOOTHINGS, extent_of
 from mcp_tui.domain.curvenames import is_system, system_metrics, title_of
 from mcp_tui.domain.eventlines import EVENTS
 from mcp_tui.domain.figures import figure
@@ -113,19 +114,25 @@ class CurvesScreen(Together, inherit_bindings=False):
         """Count what was sampled, then follow what runs."""
         curves = self.curves
         assert curves is not None
-        try:
-            if await curves.count(self.looked.metrics):
-                self.draw()
-        except McpTuiError:
-            pass  # How many there are is worth no message: it is said that they are sampled.
+        await self._count(curves)
+        followed = False
         async for told in curves.changes(self.looked.metrics):
-            self.fault = told
+            self.fault, followed = told, True
             if not self.looked.metrics and curves.first():
                 self.fetch()
                 return
             self.draw()
         self.fault = ""
         self.update_frame()
+        if followed:  # lines whose run ended were read anew
+            await self._count(curves)
+
+    async def _count(self, curves: Curves) -> None:
+        try:
+            if await curves.count(self.looked.metrics):
+                self.draw()
+        except McpTuiError:
+            pass  # How many there are is worth no message: it is said that they are sampled.
 
     def draw(self) -> None:
         """Show what there is now."""
@@ -140,7 +147,9 @@ class CurvesScreen(Together, inherit_bindings=False):
             note = "no metric is logged yet"
         else:
             note = f"no metric was logged {where}; one that is nested in it may have some"
-        self.chart.show_curves(curves.courses(self.main), title=title_of(self.main), note=note)
+        courses = curves.courses(self.main)
+        self._stay_in_sight(courses)
+        self.chart.show_curves(courses, title=title_of(self.main), note=note)
         self.machine.display = bool(self.below)
         if self.below:
             self._dress_machine()
@@ -148,6 +157,14 @@ class CurvesScreen(Together, inherit_bindings=False):
                 curves.courses(self.below), title=title_of(self.below), note=note
             )
         self.update_frame()
+
+    def _stay_in_sight(self, courses: Sequence[Course]) -> None:
+        """A part that none of these reach, of another metric, is let go of."""
+        window, extent = self.chart.view.window, extent_of(courses, self.chart.view.axis)
+        if window is None or extent is None:
+            return
+        if window[1] < extent[0] or extent[1] < window[0]:
+            self.chart.reset()
 
     def _dress_machine(self) -> None:
         """The machine counts steps of its own: it goes by time, as the chart does where it does."""
