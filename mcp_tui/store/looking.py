@@ -98,6 +98,8 @@ class Looking:
         self._not_before: dict[tuple[str, str], float] = {}
         self._calls = 0
         self._aside_at = _NEVER
+        # Who asks while another look is under way waits for what that brings.
+        self._one_look, self._one_look_aside = asyncio.Lock(), asyncio.Lock()
         # When the places in a queue were told.
         self._told_at: dict[tuple[str, str], float] = {}
 
@@ -115,10 +117,11 @@ class Looking:
         self._not_before.clear()
 
     async def look(self) -> None:
-        """Fetch what is due of pods and events."""
-        now = time.monotonic()
-        self._calls = 0
-        await self._look_at_pods(now)
+        """Fetch what is due of pods and events; when this returns it is there, whoever asked."""
+        async with self._one_look:
+            now = time.monotonic()
+            self._calls = 0
+            await self._look_at_pods(now)
         if len(self._looked) > _REMEMBERED:
             seen = set(self.visible)
             self._looked = {k: v for k, v in self._looked.items() if k in seen}
@@ -127,11 +130,12 @@ class Looking:
 
     async def look_aside(self) -> None:
         """Fetch what is used and the places in queues if they are due; causes wait for neither."""
-        now = time.monotonic()
-        if now - self._aside_at < ASIDE_EVERY:
-            return
-        self._aside_at = now
-        await asyncio.gather(self._look_at_used(now), self._look_at_places(now))
+        async with self._one_look_aside:
+            now = time.monotonic()
+            if now - self._aside_at < ASIDE_EVERY:
+                return
+            self._aside_at = now
+            await asyncio.gather(self._look_at_used(now), self._look_at_places(now))
 
     async def _look_at_pods(self, now: float) -> None:
         """The pods of the rows that are due, then the events of those that still lack a cause."""

@@ -32,9 +32,13 @@ class Kube:
         self.calls: list[str] = []
         self.hangs = False
         self.fails = False
+        self.takes = 0.0
+        self.answered = 0
 
     async def get(self, path: str, type_: type, *, params: Any = (), deadline: float = 10.0) -> Any:
         self.calls.append(path)
+        await asyncio.sleep(self.takes)
+        self.answered += 1
         if self.hangs and ("metrics" in path or VISIBILITY in path):
             await asyncio.sleep(deadline)
             raise UnreachableError(f"no answer within {deadline:g} s")
@@ -164,6 +168,20 @@ def test_words_of_one_that_hung_end_with_what_was_asked_for(loop: VirtualLoop) -
     for _ in range(5):
         bench.aside()
     assert not bench.said
+
+
+def test_who_asks_while_a_look_is_under_way_has_what_that_brings(loop: VirtualLoop) -> None:
+    bench = Bench(loop, running=2)
+    bench.kube.takes = 1.0
+
+    async def twice() -> None:
+        other = asyncio.create_task(bench.looking.look())
+        await asyncio.sleep(0.5)
+        await bench.looking.look()
+        assert bench.kube.answered == len(bench.kube.calls) > 0
+        await other
+
+    loop.run_until_complete(twice())
 
 
 @pytest.mark.parametrize("how", ["hangs", "fails", "not served", "off screen"])
