@@ -34,7 +34,7 @@ from mcp_tui.sources.endpoint_service import ServiceCaller
 from mcp_tui.sources.gate import Gate, Source
 from mcp_tui.sources.http import load_httpx
 from mcp_tui.sources.kubernetes import failures
-from mcp_tui.sources.kubernetes.proxyenv import proxy_for
+from mcp_tui.sources.kubernetes.proxyenv import proxy_for, unusable
 from mcp_tui.sources.kubernetes.transport import KubeClient, Reply
 
 T = TypeVar("T")
@@ -242,11 +242,7 @@ class DirectCaller:
                 limits=httpx.Limits(max_connections=8, keepalive_expiry=30.0),
             )
         except (ValueError, ImportError, httpx.InvalidURL):
-            raise UsageError(
-                "the proxy's URL is not usable",
-                where=self.where,
-                hint="use http://host:port; SOCKS needs the socksio package",
-            ) from None
+            raise unusable(self.where) from None
 
     def _error(self, call: _Call, reply: Reply) -> McpTuiError:
         error = api_error(self._source, reply, where=call.where)

@@ -59,7 +59,6 @@ class Acting:
 
     async def interrupt(self) -> None:
         """End what is being applied in order; what became of it is in :attr:`last_words`."""
-        self.leaving = True
         applying = self.applying()
         for each in applying:
             each.cancel()

@@ -101,7 +101,6 @@ class Console(KeysInOrder, inherit_bindings=False):
         self._attended_at = 0.0
         self._key_at = float("-inf")
         self._ticker: Timer | None = None
-        self._leaving = False
 
     # -- starting and stopping --------------------------------------------------------------
 
@@ -331,7 +330,7 @@ class Console(KeysInOrder, inherit_bindings=False):
     def action_interrupt(self) -> None:
         """Stop what is being asked; a second time within two seconds, leave."""
         now = asyncio.get_running_loop().time()
-        if self._leaving or now - self._interrupted_at < 2.0:
+        if self.acting.leaving or now - self._interrupted_at < 2.0:
             self.exit(0)
             return
         self._interrupted_at = now
@@ -364,10 +363,10 @@ class Console(KeysInOrder, inherit_bindings=False):
 
         Whoever insists (a second ctrl-c, a second signal) does not wait for that.
         """
-        if self._leaving or not self.acting.applying():
+        if self.acting.leaving or not self.acting.applying():
             super().exit(result, return_code, message)  # type: ignore[arg-type]  # Rich's own type
             return
-        self._leaving = True
+        self.acting.leaving = True
         self._stop_asking()
         self.say("ending what is begun; ctrl-c leaves at once", "attention")
         ending = self._end_applying(result, return_code)

@@ -161,7 +161,9 @@ def cluster(entry: Entry) -> ClusterInfo:
     parts = _url(server)
     if parts is None:
         # With a password in it, a slash in that is enough to be here.
-        shown = "not shown: a credential is in it" if "@" in server else clean_line(server)[:200]
+        shown = clean_line(server, limit=200)
+        if "@" in server:
+            shown = "not shown: a credential is in it"
         raise UsageError(
             f'the server of cluster "{clean_line(entry.name)}" is not an http or https URL: '
             f'"{shown}"',

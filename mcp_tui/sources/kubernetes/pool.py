@@ -12,7 +12,7 @@ from mcp_tui.errors import UsageError
 from mcp_tui.sources.http import load_httpx
 from mcp_tui.sources.kubernetes.credentials import Credentials
 from mcp_tui.sources.kubernetes.kubeconfig import ContextInfo
-from mcp_tui.sources.kubernetes.proxyenv import proxy_for
+from mcp_tui.sources.kubernetes.proxyenv import proxy_for, unusable
 
 # An idle connection older than this may be dead behind a NAT or VPN without either end knowing.
 KEEP_ALIVE: Final = 30.0
@@ -111,11 +111,7 @@ class Pool:
             client = httpx.AsyncClient(transport=transport, trust_env=False, follow_redirects=False)
             return client, transport
         except (ValueError, ImportError, httpx.InvalidURL):
-            raise UsageError(
-                "the proxy's URL is not usable",
-                where=self._context.origin or self._context.name,
-                hint="use http://host:port; SOCKS needs the socksio package",
-            ) from None
+            raise unusable(self._context.origin or self._context.name) from None
 
     async def aclose(self) -> None:
         """Close every connection."""

@@ -9,6 +9,8 @@ import ipaddress
 from collections.abc import Mapping
 from urllib.parse import urlsplit
 
+from mcp_tui.errors import UsageError
+
 
 def proxy_for(server: str, proxy_url: str, env: Mapping[str, str]) -> str:
     """The proxy's URL for ``server``, or an empty string for a direct connection.
@@ -29,6 +31,15 @@ def proxy_for(server: str, proxy_url: str, env: Mapping[str, str]) -> str:
     if _excluded(host, port, env.get("NO_PROXY") or env.get("no_proxy") or ""):
         return ""
     return proxy if "://" in proxy else f"http://{proxy}"
+
+
+def unusable(where: str) -> UsageError:
+    """The error of a proxy's URL that httpx does not take."""
+    return UsageError(
+        "the proxy's URL is not usable",
+        where=where,
+        hint="use http://host:port; SOCKS needs the socksio package",
+    )
 
 
 def _is_loopback(host: str) -> bool:
