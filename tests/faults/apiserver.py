@@ -321,7 +321,7 @@ class ApiServer(httpx.AsyncBaseTransport):
         if answer is not None and not fault.cut:
             return answer
         if answer is not None:
-            whole = answer.content
+            whole = await answer.aread()
 
             async def half() -> AsyncIterator[bytes]:
                 yield whole[: len(whole) // 2]

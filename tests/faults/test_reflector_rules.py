@@ -543,6 +543,22 @@ def test_a_cut_in_a_character_and_in_a_block_of_gzip(scene: Scene, server: ApiSe
     assert scene.reflector.health.dropped == 0
 
 
+@pytest.mark.parametrize("page", [0, 1, 2])
+def test_a_page_that_is_cut_in_its_midst(scene: Scene, server: ApiServer, page: int) -> None:
+    """What came of it is not taken for the page, and the list goes on to its end."""
+    make(scene, "a")
+    server.cut_all()
+    server.compact()
+    server.floor += 1
+    for name in ("b", "c", "d", "e"):
+        server.put(name, 1)
+    server.on_list.extend([None] * page + [Spoilt(cut=True)])
+    scene.go(70.0)
+    assert not server.on_list
+    scene.equal()
+    assert scene.reflector.health.state is HealthState.LIVE
+
+
 @pytest.mark.parametrize("synced", [False, True], ids=["first list", "after health"])
 def test_lists_that_are_always_gone_are_no_loop(
     scene: Scene, server: ApiServer, synced: bool
