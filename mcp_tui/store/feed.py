@@ -193,6 +193,11 @@ class JobsFeed:
         self._news.set()
         self._tell()
 
+    @property
+    def login(self) -> str:
+        """What a credential plugin that all else waits for has said; empty without one."""
+        return self.connection.kube.credentials.login
+
     def rows_health(self) -> SourceHealth:
         """The health of the list of Jobs alone: asked for each row that is painted."""
         return self._pulse.over(self._reflectors["jobs"].health)

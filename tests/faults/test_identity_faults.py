@@ -17,7 +17,7 @@ import pytest
 
 from mcp_tui.sources.base import HealthState
 from mcp_tui.sources.gate import Gate
-from mcp_tui.sources.kubernetes import credentials, execplugin
+from mcp_tui.sources.kubernetes import execplugin
 from mcp_tui.sources.kubernetes.kubeconfig import ExecPlugin
 from mcp_tui.sources.kubernetes.transport import KubeClient
 from tests.cluster import Ground
@@ -33,6 +33,7 @@ mode = json.load(open(folder + "/mode"))
 if mode["how"] == "fail":
     sys.exit("\\x1b[31mthe session has ended\\x1b[0m")
 if mode["how"] == "hang":
+    print("Open https://login.test and enter WDJB-MJHT", file=sys.stderr)
     time.sleep(600)
 if mode["how"] == "ask":
     getpass.getpass("One-time code: ")
@@ -88,7 +89,11 @@ def client(proxy: FaultProxy, ground: Ground, tmp_path: Path, plugin: Plugin) ->
     ("how", "state", "words"),
     [
         ("fail", HealthState.DENIED, "the session has ended"),
-        ("hang", HealthState.RETRYING, "no answer within 1 s"),
+        (
+            "hang",
+            HealthState.RETRYING,
+            'not ended after 1 s: "Open https://login.test and enter WDJB-MJHT"',
+        ),
         ("ask", HealthState.DENIED, "One-time code:"),
         ("nonsense", HealthState.DENIED, "credential"),
     ],
@@ -108,8 +113,8 @@ async def test_one_that_is_no_help_is_said_and_asked_again(
     words: str,
 ) -> None:
     """At the start, and again while its rows are on screen; it never gets our terminal."""
-    monkeypatch.setattr(credentials, "PLUGIN_DEADLINE", 2.0)
-    monkeypatch.setattr(execplugin, "PROMPT_AFTER", 0.2)
+    for deadline in ("SILENT_DEADLINE", "SAID_DEADLINE"):
+        monkeypatch.setattr(execplugin, deadline, 2.0)
     timing = dataclasses.replace(QUICK, connect_deadline=1.0, page_deadline=1.0)
     await maps.make("a")
     plugin.does(how)

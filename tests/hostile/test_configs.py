@@ -225,3 +225,40 @@ def test_a_console_draws_none_of_it(what: str, tmp_path: Path) -> None:
             console.close()
         assert not faults(console.raw, (200, 50))
         assert not (tmp_path / "pwned").exists()
+
+
+WAITS = """#!/bin/sh
+cat "{folder}/says" >&2
+while [ ! -e "{folder}/done" ]; do sleep 0.1; done
+cat "{folder}/answers"
+"""
+
+
+def test_where_to_log_in_is_on_screen_until_somebody_has(tmp_path: Path) -> None:
+    """A device login ends only once its user has read the code that a plugin writes."""
+    with World(["fine"]) as world:
+        tree = json.loads(kubeconfig(world.url, FINE, "dev"))
+        script = tmp_path / "login"
+        script.write_text(WAITS.format(folder=tmp_path))
+        script.chmod(0o700)
+        (tmp_path / "says").write_bytes(
+            b"\x1b]0;evil\x07\x9b2J[bold]\nopen https://login.test and enter WDJB-MJHT\n"
+        )
+        version = "client.authentication.k8s.io/v1"
+        answer = {"kind": "ExecCredential", "apiVersion": version, "status": {"token": "t"}}
+        (tmp_path / "answers").write_text(json.dumps(answer))
+        tree["users"][0]["user"] = {
+            "exec": {"apiVersion": version, "command": str(script), "interactiveMode": "Always"}
+        }
+        env = base(tmp_path, settings(world.url, ("theme",), "default"), json.dumps(tree))
+        console = Console(env, size=(80, 24), folder=tmp_path, context="dev")
+        try:
+            console.until(lambda: "enter WDJB-MJHT" in console.text)
+            assert "listing the jobs of dev" in console.text
+            (tmp_path / "done").touch()
+            console.until(lambda: "fine" in console.text)
+            assert "WDJB" not in console.text
+            assert console.leave() == 0
+        finally:
+            console.close()
+        assert not faults(console.raw, (80, 24))

@@ -16,10 +16,19 @@ from typing import Any
 
 import pytest
 
-from mcp_tui.errors import McpTuiError, RefusedError, UnreachableError, UsageError
+from mcp_tui.errors import (
+    McpTuiError,
+    RefusedError,
+    UnknownOutcomeError,
+    UnreachableError,
+    UsageError,
+)
+from mcp_tui.sources.gate import Gate
 from mcp_tui.sources.kubernetes.credentials import Credentials
 from mcp_tui.sources.kubernetes.execplugin import Credential, run_plugin
 from mcp_tui.sources.kubernetes.kubeconfig import ClusterInfo, ContextInfo, ExecPlugin, UserInfo
+from mcp_tui.sources.kubernetes.sockets import open_socket
+from mcp_tui.sources.kubernetes.transport import KubeClient
 from tests.cluster.certs import Authority
 
 V1 = "client.authentication.k8s.io/v1"
@@ -357,3 +366,79 @@ def test_what_is_shown_of_a_command_holds_no_secret_of_its_arguments() -> None:
         "kubelogin get-token --oidc-client-secret=(not shown) --password (not shown) "
         "--token-cache d --token -v --API-KEY=(not shown)"
     )
+
+
+async def test_who_was_told_where_to_log_in_has_longer(script: Write) -> None:
+    """The next run would give another code."""
+    plugin = script(
+        "import sys, time\nprint('enter WDJB', file=sys.stderr)\ntime.sleep(3)\n"
+        + answer(token="t")
+    )
+    heard: list[str] = []
+    given = await run(plugin, deadline=1.5, said_deadline=60, hears=heard.append)
+    assert given.token == "t"
+    assert heard[-1] == ': "enter WDJB"'
+    with pytest.raises(UnreachableError, match='did not end within 2 s: "enter WDJB"'):
+        await run(plugin, deadline=1, said_deadline=2)
+    with pytest.raises(UnreachableError, match='did not end within 2 s: "enter WDJB"'):
+        await run(plugin, deadline=2, said_deadline=1)
+
+
+LOGS_IN = """
+import sys, time
+print("Open https://login.test and enter WDJB-MJHT", file=sys.stderr)
+time.sleep(600)
+"""
+
+
+@pytest.mark.parametrize("how", ["read", "write", "stream", "socket"])
+async def test_a_login_that_a_call_waits_for_is_said_with_its_words(
+    script: Write, how: str
+) -> None:
+    """It is not the network; and a call that has not left is not unknown."""
+    client = client_of(script(LOGS_IN))
+    with pytest.raises(UnreachableError, match="plugin has not ended after 1 s") as caught:
+        match how:
+            case "socket":
+                async with open_socket(client, "/api/v1/nodes", (), ("p",), deadline=1.0):
+                    pass
+            case "stream":
+                read = client.stream("/api/v1/nodes", connect_deadline=1.0, read_timeout=5.0)
+                async with read:
+                    pass
+            case _:
+                method = "GET" if how == "read" else "DELETE"
+                await client.request(method, "/api/v1/nodes/a", deadline=1.0)
+    assert '"Open https://login.test and enter WDJB-MJHT"' in caught.value.what
+    assert "login.py" in caught.value.where
+    assert "network" not in caught.value.hint
+    assert client.credentials.plugin_runs == 1
+    assert client.credentials.login.endswith('"Open https://login.test and enter WDJB-MJHT"')
+    await client.aclose()
+    assert not client.credentials.login
+
+
+async def test_a_call_that_has_left_does_not_wait_for_a_login(script: Write) -> None:
+    """Another call's login is no reason for its silence: what it did is not known."""
+
+    async def silent(_reader: asyncio.StreamReader, _writer: asyncio.StreamWriter) -> None:
+        await asyncio.sleep(60)
+
+    server = await asyncio.start_server(silent, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    client = client_of(script(LOGS_IN), f"http://127.0.0.1:{port}")
+    client.credentials._plugin = Credential(token="t", expires_at=time.time() + 11)
+    writing = asyncio.create_task(client.request("DELETE", "/api/v1/nodes/a", deadline=3.0))
+    await asyncio.sleep(1.5)
+    with pytest.raises(UnreachableError, match="plugin has not ended"):
+        await client.request("GET", "/api/v1/nodes/a", deadline=1.0)
+    with pytest.raises(UnknownOutcomeError, match="no answer within 3 s"):
+        await writing
+    await client.aclose()
+    server.close()
+
+
+def client_of(plugin: ExecPlugin, server: str = "http://127.0.0.1:9") -> KubeClient:
+    cluster = ClusterInfo("c", server)
+    context = ContextInfo("here", "c", server, "u", "", cluster, UserInfo("u", exec=plugin))
+    return KubeClient(context, gate=Gate(read_only=False), env=ENV)

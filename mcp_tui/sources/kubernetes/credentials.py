@@ -15,12 +15,12 @@ from typing import Final
 from urllib.parse import quote
 
 from mcp_tui.domain.text import clean_line
-from mcp_tui.errors import RefusedError, UsageError
-from mcp_tui.sources.kubernetes.execplugin import Credential, run_plugin
+from mcp_tui.errors import RefusedError, UnreachableError, UsageError
+from mcp_tui.sources.kubernetes import execplugin
+from mcp_tui.sources.kubernetes.execplugin import Credential
 from mcp_tui.sources.kubernetes.kubeconfig import ContextInfo, Impersonation
 
 TOKEN_FILE_AGE: Final = 60.0
-PLUGIN_DEADLINE: Final = 60.0
 # A credential that has ended when it comes, by our clock, is used for so long all the same unless
 # it is refused: the clock may be wrong, and a plugin that is run for every call helps nobody.
 LEAST_USE: Final = 60.0
@@ -63,6 +63,8 @@ class Credentials:
         self._tls_version = 0
         self.generation = 0
         self.plugin_runs = 0
+        # What the plugin that runs has said, such as where to log in and with which code.
+        self._heard = ""
 
     async def headers(self) -> dict[str, str]:
         """The headers that say who we are.
@@ -94,6 +96,28 @@ class Credentials:
         if user.token_file is not None or (user.exec is not None and not user.token):
             return True
         return any(path in (user.cert_file, user.key_file) for path in self._tls_files)
+
+    @property
+    def login(self) -> str:
+        """A plugin that runs and has said something, in its words: it may wait for its user.
+
+        Such as where to log in, and with which code; empty otherwise.
+        """
+        runs = self._running is not None and not self._running.done()
+        return (
+            f"the credential plugin has not ended yet{self._heard}" if runs and self._heard else ""
+        )
+
+    def late(self, deadline: float) -> UnreachableError | None:
+        """Why a call had nothing to send for ``deadline`` seconds, where a plugin still runs."""
+        plugin = self._user.exec
+        if plugin is None or self._running is None or self._running.done():
+            return None
+        return UnreachableError(
+            f"the credential plugin has not ended after {deadline:g} s{self._heard}",
+            where=plugin.command_line(),
+            hint="do what it says, or run it in a terminal to see what it waits for",
+        )
 
     def forget(self, generation: int) -> None:
         """Drop what was cached, after a 401 to credentials of ``generation``.
@@ -179,12 +203,15 @@ class Credentials:
             )
         if self._running is None or self._running.done():
             self.plugin_runs += 1
+            self._heard = ""
             self._running = asyncio.create_task(
-                run_plugin(
+                execplugin.run_plugin(
                     plugin,
                     self._context.cluster_info,
                     env=self._env,
-                    deadline=PLUGIN_DEADLINE,
+                    deadline=execplugin.SILENT_DEADLINE,
+                    said_deadline=execplugin.SAID_DEADLINE,
+                    hears=self._hear,
                 ),
                 name=f"exec plugin of {self._context.name}",
             )
@@ -201,6 +228,9 @@ class Credentials:
             ended = not credential.valid_at(self._wall())
             self._used_until = time.monotonic() + LEAST_USE if ended else float("-inf")
         return credential
+
+    def _hear(self, said: str) -> None:
+        self._heard = said
 
     def _make_tls(self, certificate: bytes | None, key: bytes | None) -> ssl.SSLContext:
         cluster, user = self._context.cluster_info, self._user

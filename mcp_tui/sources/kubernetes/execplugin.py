@@ -16,7 +16,7 @@ import os
 import signal
 import termios
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
@@ -27,6 +27,10 @@ from mcp_tui.sources.kubernetes.kubeconfig import ClusterInfo, ExecPlugin
 
 MAX_OUTPUT: Final = 1024 * 1024
 MAX_SAID: Final = 8 * 1024
+# Seconds until a plugin is ended that has said nothing, and one that has: somebody may be opening
+# the page that it names, and would find their code used up by the next run.
+SILENT_DEADLINE: Final = 60.0
+SAID_DEADLINE: Final = 180.0
 # A line left open for so long, with nothing on standard output, is taken for a prompt.
 PROMPT_AFTER: Final = 3.0
 
@@ -50,8 +54,10 @@ async def run_plugin(
     cluster: ClusterInfo,
     *,
     env: Mapping[str, str],
-    deadline: float = 60.0,
+    deadline: float = SILENT_DEADLINE,
+    said_deadline: float = SAID_DEADLINE,
     prompt_after: float = PROMPT_AFTER,
+    hears: Callable[[str], None] = lambda _said: None,
 ) -> Credential:
     """Run the plugin and read its credential.
 
@@ -59,8 +65,10 @@ async def run_plugin(
         plugin: What to run.
         cluster: The cluster, which the plugin is told about if it wants to be.
         env: The environment that the plugin's own is added to.
-        deadline: Seconds until it is ended.
+        deadline: Seconds until it is ended when it has said nothing.
+        said_deadline: The same once it has said something; never less than ``deadline``.
         prompt_after: Seconds that an open line on its terminal may stay unfinished.
+        hears: Told what it has said so far, as the end of a sentence, while it runs.
 
     Raises:
         UsageError: The command is not there, its answer is no credential, or what it is to be told
@@ -71,12 +79,21 @@ async def run_plugin(
     full_env = {**env, **dict(plugin.env), "KUBERNETES_EXEC_INFO": _exec_info(plugin, cluster)}
     command = plugin.command_line()
     process: asyncio.subprocess.Process | None = None
+    began = asyncio.get_running_loop().time()
     # There may be no descriptor left for the second of them.
     with contextlib.closing(_Output()) as output, contextlib.closing(_Terminal()) as terminal:
         try:
-            async with asyncio.timeout(deadline):
+            async with asyncio.timeout(deadline) as limit:
+
+                def heard(said: str) -> None:
+                    nonlocal deadline
+                    if said and deadline < said_deadline:
+                        limit.reschedule(began + said_deadline)
+                        deadline = said_deadline
+                    hears(said)
+
                 process = await _start(plugin, full_env, command, output, terminal)
-                out = await _collect(process, output, terminal, command, prompt_after)
+                out = await _collect(process, output, terminal, command, prompt_after, heard)
         except TimeoutError:
             raise UnreachableError(
                 f"the credential plugin did not end within {deadline:g} s{_said(terminal)}",
@@ -215,11 +232,13 @@ async def _collect(
     terminal: _Terminal,
     command: str,
     prompt_after: float,
+    hears: Callable[[str], None],
 ) -> bytes:
     ended = asyncio.ensure_future(process.wait())
     try:
         while not ended.done():
             await asyncio.wait((ended,), timeout=0.2)
+            hears(_said(terminal))
             if output.size > MAX_OUTPUT:
                 raise UsageError("the credential plugin prints too much", where=command)
             if not ended.done() and not output.size and terminal.prompting(prompt_after):

@@ -62,7 +62,8 @@ async def open_socket(
                 client.credentials.forget(client.credentials.generation)
                 socket = await _connect(client, path, params, protocols, where)
     except TimeoutError:
-        raise UnreachableError(f"no answer within {deadline:g} s", where=where) from None
+        login = client.credentials.late(deadline)
+        raise login or UnreachableError(f"no answer within {deadline:g} s", where=where) from None
     try:
         yield socket
     finally:

@@ -152,11 +152,7 @@ class KubeClient:
                     call.sent = False
                 return await self._exchange(call, max_bytes)
         except TimeoutError:
-            self._fail(
-                call,
-                f"no answer within {deadline:g} s",
-                "check the network, or give it longer",
-            )
+            self._late(call, deadline, "check the network, or give it longer")
 
     async def get(
         self, path: str, type_: type[T], *, params: Params = (), deadline: float = 10.0
@@ -257,7 +253,7 @@ class KubeClient:
                         raise
                     response = await self._open(call, read_timeout)
         except TimeoutError:
-            self._fail(call, f"no answer within {connect_deadline:g} s", "check the network")
+            self._late(call, connect_deadline, "check the network")
         chunks = self._chunks(call, response, read_timeout)
         try:
             yield Opened(response.status_code, _headers(response), chunks)
@@ -422,6 +418,12 @@ class KubeClient:
         if when is not None:
             ours = (started + time.time()) / 2
             self.clock_skew = when.timestamp() + 0.5 - ours
+
+    def _late(self, call: _Call, deadline: float, hint: str) -> NoReturn:
+        login = None if call.sent else self.credentials.late(deadline)
+        if login is not None:
+            raise login from None
+        self._fail(call, f"no answer within {deadline:g} s", hint)
 
     def _silent(self, call: _Call, read_timeout: float) -> NoReturn:
         raise UnreachableError(

@@ -28,6 +28,8 @@ def of_jobs(lives: Iterable[Live], namespace: str) -> tuple[Phase, tuple[str, ..
             waiting = True
             seconds = time.monotonic() - health.since
             lines.append(f"listing the jobs of {name}, since {seconds:.0f} s")
+            if live.feed.login:
+                lines.append(live.feed.login)
     if lines:
         return ("loading" if waiting else "broken"), tuple(lines)
     where = f"in {namespace}" if namespace else "anywhere"
