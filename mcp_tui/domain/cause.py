@@ -14,7 +14,7 @@ import msgspec
 
 from mcp_tui.domain import cause_messages as messages
 from mcp_tui.domain.cause_line import Cause, shorten
-from mcp_tui.domain.cause_pods import deepest, failures, holdups
+from mcp_tui.domain.cause_pods import Finding, behind, deepest, failures, holdups
 from mcp_tui.domain.cause_queue import ended, queued
 from mcp_tui.domain.kinds import AnyJob, Outline, outline
 from mcp_tui.domain.kube import Condition, Event, Pod, epoch
@@ -123,8 +123,12 @@ def keep(before: Cause | None, now: Cause | None) -> Cause | None:
     A cause read from pods stays when the pods vanish and only the job's condition is left; that
     condition becomes part of its chain.
     """
-    if before is None or now is None or now.evidence or not before.evidence:
+    if before is None or now is None or not before.evidence:
         return now if now is not None else before
+    # The words that a symptom came with are less than what pods said.
+    deeper = now.reason in _SYMPTOMS and not now.pod and now.reason != before.reason
+    if now.evidence and not deeper:
+        return now
     if before.waiting and "CrashLoopBackOff" not in (before.reason, *before.chain):
         # What once held it up, it had got over before it failed.
         return now
@@ -141,7 +145,8 @@ def _failed(
 ) -> Cause | None:
     outer = _conditions(whole, parts)
     reasons = [_reason(item) for item in outer]
-    found = deepest(failures(pods, name)) or _by_policy(outer, name)
+    tries = failures(pods, name)
+    found = _by_policy(outer, tries, name) or deepest(tries)
     late = "DeadlineExceeded" in reasons
     if found is None and late:
         # It ran out of time, and this is what the time went into.
@@ -150,24 +155,35 @@ def _failed(
         # A job that failed for another reason had got over what it once waited for.
         found = _from_events(events, name, _POD_EVENTS.keys() if late else _ENDING_EVENTS)
     if found is None and late:
-        found = _not_created(events)
-    if found is not None:
-        chain = _joined(found.reason, [*found.chain, *reasons])
-        return msgspec.structs.replace(found, chain=chain, waiting=False)
-    first = outer[0]
+        found = _not_created(events, pods)
+    told = _told(whole, parts, outer[0])
+    if found is None:
+        return msgspec.structs.replace(told, chain=_joined(told.reason, reasons[1:]))
+    if told.exit_code is not None and found.reason == "Error" and not found.message:
+        # What a program wrote last, which the pod that ran it does not say.
+        found = msgspec.structs.replace(found, message=told.message)
+    chain = _joined(found.reason, [*found.chain, *reasons])
+    return msgspec.structs.replace(found, chain=chain, waiting=False)
+
+
+def _told(whole: Outline, parts: Sequence[Outline], first: Condition) -> Cause:
+    """What the deepest condition says by itself, with nothing of pods or events."""
     reason = _reason(first)
     symptom = reason in _SYMPTOMS
-    message = messages.first_line(first.message)
-    if symptom:
+    message, code = messages.first_line(first.message), None
+    if reason == "AppFailed":
+        message, code = messages.entrypoint(first.message)
+        symptom = not message and code is None
+    elif symptom:
         jobs = [part.failed for part in parts if part.kind == "Job"]
         count = sum(jobs) if jobs or whole.counts_jobs else whole.failed
-        message = f"{count:,} failed" if count > 0 else ""
+        message = f"{count:,} failed" if count > 0 else message
         if whole.failed_indexes:
             message = shorten(f"indexes {one_line(whole.failed_indexes)} failed", 80)
     return Cause(
         reason=reason,
         message=message,
-        chain=_joined(reason, reasons[1:]),
+        exit_code=code,
         evidence=not symptom,
         at=epoch(first.last_transition_time),
     )
@@ -199,8 +215,12 @@ def _held(
         return found
     if not pods or all(pod.status.phase == "Pending" for pod in pods):
         found = _from_events(events, name, _WAITING_EVENTS)
-    if found is None and not any(pod.status.phase in ("Running", "Pending") for pod in pods):
-        found = _not_created(events)
+    if found is None and _lacks_pods(whole, pods):
+        found = _not_created(events, pods)
+        over = [pod for pod in pods if pod.status.phase == "Failed"]
+        if found is not None and any(end.at > (found.at or 0.0) for end in failures(over, name)):
+            # It had been got over, and another is to be made for the one that failed.
+            found = None
     if found is None:
         # Earlier attempts, while the job goes on.
         found = deepest(failures(pods, name))
@@ -229,12 +249,16 @@ def _conditions(whole: Outline, parts: Sequence[Outline]) -> list[Condition]:
     return [*found, whole.failure] if whole.failure is not None else found
 
 
-def _by_policy(outer: Sequence[Condition], name: str) -> Cause | None:
-    """What a pod failure policy's message kept of the pod that made it act."""
+def _by_policy(outer: Sequence[Condition], tries: Sequence[Finding], name: str) -> Cause | None:
+    """What made a pod failure policy act: its message names the pod, and outlives it.
+
+    Other pods may have failed before, and more often, in ways that the policy lets pass.
+    """
     for item in outer:
         match = messages.policy(item.message)
         if match is not None:
-            return Cause(
+            known = behind(tries, one_line(match.pod), match.exit_code)
+            return known or Cause(
                 reason=one_line(match.condition) or "Error",
                 pod=one_line(match.pod),
                 job=name,
@@ -288,13 +312,17 @@ def _from_events(events: Sequence[Event], name: str, reasons: Set[str]) -> Cause
     )
 
 
-def _not_created(events: Sequence[Event]) -> Cause | None:
-    """The newest of the controllers' failures to create pods, or what makes them."""
+def _not_created(events: Sequence[Event], pods: Sequence[Pod]) -> Cause | None:
+    """The newest of the controllers' failures to create pods, or what makes them.
+
+    One after which a pod was created is over; its event stands for an hour all the same.
+    """
     known = [
         event
         for event in events
         if event.involved_object.kind != "Pod"
         and event.reason in ("FailedCreate", "JobCreationFailed", "FailedCreatePod", "CreateFailed")
+        and not any(_created_since(event, pod) for pod in pods)
     ]
     if not known:
         return None
@@ -303,8 +331,31 @@ def _not_created(events: Sequence[Event]) -> Cause | None:
     return Cause(reason=reason, message=message, waiting=True, at=event.last_seen)
 
 
+def _lacks_pods(whole: Outline, pods: Sequence[Pod]) -> bool:
+    """Whether there are fewer pods than there should be, as far as a kind tells."""
+    if whole.active < whole.wanted:
+        return True
+    return whole.kind != "Job" and not any(
+        pod.status.phase in ("Running", "Pending") for pod in pods
+    )
+
+
+def _created_since(event: Event, pod: Pod) -> bool:
+    """Whether whoever could not create pods has created this one later."""
+    seen, created = event.last_seen, epoch(pod.metadata.creation_timestamp)
+    if seen is None or created is None or created <= seen:
+        return False
+    by, who = pod.metadata.controller, event.involved_object
+    # A sibling's pods say nothing of it.
+    return by is None or by.kind != who.kind or not who.uid or by.uid == who.uid
+
+
 def _reason(item: Condition) -> str:
-    return one_line(item.reason) or one_line(item.type) or "Failed"
+    reason = one_line(item.reason) or one_line(item.type) or "Failed"
+    if reason == "PyTorchJobFailed":
+        # Its operator has one reason for all failures, and says the rest in words.
+        return messages.limit_passed(item.message) or reason
+    return reason
 
 
 def _at(item: Condition | None) -> float:

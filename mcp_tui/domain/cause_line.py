@@ -47,6 +47,7 @@ _JOB_WORDS: Final = {
     "FailedCreate": "Pods cannot be created",
     "DeadlineExceeded": "It ran longer than its deadline allows",
     "BackoffLimitExceeded": "It failed more often than it may be tried",
+    "AppFailed": "Its Ray job failed",
     "WaitingForQuota": "It waits for quota in its queue",
     "ExceedsMaxQuota": "It asks for more than its queue may ever have",
     "NoMatchingFlavor": "No resource flavor of its queue fits",
@@ -99,7 +100,7 @@ class Cause(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=Fa
     limit: str = ""
     """The memory limit that was passed, as the manifest has it."""
     count: int = 1
-    """How many failures, restarts included, or waiting pods are of this kind."""
+    """How many failures, restarts included, or else how many pods are of this kind."""
     chain: tuple[str, ...] = ()
     """The reasons that followed from it, the outermost last."""
     evidence: bool = True
@@ -149,10 +150,10 @@ class Cause(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=Fa
         else:
             text = _JOB_WORDS.get(self.reason, self.reason)
             if self.reason in _JOB_WORDS:
-                text += f" ({self.reason})"
+                text += f" ({', '.join([self.reason, *self._details()])})"
             text += f", pod {self.pod}" if self.pod else ""
         if self.count > 1:
-            text += f", {self.count} times" if not self.waiting else f", {self.count} pods"
+            text += f", {self.count} {'times' if self._counts_ends else 'pods'}"
         if self.message:
             text += f": {self.message}"
         if self.chain:
@@ -194,6 +195,12 @@ class Cause(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=Fa
             waiting=kept.waiting,
             at=kept.at,
         )
+
+    @property
+    def _counts_ends(self) -> bool:
+        """Whether the count is of a container's ends, of which one pod may have many."""
+        looping = self.reason == "CrashLoopBackOff" and bool(self.container)
+        return self.exit_code is not None or looping
 
     def _details(self, words: bool = True) -> list[str]:
         details = []

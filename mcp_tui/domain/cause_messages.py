@@ -35,8 +35,13 @@ _POLICY_CODE: Final = re.compile(
     r"Container (\S+) for pod (?:\S+/)?(\S+) failed with exit code (-?\d+) matching (\S+) rule"
 )
 _POLICY_CONDITION: Final = re.compile(r"Pod (?:\S+/)?(\S+) has condition (\S+) matching (\S+) rule")
+_ENTRYPOINT: Final = re.compile(r"\s*Job entrypoint command failed with exit code (-?\d{1,6})")
 _MORE: Final = re.compile(
     r"insufficient unused quota for (\S+) in flavor (\S+), ([^,. ]+(?:\.\d+)?) more needed"
+)
+_LIMITS: Final = (
+    ("active longer than specified deadline", "DeadlineExceeded"),
+    ("reached the specified backoff limit", "BackoffLimitExceeded"),
 )
 _MAXIMUM: Final = re.compile(
     r"insufficient quota for (\S+) in flavor (\S+), .*?(?:current podset request \((\S+)\)|request)"
@@ -175,6 +180,21 @@ def policy(message: str) -> PolicyMatch | None:
         return PolicyMatch(code.group(2), code.group(1), int(code.group(3)[:6]), "")
     found = _POLICY_CONDITION.search(text)
     return PolicyMatch(found.group(1), "", None, found.group(2)) if found else None
+
+
+def entrypoint(message: str) -> tuple[str, int | None]:
+    """The last words of a Ray job's program, and its exit code where the message has it."""
+    code = _ENTRYPOINT.match(message)
+    said = last_line(message)
+    if code is None:
+        return said, None
+    # Without the end of a log the message says no more than the code.
+    return "" if _ENTRYPOINT.match(said) else said, int(code.group(1))
+
+
+def limit_passed(message: str) -> str:
+    """Which limit a PyTorchJob passed, in a Job's words; empty for another message."""
+    return next((reason for sign, reason in _LIMITS if sign in message), "")
 
 
 def queueing(message: str) -> str:

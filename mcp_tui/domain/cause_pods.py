@@ -11,8 +11,8 @@ import msgspec
 
 from mcp_tui.domain import cause_messages as messages
 from mcp_tui.domain.cause_line import Cause
-from mcp_tui.domain.kinds import pod_requests
 from mcp_tui.domain.kube import ContainerStatus, Pod, Terminated, condition, epoch
+from mcp_tui.domain.podrequests import pod_requests
 from mcp_tui.domain.text import one_line
 
 _IMAGE_REASONS: Final = frozenset(
@@ -79,6 +79,34 @@ def deepest(findings: Sequence[Finding]) -> Cause | None:
     return msgspec.structs.replace(best.cause, count=classes[_class(best)])
 
 
+def behind(findings: Sequence[Finding], pod: str, exit_code: int | None) -> Cause | None:
+    """What one pod's end came from, where it is told which pod's end was too much.
+
+    That is the pod's own failure, unless memory ran out beside it, in a pod that failed with it.
+    None when the pod's statuses are gone, or speak of another end than the one that counted.
+
+    Args:
+        findings: Of all pods.
+        pod: Its whole name.
+        exit_code: What its container ended with, if that was it.
+    """
+    for incident in _incidents(findings):
+        if all(found.cause.pod != pod for found in incident):
+            continue
+        known = [
+            found
+            for found in incident
+            if found.rank == 0
+            or (found.cause.pod == pod and exit_code in (None, found.cause.exit_code))
+        ]
+        if not known:
+            return None
+        best = min(known, key=_depth)
+        same = [found for found in findings if _class(found) == _class(best)]
+        return msgspec.structs.replace(best.cause, count=sum(found.cause.count for found in same))
+    return None
+
+
 def _class(found: Finding) -> tuple[str, int | None]:
     return found.cause.reason, found.cause.exit_code
 
@@ -101,11 +129,19 @@ def _incidents(findings: Sequence[Finding]) -> Iterator[list[Finding]]:
 def _failure(pod: Pod, job: str) -> Finding | None:
     status = pod.status
     ended = status.phase == "Failed"
+    over = ended or status.phase == "Succeeded"
+    beside = _sidecars(pod) if over else frozenset()
     best: tuple[int, float, Cause] | None = None
     for container, init in _containers(pod):
+        if init and container.name in beside:
+            # It is stopped when the others have ended, whatever it then ends with.
+            continue
         terminated = container.state.terminated
-        again = terminated is None or terminated.exit_code == 0
-        if again:
+        good = terminated is not None and terminated.exit_code == 0
+        if good and ended:
+            # What it failed with before, it had got over when another failed.
+            continue
+        if terminated is None or good or status.phase == "Succeeded":
             terminated = container.last_state.terminated
         if terminated is None or (
             terminated.exit_code == 0 and terminated.reason in ("Completed", "")
@@ -143,8 +179,10 @@ def _ended(
         message = messages.runtime(end.message)
     elif reason == "ContainerStatusUnknown":
         message = "its node lost sight of it"
-    # Every restart was a failure, and so is the end it now stands at.
-    count = max(1, container.restart_count + (0 if container.state.running else 1))
+    # Every restart was a failure, and so is the end it now stands at, unless it did get through.
+    now = container.state
+    through = now.running is not None or (now.terminated is not None and now.terminated is not end)
+    count = max(1, container.restart_count + (0 if through else 1))
     cause = _cause(
         pod,
         job,
@@ -286,10 +324,18 @@ def _containers(pod: Pod) -> Iterator[tuple[ContainerStatus, bool]]:
         yield status, False
 
 
+def _sidecars(pod: Pod) -> frozenset[str]:
+    """The init containers that run beside the others for as long as those do."""
+    return frozenset(c.name for c in pod.spec.init_containers if c.restart_policy == "Always")
+
+
 def _memory_limit(pod: Pod, name: str) -> str:
+    shared = pod.spec.resources.limits
     for container in (*pod.spec.init_containers, *pod.spec.containers):
         if container.name == name:
-            return str(container.resources.limits.get("memory", ""))
+            # Without one of its own it is held to what the pod's containers share.
+            of = container.resources.limits if "memory" in container.resources.limits else shared
+            return str(of.get("memory", ""))
     return ""
 
 

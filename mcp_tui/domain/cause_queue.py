@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
+import msgspec
+
 from mcp_tui.domain import cause_messages as messages
 from mcp_tui.domain.cause_line import MESSAGE_LIMIT, Cause, shorten
 from mcp_tui.domain.kube import Condition, condition, epoch
@@ -34,6 +36,11 @@ def queued(workload: Workload, *, now: float) -> Cause | None:
     if not workload.spec.active:
         return _deactivated(workload, taken)
     if taken is not None and taken.is_true and not _holds(conditions, "QuotaReserved"):
+        if reserved is not None and _tried_since(taken, reserved):
+            found = _unreserved(workload, reserved)
+            before = dict.fromkeys((one_line(taken.reason) or "Evicted", "Evicted"))
+            chain = tuple(reason for reason in before if reason != found.reason)
+            return msgspec.structs.replace(found, chain=chain)
         return _evicted(workload, taken, now)
     if reserved is None or not reserved.is_true:
         return _unreserved(workload, reserved)
@@ -61,6 +68,16 @@ def _deactivated(workload: Workload, taken: Condition | None) -> Cause:
     chain = ("Deactivated",) if reason != "Deactivated" else ()
     at = epoch(said.last_transition_time) if said else None
     return Cause(reason=reason, message=message, chain=chain, waiting=True, at=at)
+
+
+def _tried_since(taken: Condition, reserved: Condition) -> bool:
+    """Whether a place was looked for again since an eviction, which stands until one is found.
+
+    The eviction itself writes its own message to both, with no reason that says more.
+    """
+    reason = messages.queue_reason(reserved.reason, reserved.message)
+    own = reserved.message != taken.message and reserved.reason != taken.reason
+    return own and reason not in ("Pending", "Inadmissible")
 
 
 def _evicted(workload: Workload, taken: Condition, now: float) -> Cause:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from decimal import Decimal
 from functools import lru_cache
 from typing import Final, NamedTuple
@@ -12,19 +12,13 @@ import msgspec
 from mcp_tui.domain import keys, quantity
 from mcp_tui.domain.cause import cause_in, keep
 from mcp_tui.domain.cause_line import Cause
+from mcp_tui.domain.jobparts import ending, resumed, together
 from mcp_tui.domain.jobview import JobKey, JobState, JobView, Used
 from mcp_tui.domain.kinds import AnyJob, Outline, outline, run_variable
 from mcp_tui.domain.kube import Event, Pod, epoch
 from mcp_tui.domain.kube_custom import Workload
 from mcp_tui.domain.reltime import duration
-from mcp_tui.domain.runfacts import (
-    QUIET_AT_LEAST,
-    QUIET_INTERVALS,
-    MetricFact,
-    Progress,
-    RunFacts,
-    quiet_text,
-)
+from mcp_tui.domain.runfacts import MetricFact, Progress, RunFacts, quiet_text
 from mcp_tui.domain.text import one_line
 
 __all__ = [
@@ -55,20 +49,31 @@ ENDING: Final = "ending: its pods have succeeded"
 # How often the words of a silence are made anew.
 _SILENCE_WORDS: Final = 15.0
 
-# Waits that do not end by themselves: somebody has to do something.
-_STUCK: Final = frozenset(
+# With the kubelet's pauses, of 10 s at first and twice as long each time, so many failures of a
+# container that is started again take as long as STALL_AFTER.
+_LOOPS: Final = 6
+
+# Kinds whose status does not tell how many pods are ready: what holds one up is all there is.
+_COUNT_NO_PODS: Final = frozenset({"RayJob"})
+
+# What keeps pods from being made at all; its moment is the newest try's.
+_REFUSED: Final = frozenset(
+    {"QuotaExceeded", "AdmissionDenied", "PodSecurity", "LimitRange", "FailedCreate"}
+)
+
+# Waits that do not end by themselves: somebody has to do something. While a pull fails, the
+# kubelet says in turn how the last try ended and that it pauses.
+_STUCK: Final = _REFUSED | frozenset(
     {
         "ImagePullBackOff",
+        "ErrImagePull",
+        "RegistryUnavailable",
+        "SignatureValidationFailed",
         "ErrImageNeverPull",
         "InvalidImageName",
         "CreateContainerConfigError",
         "CreateContainerError",
         "RunContainerError",
-        "QuotaExceeded",
-        "AdmissionDenied",
-        "PodSecurity",
-        "LimitRange",
-        "FailedCreate",
         "FailedMount",
     }
 )
@@ -82,6 +87,8 @@ class _Facts(NamedTuple):
     now: float
     active: int
     ready: int
+    wanted: int
+    resumed: float | None
     ending: bool
 
 
@@ -104,12 +111,13 @@ def changes_at(view: JobView, run: RunFacts | None, now: float) -> float | None:
     elif view.state is JobState.WAITING:
         moments.append(view.since + LONG_WAIT)
     elif view.state in (JobState.RUNNING, JobState.STALLED):
-        cause = view.cause
-        if cause is not None and cause.waiting and 0 < view.ready < view.active:
-            held = (cause.at, view.started, view.created)
-            moments.append(next((m for m in held if m is not None), now) + STALL_AFTER)
-        if run is not None and run.step is not None and run.updated is not None:
-            quiet = run.updated + max(QUIET_AT_LEAST, QUIET_INTERVALS * (run.interval or 0))
+        short = view.short or view.key.kind in _COUNT_NO_PODS
+        stalls = _stalls_at(view.cause, short, view.started, view.created, now)
+        if view.ready and stalls is not None:
+            moments.append(stalls)
+        silent = run.silent_since(view.resumed) if run is not None else None
+        if run is not None and silent is not None:
+            quiet = silent + run.patience
             # Once it is silent, the row says for how long.
             moments.append(quiet if quiet >= now else now + _SILENCE_WORDS)
     if not moments:
@@ -148,15 +156,26 @@ def view_job(
         used: What its pods use now.
     """
     parts = [outline(child) for child in children]
-    whole = _with_children(outline(job), parts)
+    pods = tuple(pods)
+    whole = together(outline(job), parts, pods)
     if kept is None and run is not None and run.cause:
         kept = Cause.from_text(run.cause)
-    pods = tuple(pods)
     cause = cause_in(whole, parts, pods, events, workload, now=now)
     if whole.failure is not None:
         cause = keep(kept, cause)
     active, ready = max(0, whole.active), max(0, min(whole.ready, whole.active))
-    facts = _Facts(whole, workload, run, cause, now, active, ready, _ending(whole, pods))
+    facts = _Facts(
+        whole,
+        workload,
+        run,
+        cause,
+        now,
+        active,
+        ready,
+        wanted=max(active, whole.wanted),
+        resumed=resumed(whole, parts, pods),
+        ending=ending(whole, pods),
+    )
     state = _state(facts)
     since = _since(facts, state)
     meta = whole.metadata
@@ -171,6 +190,7 @@ def view_job(
         progress=_progress(whole, run),
         created=epoch(meta.creation_timestamp),
         started=whole.started,
+        resumed=facts.resumed,
         finished=whole.finished,
         owner=_owner(whole),
         queue=_queue(whole, workload),
@@ -189,6 +209,7 @@ def view_job(
         parent=one_line(meta.annotations.parent),
         active=active,
         ready=ready,
+        wanted=facts.wanted,
         succeeded=whole.succeeded,
         failed=whole.failed,
         restarts=whole.restarts,
@@ -203,55 +224,6 @@ def view_job(
     )
 
 
-def _with_children(whole: Outline, parts: Sequence[Outline]) -> Outline:
-    """Pods counted from the child Jobs, where the root's status counts only Jobs."""
-    if not parts:
-        return whole
-    jobs = [part for part in parts if part.kind == "Job"]
-    inner = next((part for part in parts if part.kind == "JobSet"), None)
-    changes: dict[str, object] = {}
-    if whole.counts_jobs and jobs:
-        changes = {
-            name: sum(getattr(part, name) for part in jobs)
-            for name in ("active", "ready", "succeeded", "failed")
-        }
-        starts = [part.started for part in jobs if part.started is not None]
-        if starts and whole.started is None:
-            changes["started"] = min(starts)
-    if whole.counts_jobs and jobs and all(part.done or part.ending for part in jobs):
-        changes["ending"] = True
-    source = inner or (jobs[0] if jobs else None)
-    if source is not None:
-        if not whole.image:
-            changes["image"] = source.image
-        if not whole.requested and inner is not None:
-            changes["requested"] = inner.requested
-        if inner is not None and inner.restarts and not whole.restarts:
-            changes["restarts"] = inner.restarts
-    return msgspec.structs.replace(whole, **changes) if changes else whole
-
-
-def _ending(whole: Outline, pods: Iterable[Pod]) -> bool:
-    """Whether the pods have done their work, and only the job's own end is still to be written.
-
-    The job's controller hears of a pod's end later than whoever watches the pod.
-    """
-    if whole.ready or whole.suspended:
-        return False
-    if whole.ending:
-        return True
-    ended = sum(1 for pod in pods if _succeeded(pod))
-    wanted = whole.parallelism if whole.completions is None else whole.completions
-    return 0 < wanted <= ended
-
-
-def _succeeded(pod: Pod) -> bool:
-    states = [status.state.terminated for status in pod.status.container_statuses]
-    return pod.status.phase == "Succeeded" or (
-        bool(states) and all(end is not None and end.exit_code == 0 for end in states)
-    )
-
-
 def _state(facts: _Facts) -> JobState:
     whole, cause = facts.whole, facts.cause
     if whole.done:
@@ -263,13 +235,15 @@ def _state(facts: _Facts) -> JobState:
     if facts.ending:
         return JobState.RUNNING
     if facts.ready:
-        waits = cause is not None and cause.waiting and facts.ready < facts.active
-        if waits and cause is not None and facts.now - _held_since(facts, cause) > STALL_AFTER:
+        created = epoch(whole.metadata.creation_timestamp)
+        short = facts.ready < facts.wanted or whole.kind in _COUNT_NO_PODS
+        stalls = _stalls_at(cause, short, whole.started, created, facts.now)
+        if stalls is not None and facts.now > stalls:
             return JobState.STALLED
-        if facts.run is not None and facts.run.quiet(facts.now) is not None:
+        if facts.run is not None and facts.run.quiet(facts.now, facts.resumed) is not None:
             return JobState.STALLED
         return JobState.RUNNING
-    if cause is not None and (cause.reason in _STUCK or "CrashLoopBackOff" in _words(cause)):
+    if cause is not None and (cause.reason in _STUCK or _crashes(cause)):
         return JobState.STALLED
     return JobState.WAITING
 
@@ -289,10 +263,10 @@ def _since(facts: _Facts, state: JobState) -> float:
     elif state is JobState.SUSPENDED:
         moments = (whole.suspended_since,)
     elif state is JobState.STALLED:
-        quiet = run is not None and run.quiet(facts.now) is not None
+        quiet = run is not None and run.quiet(facts.now, facts.resumed) is not None
         moments = (
-            run.updated if run is not None and quiet else None,
-            _held_since(facts, cause) if cause is not None else None,
+            run.silent_since(facts.resumed) if run is not None and quiet else None,
+            _held_since(cause, whole.started, created, facts.now) if cause is not None else None,
         )
     elif state is JobState.WAITING:
         moments = (cause.at if cause is not None and cause.waiting else None,)
@@ -302,9 +276,25 @@ def _since(facts: _Facts, state: JobState) -> float:
     return next(found, facts.now)
 
 
-def _held_since(facts: _Facts, cause: Cause) -> float:
-    found = (cause.at, facts.whole.started, epoch(facts.whole.metadata.creation_timestamp))
-    return next((moment for moment in found if moment is not None), facts.now)
+def _stalls_at(
+    cause: Cause | None, short: bool, started: float | None, created: float | None, now: float
+) -> float | None:
+    """When a job some of whose pods are ready counts as stalled by what holds up the others."""
+    if cause is None or not cause.waiting or not short:
+        return None
+    held = _held_since(cause, started, created, now)
+    # Each crash is the newest, and so is what is held since then: the crashes are counted.
+    return held if _crashes(cause) and cause.count > _LOOPS else held + STALL_AFTER
+
+
+def _held_since(cause: Cause, started: float | None, created: float | None, now: float) -> float:
+    at = None if cause.reason in _REFUSED else cause.at
+    found = (moment for moment in (at, started, created) if moment is not None)
+    return next(found, now)
+
+
+def _crashes(cause: Cause) -> bool:
+    return "CrashLoopBackOff" in _words(cause)
 
 
 def _why(facts: _Facts, state: JobState) -> str:
@@ -312,7 +302,7 @@ def _why(facts: _Facts, state: JobState) -> str:
     if state is JobState.DONE:
         return _result(whole, run)
     if state is JobState.STALLED and run is not None and facts.ready:
-        silence = run.quiet(facts.now)
+        silence = run.quiet(facts.now, facts.resumed)
         if silence is not None:
             return quiet_text(silence, run)
     if state is JobState.SUSPENDED:
@@ -326,17 +316,21 @@ def _why(facts: _Facts, state: JobState) -> str:
             return one_line(whole.message)
         if whole.failed and not facts.active:
             return f"trying again: {whole.failed} pod{'s' if whole.failed > 1 else ''} failed"
-        return f"starting: {facts.ready} of {facts.active or whole.parallelism} pods ready"
+        return f"starting: {facts.ready} of {facts.wanted or whole.parallelism} pods ready"
     if facts.ending:
         return ENDING
     parts = [run.newest()] if run is not None else []
     if not any(parts) and whole.remaining is not None:
         parts.append(f"{duration(whole.remaining)} left")
+    what = "jobs" if whole.counts_jobs else "pods"
+    counts = f"{facts.ready} of {facts.wanted} {what} ready"
     if cause is not None:
+        if cause.waiting and cause.reason in _REFUSED and not any(parts):
+            # There are no pods that would show that some are missing.
+            parts.append(counts)
         parts.append(cause.line() if cause.waiting else f"after {cause.line()}")
     if not any(parts):
-        what = "jobs" if whole.counts_jobs else "pods"
-        parts = [one_line(whole.message) or f"{facts.ready} of {facts.active} {what} ready"]
+        parts = [one_line(whole.message) or counts]
     return "; ".join(part for part in parts if part)
 
 

@@ -88,6 +88,8 @@ class JobView(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     progress: Progress | None = None
     created: float | None = None
     started: float | None = None
+    resumed: float | None = None
+    """When the newest of what runs was started: after a restart later than ``started``."""
     finished: float | None = None
     owner: str = ""
     queue: str = ""
@@ -107,6 +109,8 @@ class JobView(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     parent: str = ""
     active: int = 0
     ready: int = 0
+    wanted: int = 0
+    """How many pods there should be now, those that could not be made among them."""
     succeeded: int = 0
     failed: int = 0
     restarts: int = 0
@@ -121,6 +125,11 @@ class JobView(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Where run and job disagree, such as a run that says RUNNING after its job failed."""
     urgency: tuple[int, float, str] = (0, 0.0, "")
     """Sorts rows: failed and new, stalled, waiting too long, then the rest."""
+
+    @property
+    def short(self) -> bool:
+        """Whether fewer pods are ready than there should be."""
+        return self.ready < self.wanted
 
     @property
     def duration(self) -> float | None:

@@ -6,7 +6,6 @@ import re
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from functools import lru_cache, singledispatch
-from types import MappingProxyType
 from typing import Final
 
 import msgspec
@@ -18,15 +17,15 @@ from mcp_tui.domain.kube import (
     Job,
     ObjectMeta,
     PodSpec,
-    Resources,
     TemplateSpec,
     condition,
     epoch,
 )
 from mcp_tui.domain.kube_custom import JobSet, PyTorchJob, RayJob, ReplicaCount, TrainJob
+from mcp_tui.domain.podrequests import container_requests, pod_requests, requests_of, times
 
+_INDEXES: Final = re.compile(r"([0-9]{1,9})(?:-([0-9]{1,9}))?")
 _RUN_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
-_Items = tuple[tuple[str, str | int | float], ...]
 
 AnyJob = Job | TrainJob | PyTorchJob | JobSet | RayJob
 KINDS: tuple[type[AnyJob], ...] = (Job, TrainJob, PyTorchJob, JobSet, RayJob)
@@ -58,7 +57,13 @@ class Outline(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     failed: int = 0
     parallelism: int = 1
     completions: int | None = None
+    wanted: int = 0
+    """Pods that its controller wants now; more than ``active`` while it cannot make them."""
     counts_jobs: bool = False
+    jobs: int = 0
+    """Child Jobs that there will be before it is done, where that is known."""
+    counts_running: bool = False
+    """``ready`` counts every pod of phase Running, and so those whose containers crash."""
     indexed: bool = False
     failed_indexes: str = ""
     image: str = ""
@@ -92,6 +97,7 @@ def _job(job: Job) -> Outline:
     succeeded = status.succeeded + len(uncounted.succeeded)
     wanted = 1 if spec.completions is None else spec.completions
     enough = succeeded >= wanted > 0 and not status.active
+    over = complete or failed or failing or spec.suspend
     pod = spec.template.spec
     return Outline(
         kind="Job",
@@ -106,6 +112,7 @@ def _job(job: Job) -> Outline:
         finished=epoch(status.completion_time) or _since(complete or failed),
         active=status.active,
         ready=status.ready,
+        wanted=0 if over else _wanted(job, parallelism, succeeded),
         succeeded=status.succeeded,
         failed=status.failed,
         parallelism=parallelism,
@@ -113,8 +120,27 @@ def _job(job: Job) -> Outline:
         indexed=spec.completion_mode == "Indexed",
         failed_indexes=status.failed_indexes,
         image=_image(pod),
-        requested=_requested(pod, _at_once(parallelism, spec.completions)),
+        requested=requests_of(pod, _at_once(parallelism, spec.completions)),
     )
+
+
+def _wanted(job: Job, parallelism: int, succeeded: int) -> int:
+    """How many pods a Job's controller wants at work now."""
+    completions = job.spec.completions
+    if completions is None:
+        # Once one has found that there is nothing left to do, no more are made.
+        return job.status.active if succeeded else parallelism
+    failed = _count(job.status.failed_indexes) if job.status.failed_indexes else 0
+    return max(job.status.active, min(parallelism, completions - succeeded - failed))
+
+
+@lru_cache(maxsize=256)
+def _count(indexes: str) -> int:
+    """How many are in ``1,3-5``."""
+    found = 0
+    for first, last in _INDEXES.findall(indexes):
+        found += max(0, int(last or first) - int(first)) + 1
+    return found
 
 
 @outline.register
@@ -139,7 +165,7 @@ def _train_job(job: TrainJob) -> Outline:
         counts_jobs=True,
         parallelism=nodes,
         image=spec.trainer.image,
-        requested=_times(_container_requests(spec.trainer.resources_per_node), nodes),
+        requested=times(container_requests(spec.trainer.resources_per_node), nodes),
         percent=reported.progress_percentage if reported else None,
         remaining=reported.estimated_remaining_seconds if reported else None,
     )
@@ -173,6 +199,7 @@ def _pytorch_job(job: PyTorchJob) -> Outline:
         # The operator counts a pod as active once it runs, and one that waits not at all.
         active=running if over or not counts else max(running, replicas - ended),
         ready=running,
+        counts_running=True,
         succeeded=sum(item.succeeded for item in counts),
         failed=sum(item.failed for item in counts),
         parallelism=replicas,
@@ -192,8 +219,9 @@ def _job_set(job: JobSet) -> Outline:
         each = replicated.template.spec
         parallel = 1 if each.parallelism is None else each.parallelism
         pods += parallel * replicated.replicas
-        needs = _times(pod_requests(each.template.spec), _at_once(parallel, each.completions))
+        needs = times(pod_requests(each.template.spec), _at_once(parallel, each.completions))
         quantity.add(requested, needs, replicated.replicas)
+    jobs = sum(replicated.replicas for replicated in spec.replicated_jobs)
     total = _total(status.replicated_jobs_status)
     first = spec.replicated_jobs[0].template.spec.template.spec if spec.replicated_jobs else None
     return Outline(
@@ -203,12 +231,14 @@ def _job_set(job: JobSet) -> Outline:
         suspended_since=_since(_true(status.conditions, "Suspended")) if spec.suspend else None,
         failure=None if complete else failed,
         done=complete is not None,
+        ending=total.succeeded >= jobs > 0,
         finished=_since(complete or failed),
         active=total.active,
         ready=total.ready,
         succeeded=total.succeeded,
         failed=total.failed,
         counts_jobs=True,
+        jobs=jobs,
         parallelism=pods,
         image=_image(first) if first else "",
         requested=requested,
@@ -241,7 +271,7 @@ def _ray_job(job: RayJob) -> Outline:
         )
     groups = [(spec.ray_cluster_spec.head_group_spec, 1)]
     groups += [
-        (group, 1 if group.replicas is None else group.replicas)
+        (group, (1 if group.replicas is None else group.replicas) * (group.num_of_hosts or 1))
         for group in spec.ray_cluster_spec.worker_group_specs
     ]
     requested: dict[str, Decimal] = {}
@@ -262,6 +292,8 @@ def _ray_job(job: RayJob) -> Outline:
         succeeded=status.succeeded,
         parallelism=sum(count for _, count in groups),
         counts_jobs=True,
+        # Of the one that submits it.
+        jobs=1,
         image=_image(groups[0][0].template.spec),
         requested=requested,
         message="" if ended or running else status.job_deployment_status,
@@ -293,60 +325,6 @@ def _pods(job: AnyJob) -> tuple[TemplateSpec, ...]:
         groups = (ray.head_group_spec, *ray.worker_group_specs)
         return tuple(group.template.spec for group in groups)
     return ()
-
-
-def pod_requests(spec: PodSpec) -> dict[str, Decimal]:
-    """What one pod asks for, as the scheduler counts it.
-
-    Init containers run one after another before the others, so that the largest counts where it
-    is larger than all others together; those that restart always are sidecars and run beside.
-    A limit without a request is a request.
-    """
-    beside: dict[str, Decimal] = {}
-    largest: dict[str, Decimal] = {}
-    for init in spec.init_containers:
-        needs = _container_requests(init.resources)
-        if init.restart_policy == "Always":
-            quantity.add(beside, needs)
-            needs = {}
-        for name in needs.keys() | beside.keys():
-            value = needs.get(name, quantity.ZERO) + beside.get(name, quantity.ZERO)
-            largest[name] = max(largest.get(name, quantity.ZERO), value)
-    for container in spec.containers:
-        quantity.add(beside, _container_requests(container.resources))
-    if not largest:
-        return beside
-    return {
-        name: max(beside.get(name, quantity.ZERO), largest.get(name, quantity.ZERO))
-        for name in beside.keys() | largest.keys()
-    }
-
-
-def _container_requests(resources: Resources) -> dict[str, Decimal]:
-    if not (resources.limits or resources.requests):
-        return {}
-    merged = {**resources.limits, **resources.requests}
-    parsed = ((name, quantity.parse(value)) for name, value in merged.items())
-    return {name: value for name, value in parsed if value is not None}
-
-
-def _requested(spec: PodSpec, count: int) -> Mapping[str, Decimal]:
-    """What ``count`` pods ask for; the same few requests stand in thousands of jobs."""
-    if spec.init_containers or len(spec.containers) != 1:
-        return _times(pod_requests(spec), count)
-    resources = spec.containers[0].resources
-    return _asked(tuple(resources.limits.items()), tuple(resources.requests.items()), count)
-
-
-@lru_cache(maxsize=1024)
-def _asked(limits: _Items, requests: _Items, count: int) -> Mapping[str, Decimal]:
-    """What pods of one container ask for; shared, so that nobody may change it."""
-    asked = _container_requests(Resources(limits=dict(limits), requests=dict(requests)))
-    return MappingProxyType(_times(asked, count))
-
-
-def _times(resources: Mapping[str, Decimal], count: int) -> dict[str, Decimal]:
-    return {name: value * count for name, value in resources.items()}
 
 
 def _at_once(parallelism: int, completions: int | None) -> int:

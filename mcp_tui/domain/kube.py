@@ -187,6 +187,8 @@ class PodSpec(Kube, frozen=True, kw_only=True):
     active_deadline_seconds: int | None = None
     node_name: str = ""
     scheduling_gates: tuple[SchedulingGate, ...] = ()
+    resources: Resources = Resources()
+    """What all containers share; where it names a resource, what each asks for does not count."""
 
 
 class Running(Kube, frozen=True, kw_only=True):

@@ -167,10 +167,11 @@ class JobSet(Kube, frozen=True, kw_only=True):
 
 
 class RayGroup(Kube, frozen=True, kw_only=True):
-    """The head group (always one pod) or a worker group."""
+    """The head group, always one pod, or a worker group; each replica is so many hosts."""
 
     group_name: str = ""
     replicas: int | None = None
+    num_of_hosts: int | None = None
     template: PodTemplate = PodTemplate()
 
 

@@ -56,7 +56,7 @@ def is_accelerator(resource: str) -> bool:
 
     ``nvidia.com/gpu``, ``google.com/tpu`` and ``amd.com/gpu`` are; ``hugepages-2Mi``,
     ``ephemeral-storage`` and ``kubernetes.io/batch-cpu`` are not, nor are network devices that
-    training pods ask for beside their accelerators.
+    training pods ask for beside their accelerators, nor a share of a device such as its memory.
     """
     domain, slash, name = resource.partition("/")
     return bool(
@@ -64,11 +64,20 @@ def is_accelerator(resource: str) -> bool:
         and domain != "rdma"
         and not domain.endswith("kubernetes.io")
         and not _NETWORK.search(name)
+        and not _SHARE.search(name)
     )
 
 
 # EFA, InfiniBand and other RDMA devices, virtual functions of network cards, FUSE and KVM.
 _NETWORK: Final = re.compile(r"^(?:efa|ib|fuse|kvm)\b|rdma|hca|sriov|netdevice|nic$|vf$")
+
+
+# Megabytes of a device, per cents of its cores, a rank: as HAMi (nvidia.com/gpumem), Volcano
+# (vgpu-memory), Alibaba (gpu-mem) and Tencent (vcuda-core) name them. A neuroncore is a device.
+_SHARE: Final = re.compile(
+    r"mem(?:ory)?(?:[-.](?:percentage|ratio))?$|(?:percentage|ratio)$|^priority$"
+    r"|(?:gpu|dcu|gcu|cuda|(?:^|[-.])v)[-.]?cores?$"
+)
 
 
 # Cells are written anew with every frame, out of the same few figures.

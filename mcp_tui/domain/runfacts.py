@@ -53,16 +53,27 @@ class RunFacts(msgspec.Struct, frozen=True, kw_only=True, gc=False):
             return None
         return max(0.0, (self.total_steps - self.step) * self.seconds_per_step)
 
-    def quiet(self, now: float) -> float | None:
-        """Seconds since the last step when that is far more than usual, else None."""
+    def silent_since(self, resumed: float | None) -> float | None:
+        """When the newest step was logged, or the job was started again since; None for no step."""
         if self.step is None or self.updated is None:
             return None
-        silence = now - self.updated
-        return (
-            silence
-            if silence > max(QUIET_AT_LEAST, QUIET_INTERVALS * (self.interval or 0))
-            else None
-        )
+        return self.updated if resumed is None else max(self.updated, resumed)
+
+    def quiet(self, now: float, resumed: float | None = None) -> float | None:
+        """Seconds without a step when that is far more than usual, else None.
+
+        Args:
+            now: Epoch seconds.
+            resumed: When what logs the steps was started last.
+        """
+        since = self.silent_since(resumed)
+        silence = now - since if since is not None else 0.0
+        return silence if silence > self.patience else None
+
+    @property
+    def patience(self) -> float:
+        """Seconds without a step that are nothing unusual."""
+        return max(QUIET_AT_LEAST, QUIET_INTERVALS * (self.interval or 0))
 
     def newest(self) -> str:
         """The metric that matters with its direction, and the time left."""

@@ -53,7 +53,7 @@ def row_for(job: AnyJob, *, pods: Sequence[Pod], events: Sequence[Event], **know
 
 def _all_run(view: JobView) -> bool:
     """Whether every pod that there should be now is ready, as the job's own status counts."""
-    wanted = view.active
+    wanted = view.wanted
     if view.key.kind != "Job":
         # A RayJob, for one, does not count its pods.
         wanted = max(wanted, view.parallelism)

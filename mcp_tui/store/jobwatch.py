@@ -241,7 +241,8 @@ class JobWatch:
 
     async def _fetch_events(self, view: JobView) -> None:
         version = f"{view.state} {view.active} {view.ready} {view.failed} {int(time.time() / 20)}"
-        if version == self._events_version or view.state in (JobState.RUNNING, JobState.DONE):
+        whole = view.state is JobState.RUNNING and not view.short
+        if version == self._events_version or whole or view.state is JobState.DONE:
             return
         self._events_version = version
         job = self.store.job(self.uid)

@@ -1,8 +1,9 @@
 """What the rows on screen need beside the watches: pods and events, use, places in queues.
 
 No field selector finds a waiting reason, and CrashLoopBackOff is phase Running: so the pods of
-jobs with fewer ready than active pods are listed, those due longest first and few at a time. What
-a failed job left is asked for once: its pods do not come back.
+jobs with fewer ready pods than there should be are listed, and seldom those of kinds whose status
+tells nothing of it; those due longest first and few at a time. What a failed job left is asked for
+once: its pods do not come back.
 """
 
 from __future__ import annotations
@@ -51,6 +52,8 @@ _TOLD_FOR: Final = 60.0
 _MEASURED: Final = 60
 _REMEMBERED: Final = 4_096
 _NEVER: Final = -1e9
+# Kinds whose status does not tell pods that work from pods whose containers crash.
+_COUNT_RUNNING: Final = frozenset({"PyTorchJob", "RayJob"})
 _EVERYWHERE: Final = ("", "")
 
 
@@ -252,6 +255,8 @@ class Looking:
         return await self._kube.get(PODS.path(namespace), ObjectList[Pod], params=params)
 
     def _needs_events(self, view: JobView) -> bool:
+        if _whole(view):
+            return False
         known = view.cause is not None and view.cause.evidence and view.key.uid != self.focus
         if view.state is JobState.FAILED:
             known = not _needs_pods(view)
@@ -359,7 +364,7 @@ def _together(views: Iterable[JobView]) -> Iterator[list[JobView]]:
     for view in views:
         place = (view.key.kind, view.key.namespace)
         group, held = open_groups.get(place, ([], 0))
-        expected = max(1, view.active + view.failed)
+        expected = max(1, view.wanted + view.failed)
         if group and (held + expected > PODS_A_LIST or len(group) == _NAMES_A_LIST):
             yield group
             group, held = [], 0
@@ -376,9 +381,14 @@ def _needs_pods(view: JobView) -> bool:
         cause = view.cause
         # Of a job whose pods are gone, events may still say what became of them.
         return cause is None or not cause.evidence or not cause.pod
-    return view.ready < view.active or view.state is not JobState.RUNNING
+    return not _whole(view) or view.key.kind in _COUNT_RUNNING
+
+
+def _whole(view: JobView) -> bool:
+    """Whether a job runs with all its pods, as its status counts them."""
+    return view.state is JobState.RUNNING and not view.short
 
 
 def _version(view: JobView) -> str:
     """What a change of a job's own status shows in: its pods are looked at again then."""
-    return f"{view.state} {view.active} {view.ready} {view.failed} {view.restarts}"
+    return f"{view.state} {view.active}/{view.wanted} {view.ready} {view.failed} {view.restarts}"

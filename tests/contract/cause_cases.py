@@ -140,6 +140,15 @@ CASES: tuple[Case, ...] = (
         "Error {pod} (init code, exit 128): fatal: bad revision -> BackoffLimitExceeded",
     ),
     Case(
+        "an init container's try that was made good is not what failed",
+        failed(
+            container(ended(2)),
+            init=(container(ended(0, "Completed"), name="code", last=ended(1), restarts=1),),
+        ),
+        "Error {pod} (exit 2) -> BackoffLimitExceeded",
+        sentence="Container train",
+    ),
+    Case(
         "killed on a graceful stop is not out of memory",
         failed(container(ended(137))),
         "Killed {pod} (exit 137) -> BackoffLimitExceeded",

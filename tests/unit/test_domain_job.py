@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 
 from mcp_tui.domain.job import JobState, JobView, MetricFact, Progress, RunFacts, view_job
 from mcp_tui.domain.jobview import ordinal
-from mcp_tui.domain.kinds import AnyJob, pod_requests
+from mcp_tui.domain.kinds import AnyJob
 from mcp_tui.domain.kube import Job, Pod, PodSpec, epoch
 from mcp_tui.domain.kube_custom import JobSet, PyTorchJob, RayJob, TrainJob, Workload
+from mcp_tui.domain.podrequests import pod_requests
 from mcp_tui.domain.roots import pods_by_root, rank_of, root_of, tree_of, workloads_by_root
 from mcp_tui.domain.runfacts import number
 from tests.contract.cause_cases import container, ended, failed, pending, running, waiting
@@ -192,7 +193,10 @@ def test_pods_that_wait_beside_running_ones_stall_the_job_after_a_while() -> Non
     [
         (pending(container(waiting("ImagePullBackOff"))), JobState.STALLED),
         (pending(container(waiting("CreateContainerConfigError"))), JobState.STALLED),
-        (pending(container(waiting("ErrImagePull"))), JobState.WAITING),
+        # What the last pull ended with, and the pause before the next, are told in turn.
+        (pending(container(waiting("ErrImagePull"))), JobState.STALLED),
+        (pending(container(waiting("RegistryUnavailable"))), JobState.STALLED),
+        (pending(container(waiting("SignatureValidationFailed"))), JobState.STALLED),
         (running(container(waiting("CrashLoopBackOff"), last=ended(1))), JobState.STALLED),
         (pending(container(waiting("ContainerCreating"))), JobState.WAITING),
     ],
@@ -353,6 +357,45 @@ def test_requests_as_the_scheduler_counts_them() -> None:
     assert {k: float(v) for k, v in pod_requests(sidecar_first).items()} == {"cpu": 6.0}
 
 
+@pytest.mark.parametrize(
+    ("resources", "asked"),
+    [
+        ({"requests": {"cpu": "8"}}, {"cpu": 8.0, "memory": 3.0, "nvidia.com/gpu": 2.0}),
+        # As an API server fills it in: the limit is asked for where no container asks.
+        (
+            {"limits": {"memory": "64", "hugepages-2Mi": "4"}},
+            {"cpu": 1.0, "memory": 3.0, "nvidia.com/gpu": 2.0, "hugepages-2Mi": 4.0},
+        ),
+        (
+            {"requests": {"memory": "32"}, "limits": {"memory": "64"}},
+            {"cpu": 1.0, "memory": 32.0, "nvidia.com/gpu": 2.0},
+        ),
+        ({"requests": {"cpu": "many"}}, {"cpu": 1.0, "memory": 3.0, "nvidia.com/gpu": 2.0}),
+    ],
+)
+@pytest.mark.parametrize("beside", [False, True])
+def test_what_a_pod_asks_for_as_a_whole_stands_for_its_containers(
+    resources: dict[str, Any], asked: dict[str, float], beside: bool
+) -> None:
+    needs = {"requests": {"cpu": "1", "memory": "3"}, "limits": {"nvidia.com/gpu": "2"}}
+    containers = [{"name": "a", "resources": needs}, *([{"name": "b"}] if beside else [])]
+    spec = {"resources": resources, "containers": containers}
+    found = pod_requests(make(PodSpec, spec))
+    assert {name: float(value) for name, value in found.items()} == asked
+    row = view(job({"parallelism": 3, "template": {"spec": spec}}))
+    assert (row.cpu, row.memory) == (3 * asked["cpu"], 3 * asked["memory"])
+
+
+def test_a_container_without_a_limit_is_held_to_its_pods() -> None:
+    crashed = failed(container(ended(137, "OOMKilled")))
+    for own, shown in (({}, "64Gi"), ({"memory": "8Gi"}, "8Gi")):
+        containers = [{"name": "train", "resources": {"limits": own}}]
+        spec = {"resources": {"limits": {"memory": "64Gi"}}, "containers": containers}
+        body = {"metadata": meta("train-x7k2p"), "spec": spec, "status": crashed}
+        found = view(job(status={"active": 1}), pods=[make(Pod, body)])
+        assert found.why == f"OOMKilled train-x7k2p (exit 137, limit {shown})"
+
+
 def test_train_jobs_over_job_sets_over_jobs_make_one_row() -> None:
     train = make(
         TrainJob,
@@ -455,7 +498,14 @@ def test_other_kinds_have_rows() -> None:
                             "template": {
                                 "spec": {"containers": [{"resources": {"requests": {"cpu": "4"}}}]}
                             },
-                        }
+                        },
+                        {
+                            "replicas": 2,
+                            "numOfHosts": 4,
+                            "template": {
+                                "spec": {"containers": [{"resources": {"requests": {"cpu": "2"}}}]}
+                            },
+                        },
                     ],
                 }
             },
@@ -463,7 +513,8 @@ def test_other_kinds_have_rows() -> None:
         },
     )
     found = view(ray)
-    assert (found.state, found.cpu, found.why) == (JobState.WAITING, 9.0, "Initializing")
+    assert (found.state, found.cpu, found.why) == (JobState.WAITING, 25.0, "Initializing")
+    assert found.parallelism == 11
     over = make(
         RayJob,
         {

@@ -1,4 +1,4 @@
-"""Aggregated APIs that hang or stop: causes do not wait for them, and nothing old stays of them."""
+"""What is asked for, and how often; aggregated APIs that hang or stop keep no cause waiting."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
+import msgspec
 import pytest
 
-from mcp_tui.domain.jobview import Used
-from mcp_tui.domain.kube import Job
-from mcp_tui.domain.kube_custom import PendingWorkloads, Workload
+from mcp_tui.domain.jobview import JobState, Used
+from mcp_tui.domain.kube import Job, JobSpec
+from mcp_tui.domain.kube_custom import PendingWorkloads, PyTorchJob, Workload
 from mcp_tui.errors import UnreachableError
 from mcp_tui.sources.kubernetes.reflector import Delta
 from mcp_tui.sources.kubernetes.resources import POD_METRICS, VISIBILITY
@@ -33,6 +34,7 @@ class Kube:
         self.hangs = False
         self.fails = False
         self.takes = 0.0
+        self.pods: list[dict[str, Any]] = []
         self.answered = 0
 
     async def get(self, path: str, type_: type, *, params: Any = (), deadline: float = 10.0) -> Any:
@@ -51,6 +53,7 @@ class Kube:
             ]
             return make(PendingWorkloads, {"items": items})
         items = [{"containers": [{"usage": {"cpu": "250m"}}]}] if "metrics" in path else []
+        items = self.pods if path.endswith("/pods") and "metrics" not in path else items
         return make(type_, {"items": items})
 
 
@@ -207,3 +210,61 @@ def test_places_that_nobody_tells_any_more_are_worked_out(loop: VirtualLoop, how
     for _ in range(5):
         bench.aside()
     assert bench.places() == [11, 12, 13]
+
+
+def torch(name: str) -> PyTorchJob:
+    born = "2026-11-23T03:00:00Z"
+    meta = {"name": name, "namespace": "ml", "uid": name, "creationTimestamp": born}
+    status = {"startTime": born, "replicaStatuses": {"Master": {"active": 1}}}
+    spec = {"pytorchReplicaSpecs": {"Master": {"replicas": 1}}}
+    return make(PyTorchJob, {"metadata": meta, "spec": spec, "status": status})
+
+
+def crashing(name: str) -> dict[str, Any]:
+    labels = {"training.kubeflow.org/job-name": name}
+    owner = {"kind": "PyTorchJob", "name": name, "uid": name, "controller": True}
+    inside = {"name": "c", "state": {"waiting": {"reason": "CrashLoopBackOff"}}}
+    return {
+        "metadata": {"name": f"{name}-0", "uid": "p", "labels": labels, "ownerReferences": [owner]},
+        "status": {"phase": "Running", "containerStatuses": [inside]},
+    }
+
+
+def looks(bench: Bench, seconds: int) -> list[str]:
+    """What is asked for in so long, by looks as often as a console's."""
+    bench.kube.calls.clear()
+    for _ in range(seconds // 5):
+        bench.loop.run_until_complete(bench.looking.look())
+        bench.store.flush(1.8e9)
+        bench.loop.now += 5
+    return bench.kube.calls
+
+
+def test_jobs_that_run_with_all_their_pods_are_not_asked_for(loop: VirtualLoop) -> None:
+    bench = Bench(loop, running=50)
+    bench.looking.visible = tuple(f"j{n}" for n in range(50))
+    assert looks(bench, 3_600) == []
+    short = {"active": 2, "ready": 2, "startTime": "2026-11-23T03:00:00Z"}
+    gang = msgspec.structs.replace(job("j0", short), spec=JobSpec(parallelism=4, completions=4))
+    bench.store.apply(Delta((gang,)))
+    bench.store.flush(1.8e9)
+    assert {path.rpartition("/")[2] for path in looks(bench, 10)} == {"pods", "events"}
+
+
+def test_pods_that_a_kinds_status_does_not_tell_of_are_listed_seldom(loop: VirtualLoop) -> None:
+    """That a container crashes shows nowhere but in the pod: its operator has it as running."""
+    bench = Bench(loop, running=0)
+    names = tuple(f"t{n}" for n in range(20))
+    bench.store.apply(Delta(tuple(map(torch, names))))
+    bench.store.flush(1.8e9)
+    bench.looking.visible = names
+    first = looks(bench, 600)
+    assert 0 < len(first) <= 8, "ever less often, and all of a namespace at once"
+    again = looks(bench, 3_600)
+    assert 0 < len(again) <= 3_600 / looking.PODS_SELDOM + 1
+    assert all(path.endswith("/pods") for path in [*first, *again]), "they lack no cause"
+    bench.kube.pods = [crashing("t7")]
+    looks(bench, 600)
+    rows = bench.store.table.rows()
+    assert [name for name in names if rows[name].state is JobState.STALLED] == ["t7"]
+    assert (rows["t7"].ready, rows["t7"].active) == (0, 1)

@@ -525,13 +525,13 @@ def test_the_queue_goes_by_priority_and_then_by_age() -> None:
 def test_a_run_becomes_silent_without_a_word() -> None:
     store = JobStore("dev")
     store.apply(Delta((job_of("c", kind=1, run="r"),)))
-    store.set_runs({"r": RunFacts(run_id="r", step=3, updated=T0)})
+    store.set_runs({"r": RunFacts(run_id="r", step=3, updated=T0 + 8)})
     store.flush(T0 + 10)
     assert store.table.rows()["c"].state is JobState.RUNNING
-    store.tick(T0 + 599)
+    store.tick(T0 + 607)
     assert not store.dirty
-    store.tick(T0 + 601)
-    store.flush(T0 + 601)
+    store.tick(T0 + 609)
+    store.flush(T0 + 609)
     assert store.table.rows()["c"].state is JobState.STALLED
 
 

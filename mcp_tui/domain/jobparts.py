@@ -1,0 +1,127 @@
+"""A root owner together with what stands below it: what child Jobs and pods add to its status."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+
+import msgspec
+
+from mcp_tui.domain.kinds import Outline
+from mcp_tui.domain.kube import Pod, condition, epoch
+from mcp_tui.domain.roots import claims_of
+
+
+def together(root: Outline, parts: Sequence[Outline], pods: Sequence[Pod]) -> Outline:
+    """A root with what its own status does not tell.
+
+    Args:
+        root: As its own object says.
+        parts: What stands between it and its pods, from the outside in.
+        pods: As far as they are known.
+    """
+    whole = _with_children(root, parts, pods) if parts else root
+    if whole.counts_running and whole.ready and pods:
+        ready = max(0, whole.ready - sum(map(_unready, _newest(pods))))
+        whole = msgspec.structs.replace(whole, ready=ready)
+    return whole
+
+
+def ending(whole: Outline, pods: Iterable[Pod]) -> bool:
+    """Whether the pods have done their work, and only the job's own end is still to be written.
+
+    The job's controller hears of a pod's end later than whoever watches the pod.
+    """
+    if whole.ready or whole.suspended:
+        return False
+    if whole.ending:
+        return True
+    if whole.counts_jobs:
+        # Of pods of several Jobs a number says nothing: an initializer's may be as many.
+        return False
+    return _all_succeeded(whole, sum(1 for pod in pods if _succeeded(pod)))
+
+
+def resumed(whole: Outline, parts: Sequence[Outline], pods: Sequence[Pod]) -> float | None:
+    """When the newest of what runs was started: before, no step of this attempt could be logged."""
+    if not parts and not pods:  # as of most rows
+        return whole.started
+    moments = [whole.started, *(part.started for part in parts)]
+    for pod in pods:
+        moments.append(epoch(pod.status.start_time))
+        running = (status.state.running for status in pod.status.container_statuses)
+        moments += [epoch(each.started_at) for each in running if each is not None]
+    return max((moment for moment in moments if moment is not None), default=None)
+
+
+def _with_children(whole: Outline, parts: Sequence[Outline], pods: Sequence[Pod]) -> Outline:
+    """Pods counted from the child Jobs, where the root's status counts only Jobs."""
+    jobs = [part for part in parts if part.kind == "Job"]
+    inner = next((part for part in parts if part.kind == "JobSet"), None)
+    changes: dict[str, object] = {}
+    if whole.counts_jobs and jobs:
+        changes = {
+            name: sum(getattr(part, name) for part in jobs)
+            for name in ("active", "ready", "wanted", "succeeded", "failed")
+        }
+        starts = [part.started for part in jobs if part.started is not None]
+        if starts and whole.started is None:
+            changes["started"] = min(starts)
+    if whole.counts_jobs and _all_ending(inner or whole, jobs, pods):
+        changes["ending"] = True
+    source = inner or (jobs[0] if jobs else None)
+    if source is not None:
+        if not whole.image:
+            changes["image"] = source.image
+        if not whole.requested and inner is not None:
+            changes["requested"] = inner.requested
+        if inner is not None and inner.restarts and not whole.restarts:
+            changes["restarts"] = inner.restarts
+    return msgspec.structs.replace(whole, **changes) if changes else whole
+
+
+def _all_ending(maker: Outline, jobs: Sequence[Outline], pods: Iterable[Pod]) -> bool:
+    """Whether every Job that there will be is there, and has ended or is about to.
+
+    One that starts after another has ended may not be made yet, or not be allowed to be.
+    """
+    if not 0 < maker.jobs <= len(jobs):
+        return maker.ending
+    succeeded: Counter[str] = Counter()
+    for pod in pods:
+        if _succeeded(pod):
+            succeeded.update(claims_of(pod))
+    return all(
+        part.done or part.ending or _all_succeeded(part, succeeded[part.metadata.uid])
+        for part in jobs
+    )
+
+
+def _all_succeeded(job: Outline, succeeded: int) -> bool:
+    if job.failure is not None or job.suspended:
+        return False
+    wanted = job.parallelism if job.completions is None else job.completions
+    return 0 < wanted <= succeeded
+
+
+def _succeeded(pod: Pod) -> bool:
+    states = [status.state.terminated for status in pod.status.container_statuses]
+    return pod.status.phase == "Succeeded" or (
+        bool(states) and all(end is not None and end.exit_code == 0 for end in states)
+    )
+
+
+def _newest(pods: Iterable[Pod]) -> Iterable[Pod]:
+    """Of the pods of a name, which follow one another, the last."""
+    born = sorted(pods, key=lambda pod: pod.metadata.creation_timestamp or "")
+    return {pod.metadata.name: pod for pod in born}.values()
+
+
+def _unready(pod: Pod) -> bool:
+    """Whether a pod of phase Running does not work, as one whose containers crash."""
+    if pod.status.phase != "Running":
+        return False
+    ready = condition(pod.status.conditions, "Ready")
+    if ready is not None:
+        return not ready.is_true
+    return any(status.state.waiting is not None for status in pod.status.container_statuses)
