@@ -30,11 +30,29 @@ if TYPE_CHECKING:  # what few commands need is imported where the file speaks of
 
 _NO_HOME = "/nonexistent"
 
-_TIER_WORDS: tuple[tuple[Tier, tuple[str, ...]], ...] = (
-    (Tier.PROD, ("prod", "prd", "production", "live")),
-    (Tier.TEST, ("test", "tst", "stag", "stg", "staging", "uat", "qa", "preprod")),
-    (Tier.DEV, ("dev", "demo", "local", "kind", "minikube", "sandbox", "k3d", "desktop")),
-)
+_PROD_BEGINS = ("prod", "prd", "live")
+# Whole words: ``kindred`` is not kind's, and a prod cluster taken for dev is not asked about.
+_TIER_WORDS: tuple[tuple[Tier, frozenset[str]], ...] = (
+    (
+        Tier.TEST,
+        frozenset({
+            "test", "testing", "tst", "stag", "stage", "staging", "stg", "uat", "qa", "preprod",
+            "preproduction",
+        }),
+    ),
+    (
+        Tier.DEV,
+        frozenset({
+            "dev", "devel", "develop", "development", "demo", "sandbox", "minikube", "local",
+            "localhost",
+        }),
+    ),
+)  # fmt: skip
+# The contexts that the tools for a cluster on one machine write.
+_ON_ONE_MACHINE = re.compile(r"(kind|k3d|minikube)-.*|k3d|kind|(docker|docker-for|rancher)-desktop")
+# The last name of a domain (``admin@cluster.local``, ``k8s.acme.dev``), and of one in OpenShift's
+# way (``api-k8s-acme-dev:6443``), is whose it is, not what it is for.
+_TOP_DOMAIN = re.compile(r"\.[a-z]+(?![a-z0-9.-])|[.-][a-z]+(?=:[0-9])")
 
 
 class Endpoint(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -193,13 +211,21 @@ class _RawConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 def guess_tier(context: str) -> tuple[Tier, str]:
     """The tier that a context's name suggests; what suggests none is treated as prod.
 
+    A word that begins as prod's do is enough for prod; for the others it has to be one of theirs.
+
     Returns:
         The tier, and in words where it came from.
     """
-    words = re.split(r"[^a-z]+", context.lower())
+    name = context.lower()
+    guessed = f"guessed from the name {clean_line(context)}"
+    if any(word.startswith(_PROD_BEGINS) for word in re.split(r"[^a-z]+", name)):
+        return Tier.PROD, guessed
+    words = set(re.split(r"[^a-z]+", _TOP_DOMAIN.sub(" ", name)))
     for tier, known in _TIER_WORDS:
-        if any(w == k or (len(k) >= 4 and w.startswith(k)) for w in words for k in known):
-            return tier, f"guessed from the name {clean_line(context)}"
+        if words & known:
+            return tier, guessed
+    if _ON_ONE_MACHINE.fullmatch(name):
+        return Tier.DEV, guessed
     return Tier.PROD, "not configured: treated as prod"
 
 
@@ -454,7 +480,7 @@ def _explain(message: str, text: str, path: Path, owner: Any, section: str = "")
 
 def _where(path: Path, text: str, key: str, *, after: str = "") -> str:
     """``file:line`` of a key, as well as a look at the text can tell; else the file."""
-    lines = text.splitlines()
+    lines = text.split("\n")  # as TOML counts them
     start = 0
     if after:
         plain = re.sub(r"[\"']", "", after)

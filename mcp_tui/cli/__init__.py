@@ -23,7 +23,7 @@ NO_ROOM: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EBADF)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Parse, run, and turn every error into one line and an exit code.
+    """Parse, run, and turn every error into one line (a file's into one a fault) and an exit code.
 
     Returns:
         The exit code; see :class:`mcp_tui.errors.ExitCode`.
@@ -77,7 +77,10 @@ def _run(argv: Sequence[str] | None) -> int:
     except KeyboardInterrupt:
         return int(ExitCode.INTERRUPTED)
     except McpTuiError as error:
-        printer.note(f"mcp-tui: {error.line()}")
+        # Of a file with several faults each has a line of its own.
+        lines = error.lines() if hasattr(error, "lines") else [error.line()]
+        for line in lines:
+            printer.note(f"mcp-tui: {line}")
         return int(error.exit_code)
     except (OSError, ImportError) as error:
         number = getattr(error, "errno", None)

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from mcp_tui.cli.settings import asked_namespace, configuration, kubeconfig
+from mcp_tui.cli.settings import asked_namespace, configuration, kubeconfig, named_contexts
 from mcp_tui.config import Config
 from mcp_tui.domain.plan import Tier
 from mcp_tui.errors import UsageError
@@ -70,7 +70,7 @@ def open_console(args: argparse.Namespace, config: Config, *, demo: Demo | None 
             "this terminal cannot place text (TERM is dumb or not set)",
             hint="mcp-tui job ls and its kin print plain lines",
         )
-    names = tuple(dict.fromkeys(n.strip() for n in (args.context or "").split(",") if n.strip()))
+    names = named_contexts(args)
     # A kubeconfig that cannot be used is said before the screen is taken.
     kube = kubeconfig(args)
     names = names or ((kube.current,) if kube.current else ())

@@ -41,6 +41,9 @@ async def curves(args: argparse.Namespace) -> int:
     if len(args.runs) > _MOST:
         raise UsageError(f"{len(args.runs)} runs; at most {_MOST} can be drawn")
     size = _size(args.size) if args.size else None
+    for option, given in (("--size", args.size), ("--log", args.log)):
+        if given and args.output != "table":
+            raise UsageError("only the chart has it", where=option, hint="leave it or -o out")
     async with open_tracker(args) as tracker:
         found = await asyncio.gather(
             *(find(tracker.client, each) for each in dict.fromkeys(args.runs))

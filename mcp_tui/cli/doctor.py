@@ -105,7 +105,8 @@ async def _safely(
             name, os.environ, extension=info.extension, origin=info.origin
         )
         namespace = asked_namespace(args) or settings.namespace or info.namespace or "default"
-        return await _examine(Chosen(info, settings, namespace), timeout)
+        everywhere = None if args.all_namespaces else namespace
+        return await _examine(Chosen(info, settings, everywhere), timeout)
     except McpTuiError as error:
         return [Finding(clean_line(name), "kubeconfig", "FAIL", error.line())]
     except Exception as error:  # noqa: BLE001 - a defect met in one context hides no other
@@ -239,6 +240,7 @@ _WANTED = (
 
 async def _rights(chosen: Chosen, connection: Connection, timeout: float) -> list[Finding]:
     namespace = chosen.namespace or ""
+    where = f"namespace {clean_line(namespace)}" if namespace else "every namespace"
 
     async def ask(verb: str, group: str, resource: str) -> bool | None:
         plural, _, sub = resource.partition("/")
@@ -257,7 +259,7 @@ async def _rights(chosen: Chosen, connection: Connection, timeout: float) -> lis
             chosen.name,
             "rights",
             "ok" if may else "warn",
-            f"in namespace {clean_line(namespace)}: {', '.join(may) or 'none of those needed'}",
+            f"in {where}: {', '.join(may) or 'none of those needed'}",
         )
     ]
     for (verb, _, resource, verdict, loss), yes in zip(_WANTED, answers, strict=True):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import contextlib
 import os
@@ -20,7 +21,7 @@ from mcp_tui.domain.podlabels import pod_selector
 from mcp_tui.domain.reltime import duration
 from mcp_tui.domain.runfacts import RunFacts
 from mcp_tui.domain.text import word
-from mcp_tui.errors import ExitCode, McpTuiError
+from mcp_tui.errors import ExitCode, McpTuiError, UsageError
 from mcp_tui.store.joblogs import JobLogs, LogQuery
 from mcp_tui.store.jobwatch import JobWatch
 
@@ -35,6 +36,7 @@ class Follow(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         timeout: Seconds without an answer of the cluster after which it gives up; None never does.
+        output: ``json`` and ``yaml`` print a document a change.
         owns_run: We made the run, so that it is ended when the job fails without doing so.
     """
 
@@ -46,6 +48,28 @@ class Follow(msgspec.Struct, frozen=True, kw_only=True):
     timeout: float | None = None
     output: str = "table"
     owns_run: bool = True
+
+
+def check_options(args: argparse.Namespace) -> None:
+    """Refuse what would be passed over when a job is followed, or is not.
+
+    Raises:
+        UsageError: Two options that do not go together.
+    """
+    if args.logs and not args.watch:
+        raise UsageError(
+            "log lines come with --watch only",
+            where="--logs",
+            hint="add it; mcp-tui job logs NAME prints those that are there",
+        )
+    if args.logs and args.output in ("json", "yaml"):
+        raise UsageError(
+            f"log lines are no {args.output.upper()}",
+            where="--logs",
+            hint="leave -o out; mcp-tui job logs NAME -f prints them beside it",
+        )
+    if args.watch and args.output == "name":
+        raise UsageError("a name does not change", where="--watch", hint="-o table, json or yaml")
 
 
 async def follow(session: Session, what: Follow) -> int:
@@ -260,6 +284,7 @@ class _Lines:
 
     def __init__(self, printer: Printer, output: str) -> None:
         self.printer = printer
+        self.output = output
         self.live = output == "table" and printer.out.isatty() and os.environ.get("TERM") != "dumb"
         self.drawn = ""
         self.said = ""
@@ -278,10 +303,14 @@ class _Lines:
             self.printer.line(text)
 
     def data(self, view: JobView, *, final: bool = False) -> None:
-        """The row as one JSON document a change."""
+        """The row as one document a change: a line of JSON, or an entry of one YAML list."""
         text = msgspec.json.encode(document(view)).decode()
-        if text != self.said or final:
-            self.said = text
+        if text == self.said and not final:
+            return
+        self.said = text
+        if self.output == "yaml":
+            self.printer.documents([document(view)], "yaml")
+        else:
             self.printer.line(text)
 
     def log(self, text: str) -> None:
@@ -303,7 +332,7 @@ class _Lines:
             self.note(text)
 
     def result(self, text: str) -> None:
-        """The last line; beside the data, not in it, where that is JSON."""
+        """The last line; beside the data, not in it."""
         self.close()
         self.printer.note(text)
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from mcp_tui.cli.follow import Follow, follow
+from mcp_tui.cli.follow import Follow, check_options, follow
 from mcp_tui.cli.output import Column, Printer
 from mcp_tui.cli.session import open_session
 from mcp_tui.cli.settings import Chosen, chosen, configuration
@@ -20,7 +20,14 @@ from mcp_tui.domain.job import JobState, JobView
 from mcp_tui.domain.kube import Job
 from mcp_tui.domain.kube_wire import ObjectList
 from mcp_tui.domain.text import word
-from mcp_tui.errors import ApiError, ExitCode, McpTuiError, RefusedError, UnreachableError
+from mcp_tui.errors import (
+    ApiError,
+    ExitCode,
+    McpTuiError,
+    RefusedError,
+    UnreachableError,
+    UsageError,
+)
 from mcp_tui.sources.base import HealthState
 from mcp_tui.sources.connect import Connection
 from mcp_tui.sources.kubernetes.resources import JOBS
@@ -28,7 +35,7 @@ from mcp_tui.store.feed import JobsFeed
 from mcp_tui.store.jobs import JobStore
 from mcp_tui.store.jobwatch import JobWatch
 from mcp_tui.store.rows import row_of
-from mcp_tui.store.select import parse_filter
+from mcp_tui.store.select import Predicate, parse_filter
 
 _MOST_LOOKED_AT = 50
 _LOOKS = 4
@@ -41,11 +48,11 @@ async def ls(args: argparse.Namespace) -> int:
     config = configuration(args)
     printer = Printer(color=False if config.no_color else None)
     changed = asyncio.Event()
-    feeds = [_Feed(c, args.selector, changed.set) for c in contexts]
+    feeds = [_Feed(c, args.selector, changed.set, predicate) for c in contexts]
     try:
         problems = await asyncio.gather(*(feed.settle(args.timeout) for feed in feeds))
         views = [v for feed in feeds for v in feed.views()]
-        views = [v for v in views if predicate is None or predicate(row_of(v))]
+        views = [v for v in views if _passes(v, predicate)]
         views.sort(key=lambda v: (v.urgency, v.key))
         errors = [p for p in problems if p is not None]
         for error in errors:
@@ -74,7 +81,7 @@ async def _go_on(
     shown: Sequence[Column[JobView]],
     args: argparse.Namespace,
     printer: Printer,
-    predicate: Any,
+    predicate: Predicate | None,
 ) -> None:
     seen = {str(v.key): v for feed in feeds for v in feed.views()}
     while True:
@@ -84,9 +91,9 @@ async def _go_on(
             view
             for key, view in fresh.items()
             if (key not in seen or (seen[key].state, seen[key].why) != (view.state, view.why))
-            and (predicate is None or predicate(row_of(view)))
+            and _passes(view, predicate)
         ]
-        gone = [view for key, view in seen.items() if key not in fresh]
+        gone = [v for key, v in seen.items() if key not in fresh and _passes(v, predicate)]
         seen = fresh
         if args.output in ("table", "wide"):
             printer.table(news, shown, wide=args.output == "wide", header=False)
@@ -102,12 +109,28 @@ async def _go_on(
         await asyncio.sleep(0.2)
 
 
+def _passes(view: JobView, predicate: Predicate | None) -> bool:
+    return predicate is None or predicate(row_of(view))
+
+
+def _looked_at(views: Sequence[JobView], predicate: Predicate | None) -> list[str]:
+    """The jobs whose causes are asked for: those that will be shown first, the most urgent first.
+
+    The rest too, as far as there is room: a filter may ask for what is not known before.
+    """
+    order = sorted(views, key=lambda v: (not _passes(v, predicate), v.urgency))
+    return [v.key.uid for v in order[:_MOST_LOOKED_AT]]
+
+
 class _Feed:
     """One context's jobs, opened for a list."""
 
-    def __init__(self, context: Chosen, selector: str, on_change: Any) -> None:
+    def __init__(
+        self, context: Chosen, selector: str, on_change: Any, predicate: Predicate | None
+    ) -> None:
         self.context = context
         self.selector = selector
+        self.predicate = predicate
         self.connection = Connection(context.info, context.config)
         self.store = JobStore(context.name)
         self.feed = JobsFeed(
@@ -144,9 +167,7 @@ class _Feed:
                 what or f"{self.context.name}: no answer within {timeout:g} s",
                 hint=f"mcp-tui doctor --context {word(self.context.name)} says more",
             )
-        self.feed.visible(
-            [v.key.uid for v in sorted(self.views(), key=lambda v: v.urgency)[:_MOST_LOOKED_AT]]
-        )
+        self.feed.visible(_looked_at(self.views(), self.predicate))
         await self.feed.look()
         if self.connection.mlflow is not None:
             await self.feed.look_at_runs(self.connection.mlflow)
@@ -187,6 +208,9 @@ class _Feed:
 
 async def show(args: argparse.Namespace) -> int:
     """Show one job; with ``--watch`` follow it to its end."""
+    check_options(args)
+    if args.timeout is not None and not args.watch:
+        raise UsageError("only --watch waits", where="--timeout", hint="add it, or leave this out")
     async with open_session(args) as session:
         seen = await session.find(args.name, session.engine())
         if args.watch:
@@ -199,7 +223,7 @@ async def show(args: argparse.Namespace) -> int:
                     uid=seen.uid,
                     logs=args.logs,
                     timeout=args.timeout,
-                    output="json" if args.output == "json" else "table",
+                    output=args.output if args.output in ("json", "yaml") else "table",
                     owns_run=False,
                 ),
             )

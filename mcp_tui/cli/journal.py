@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from mcp_tui.actions.journal import Action, Journal, is_running
 from mcp_tui.actions.unfinished import advice, said
 from mcp_tui.cli.output import Column, Printer
-from mcp_tui.cli.settings import configuration, one
+from mcp_tui.cli.settings import asked_namespace, configuration, named_contexts, one
 from mcp_tui.errors import ExitCode
 
 
@@ -51,13 +51,12 @@ _COLUMNS: tuple[Column[Action], ...] = (
 
 
 def journal(args: argparse.Namespace) -> int:
-    """Print the newest actions."""
+    """Print the newest actions, of those of the contexts and the namespace that are named."""
     config = configuration(args)
-    actions = Journal(config.state_dir).actions()
-    actions = actions[-args.limit :] if args.limit else []
-    if args.context:
-        wanted = set(args.context.split(","))
-        actions = [a for a in actions if a.started.context in wanted]
+    contexts, namespace = named_contexts(args), asked_namespace(args)
+    namespace = "" if args.all_namespaces else namespace
+    every = Journal(config.state_dir).actions()
+    actions = [a for a in every if _matches(a, contexts, namespace)][-args.limit :]
     printer = Printer(color=False if config.no_color else None)
     if args.output in ("json", "yaml"):
         printer.data(
@@ -70,11 +69,20 @@ def journal(args: argparse.Namespace) -> int:
     elif actions:
         printer.table(actions, _COLUMNS, wide=args.output == "wide")
     else:
-        printer.note(f"nothing yet in {Journal(config.state_dir).path}")
-    if args.output == "table":
+        matching = " that matches" if every else ""
+        printer.note(f"nothing yet{matching} in {Journal(config.state_dir).path}")
+    if args.output in ("table", "wide"):
         # The table may be cut to the terminal's width: what to do is said whole.
-        _note(Journal(config.state_dir), printer, (args.context or "").split(","))
+        _note(Journal(config.state_dir), printer, contexts)
     return ExitCode.OK
+
+
+def _matches(action: Action, contexts: Sequence[str], namespace: str) -> bool:
+    if contexts and action.started.context not in contexts:
+        return False
+    return not namespace or any(
+        target.namespace == namespace for target in (action.ended or action.started).targets
+    )
 
 
 async def say_unfinished(args: argparse.Namespace) -> None:
@@ -85,6 +93,6 @@ async def say_unfinished(args: argparse.Namespace) -> None:
 
 
 def _note(journal: Journal, printer: Printer, contexts: Sequence[str]) -> None:
-    text = said(journal, now=time.time(), contexts=[c for c in contexts if c])
+    text = said(journal, now=time.time(), contexts=contexts)
     if text:
         printer.note(f"mcp-tui: {text}")

@@ -25,7 +25,7 @@ from mcp_tui.domain.artifact import shown_uri
 from mcp_tui.domain.mlmodel import columns
 from mcp_tui.domain.model import ModelVersion, RegisteredModel, Signature
 from mcp_tui.domain.reltime import absolute, age
-from mcp_tui.domain.text import clean_line
+from mcp_tui.domain.text import clean_line, word
 from mcp_tui.errors import ApiError, ExitCode, GoneError, UnreachableError, UsageError
 from mcp_tui.sources.mlflow import MlflowClient
 from mcp_tui.sources.mlflow.signature import signature
@@ -72,15 +72,16 @@ async def ls(args: argparse.Namespace) -> int:
     async with open_session(args) as session:
         client = registry(session)
         found: list[RegisteredModel] = []
-        token = ""
+        token, count = "", 0
         for _ in range(_MOST_PAGES):
             page = await client.search_models(page_token=token)
             found += [m for m in page.registered_models if args.filter in m.name]
+            count += len(page.registered_models)
             token = page.next_page_token or ""
             if not token:
                 break
         else:
-            session.printer.note(f"there are more than the {len(found):,} that were read")
+            session.printer.note(f"there are more than the {count:,} that were read")
         printer = session.printer
         now, served = await _served_models(session, args, found)
         of = served.by_model
@@ -171,7 +172,9 @@ async def _signature(session: Session, version: ModelVersion, printer: Printer) 
 
 async def history(args: argparse.Namespace) -> int:
     """Show how an alias came to where it is, oldest first."""
-    name, _ = split(args.name)
+    name, version = split(args.name)
+    if version:
+        raise UsageError("an alias's history is of the model", hint=f"name {word(name)} alone")
     async with open_session(args) as session:
         registry(session)
         seen = await _seen(session, name)

@@ -120,6 +120,13 @@ def _count(text: str) -> int:
     return int(text)
 
 
+def _some(text: str) -> int:
+    value = _count(text)
+    if not 1 <= value <= 1_000_000:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1 to 1000000")
+    return value
+
+
 def build() -> argparse.ArgumentParser:
     """The whole parser; also what completion and the README's table are made from."""
     common = _common(top=False)
@@ -170,7 +177,10 @@ def build() -> argparse.ArgumentParser:
         commands, "journal", _late("journal", "journal"), "list what this console has done"
     )
     _output(journal)
-    journal.add_argument("--limit", type=_count, default=50, metavar="N", help="the newest N")
+    journal.add_argument(
+        "--limit", type=_some, default=50, metavar="N",
+        help="the newest N, of the contexts and the namespace that are named",
+    )  # fmt: skip
     from mcp_tui.cli.parser_runs import add_commands
 
     add_commands(commands, add, common)
@@ -213,7 +223,7 @@ def _job_commands(
     show.add_argument("name", help="NAME, or KIND/NAME")
     _output(show)
     show.add_argument("-w", "--watch", action="store_true", help="follow it to its end")
-    show.add_argument("--logs", action="store_true", help="with its log lines")
+    show.add_argument("--logs", action="store_true", help="with --watch: its log lines too")
     show.add_argument(
         "--timeout",
         type=_seconds,
@@ -229,7 +239,9 @@ def _job_commands(
     logs.add_argument("-c", "--container", default="", help="one container")
     logs.add_argument("--pod", default="", help="one pod")
     logs.add_argument("--rank", type=_count, default=None, help="one completion index")
-    logs.add_argument("--tail", type=_count, default=None, metavar="N", help="the newest N lines")
+    logs.add_argument(
+        "--tail", type=_count, default=None, metavar="N", help="the newest N lines of each pod"
+    )
     logs.add_argument("--timestamps", action="store_true", help="with the server's time")
 
     submit = add(
@@ -243,7 +255,7 @@ def _job_commands(
     submit.add_argument("--git-branch", default="", metavar="REF", help="branch, tag or commit")
     submit.add_argument("--name", default="", help="instead of the config's name")
     submit.add_argument("-w", "--watch", action="store_true", help="follow it to its end")
-    submit.add_argument("--logs", action="store_true", help="with its log lines (with --watch)")
+    submit.add_argument("--logs", action="store_true", help="with --watch: its log lines too")
     submit.add_argument(
         "--no-run", action="store_true", help="without an MLflow run, when MLflow is not there"
     )
@@ -251,7 +263,9 @@ def _job_commands(
     submit.set_defaults(timeout=None)
     for action in submit._actions:
         if action.dest == "timeout":
-            action.help = "with --watch: give up after so long a silence; the default is never"
+            action.help = (
+                "to see the effect, 30s; with --watch: give up after so long a silence, never"
+            )
 
     for verb, text in (
         ("cancel", "stop jobs for good: deleted with their pods, their runs KILLED"),
@@ -339,7 +353,9 @@ def _model_commands(
     promote.add_argument(
         "--run", dest="of_run", default="", metavar="RUN", help="register this run's model first"
     )
-    promote.add_argument("--artifact", default="", metavar="PATH", help="where in the run it is")
+    promote.add_argument(
+        "--artifact", default="", metavar="PATH", help="with --run: where in it the model is"
+    )
     promote.add_argument(
         "--to", default="", metavar="NAME", help="copy it to another model, once, first"
     )

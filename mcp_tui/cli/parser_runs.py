@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from mcp_tui.cli.output import FORMATS
-from mcp_tui.cli.parser import _confirmable, _count, _judges, _late, _output, _Parser
+from mcp_tui.cli.parser import _confirmable, _judges, _late, _output, _Parser, _some
 
 TABLES: Final = ("table", "json", "md", "csv")
 """Formats of what is a table and goes into a review or a spreadsheet."""
@@ -80,7 +80,9 @@ def add_approvals(commands: Any, add: Callable[..., argparse.ArgumentParser]) ->
         "show how a version's approvals stand, or those of a model's newest versions",
     )
     approvals.add_argument("name", metavar="MODEL[/VERSION]")
-    approvals.add_argument("--limit", type=_count, default=5, metavar="N", help="the newest N")
+    approvals.add_argument(
+        "--limit", type=_some, default=5, metavar="N", help="of a model: the newest N"
+    )
     _output(approvals)
     _judges(approvals)
 
@@ -137,13 +139,6 @@ def _read_commands(verbs: Any, add: Callable[..., argparse.ArgumentParser]) -> N
         "--points", type=_some, default=320, metavar="N", help="of each line, at most 2500"
     )
     curves.add_argument("-o", "--output", choices=("table", "json", "csv"), default="table")
-
-
-def _some(text: str) -> int:
-    value = _count(text)
-    if not 1 <= value <= 1_000_000:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1 to 1000000")
-    return value
 
 
 def _weight(text: str) -> float:

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 
 from mcp_tui.actions.engine import Engine
 from mcp_tui.actions.evidence import Evidence
-from mcp_tui.actions.models import Wanted
+from mcp_tui.actions.models import CHAMPION, Wanted
 from mcp_tui.actions.promoting import ARTIFACT, wanted_copy, wanted_of_run
 from mcp_tui.actions.weighing import Weighing, weigh
 from mcp_tui.cli.act import report
@@ -35,6 +35,10 @@ async def promote(args: argparse.Namespace) -> int:
         )
     if args.to and args.of_run:
         raise UsageError("--to copies a version; --run makes one")
+    if args.artifact and not args.of_run:
+        raise UsageError("only --run registers what is in a run", where="--artifact")
+    if args.no_alias and args.alias != CHAMPION:
+        raise UsageError("--no-alias moves none", where="--alias", hint="leave one of them out")
     alias = "" if args.no_alias else args.alias
     await say_unfinished(args)
     async with open_session(args) as session:

@@ -46,7 +46,9 @@ async def ls(args: argparse.Namespace) -> int:
         raise UsageError("--watch knows no CSV: its columns are not known before", hint="-o json")
     async with open_tracker(args) as tracker:
         order = _order(args.sort, tracker.config.metrics or Directions())
-        experiments, more_experiments = await chosen(tracker.client, args.experiment, args.view)
+        # A deleted run may be an experiment's that is there, and the other way round.
+        of = VIEWS["active" if args.view == "active" else "all"]
+        experiments, more_experiments = await chosen(tracker.client, args.experiment, of)
         names = {each.experiment_id: clean_line(each.name) for each in experiments}
         search = tracker.client.runs_in_order(
             list(names), filters, order_by=order, view=VIEWS[args.view],
@@ -130,15 +132,14 @@ def _order(sort: str, directions: Directions) -> tuple[str, ...]:
 
 
 async def chosen(
-    client: MlflowClient, named: Sequence[str], view: str = "active", *, most: int = 0
+    client: MlflowClient, named: Sequence[str], view: View = "ACTIVE_ONLY", *, most: int = 0
 ) -> tuple[list[Experiment], bool]:
     """The experiments of some names or ids; all of them where none is named.
 
     Args:
         client: Whose.
         named: By name, or by id.
-        view: ``active``, ``deleted`` or ``all``; with runs of any but active ones, deleted
-            experiments count too.
+        view: Which of all; those that are named need not be of it.
         most: The most that are read where none is named.
 
     Returns:
@@ -157,7 +158,7 @@ async def chosen(
         page = await client.search_experiments(
             page_token=token,
             order_by=["last_update_time DESC"],
-            view="ACTIVE_ONLY" if view == "active" else "ALL",
+            view=view,
         )
         listed += page.experiments
         if page.next_page_token in ("", token):
@@ -193,7 +194,9 @@ class Read(msgspec.Struct, frozen=True):
 async def experiments(args: argparse.Namespace) -> int:
     """List experiments, with what was read of their runs."""
     async with open_tracker(args) as tracker:
-        listed, more = await chosen(tracker.client, args.experiment, args.view, most=args.limit)
+        listed, more = await chosen(
+            tracker.client, args.experiment, VIEWS[args.view], most=args.limit
+        )
         slots = asyncio.Semaphore(_AT_ONCE)
 
         async def one(each: Experiment) -> Read:

@@ -28,7 +28,7 @@ from mcp_tui.domain.reltime import absolute, ago, duration
 from mcp_tui.domain.run import DatasetInput, Metric, Run
 from mcp_tui.domain.runfacts import number
 from mcp_tui.domain.text import clean_line, one_line
-from mcp_tui.errors import ApiError, ExitCode, McpTuiError
+from mcp_tui.errors import ApiError, ExitCode, McpTuiError, UsageError
 from mcp_tui.sources.mlflow.client import MlflowClient
 from mcp_tui.store.candidates import find
 from mcp_tui.store.runs import RunTracker
@@ -61,6 +61,12 @@ class MetricLine(msgspec.Struct, frozen=True, kw_only=True):
 
 async def show(args: argparse.Namespace) -> int:
     """Show a run; or its artifacts, or one of them."""
+    if args.artifact and args.artifacts:
+        raise UsageError(
+            "shows all of them, and --artifact the head of one",
+            where="--artifacts",
+            hint="leave one of them out",
+        )
     async with open_tracker(args) as tracker:
         run = (await find(tracker.client, args.run_id)).run
         if args.artifact:

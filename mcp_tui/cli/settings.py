@@ -44,6 +44,11 @@ def kubeconfig(args: argparse.Namespace) -> Kubeconfig:
     return load_kubeconfig(os.environ, Path(args.kubeconfig) if args.kubeconfig else None)
 
 
+def named_contexts(args: argparse.Namespace) -> tuple[str, ...]:
+    """The names in ``--context``, each once; none where it is not given."""
+    return tuple(dict.fromkeys(n.strip() for n in (args.context or "").split(",") if n.strip()))
+
+
 def chosen_names(args: argparse.Namespace, kubeconfig: Kubeconfig) -> tuple[str, ...]:
     """The names in ``--context``, or the current context.
 
@@ -51,7 +56,7 @@ def chosen_names(args: argparse.Namespace, kubeconfig: Kubeconfig) -> tuple[str,
         UsageError: No context is given and none is current.
     """
     if args.context:
-        names = tuple(dict.fromkeys(n.strip() for n in args.context.split(",") if n.strip()))
+        names = named_contexts(args)
     else:
         names = (kubeconfig.current,) if kubeconfig.current else ()
     if not names:

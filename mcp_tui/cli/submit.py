@@ -12,7 +12,7 @@ from pathlib import Path
 from mcp_tui.actions.unfinished import look_for
 from mcp_tui.cli.act import exit_code, report
 from mcp_tui.cli.confirm import confirmed
-from mcp_tui.cli.follow import Follow, follow
+from mcp_tui.cli.follow import Follow, check_options, follow
 from mcp_tui.cli.journal import say_unfinished
 from mcp_tui.cli.session import Session, open_session
 from mcp_tui.cli.settings import asked_namespace
@@ -27,11 +27,14 @@ _PROOF = 30.0
 
 async def submit(args: argparse.Namespace) -> int:
     """Resolve, plan, check, confirm, apply, and follow."""
+    check_options(args)
+    # A job that is followed shows its effect by itself, and its timeout is of another kind.
+    proof = _PROOF if args.watch or args.timeout is None else args.timeout
     config = read_config(args.config)
     await say_unfinished(args)
     async with open_session(args) as session:
         plan = await planned(session, config, args)
-        engine = session.engine(_PROOF)
+        engine = session.engine(proof)
         plan = await engine.check(plan)
         done = await confirmed(plan, args, session.printer)
         if done is not None:

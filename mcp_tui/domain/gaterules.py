@@ -6,13 +6,16 @@
     latency_p99_ms <= 40
     "my metric/with signs" < 3
     recall of "cat" >= 0.85              one class
-    f1_macro >= champion - 0.01          absolute points of the champion's
-    latency_p99_ms <= champion * 1.10    ten per cent more of the champion's
-    f1_macro drops by at most 0.01       the same as >= champion - 0.01
+    f1_macro >= champion - 0.01          a number is absolute: of 0.90, 0.89
+    f1_macro drops by at most 0.01       the same
+    f1_macro drops by at most 1%         a percentage is of the champion's: of 0.90, 0.891
+    latency_p99_ms <= champion + 10%     the same as champion * 1.10
     latency_p99_ms rises by at most 5
     f1_macro is better than champion     by more than noise (see mcp_tui.domain.noise)
     no class recall drops by more than 0.02
     no class f1 is below 0.70
+
+Only beside a champion is a percentage a share of anything: ``accuracy >= 90%`` is 0.9.
 """
 
 from __future__ import annotations
@@ -34,6 +37,7 @@ from mcp_tui.errors import UsageError
 MAX_GATES: Final = 200
 MAX_RULE: Final = 500
 _EXAMPLE: Final = "f1_macro >= 0.90"
+_POINTS: Final = ("pt", "pts", "pp", "point", "points")
 
 
 class GateKind(StrEnum):
@@ -56,6 +60,7 @@ class Gate(msgspec.Struct, frozen=True, kw_only=True):
         op: ``>=``, ``<=``, ``>`` or ``<``.
         bound: The number; of ``CHAMPION`` what is added to the champion's.
         factor: Of ``CHAMPION`` what the champion's is multiplied by.
+        share: What is added as a share of the champion's, of which the sign does not count.
         why: Why the gate is there, from the file.
     """
 
@@ -65,12 +70,17 @@ class Gate(msgspec.Struct, frozen=True, kw_only=True):
     op: str = ""
     bound: float = 0.0
     factor: float = 1.0
+    share: float = 0.0
     why: str = ""
 
     @property
     def needs_champion(self) -> bool:
         """Whether it can only be told beside a champion."""
         return self.test in (GateKind.CHAMPION, GateKind.BETTER, GateKind.NO_CLASS_DROPS)
+
+    def offset(self, champion: float) -> float:
+        """How far from a champion's figure the bound is."""
+        return self.bound + self.share * abs(champion)
 
 
 class GateError(UsageError):
@@ -178,10 +188,18 @@ class _Rule:
             raise self.fail("an amount is not negative")
         return value
 
+    def offset(self, sign: float = 1.0, *, signed: bool = False) -> tuple[float, float]:
+        """How far from a champion's: a gate's ``bound``, and its ``share`` where it has a %."""
+        at = self.at
+        value = sign * (self.number() if signed else self.amount())
+        percent = any(text.endswith("%") for _, text, _ in self.words[at : self.at])
+        return (0.0, value) if percent else (value, 0.0)
+
     def end(self) -> None:
         """Nothing may follow."""
         if self.at < len(self.words):
-            raise self.fail(f"expected the end of the gate, {self.shown()}")
+            hint = "points are written as a number: one is 0.01" if self.peek() in _POINTS else ""
+            raise self.fail(f"expected the end of the gate, {self.shown()}", hint)
 
 
 def parse(text: str, *, why: str = "") -> Gate:
@@ -210,7 +228,9 @@ def _class_gate(rule: _Rule, shown: str) -> Gate:
     rule.at += 1
     if rule.take("drops"):
         rule.want("by", "more", "than")
-        return Gate(rule=shown, test=GateKind.NO_CLASS_DROPS, metric=part, bound=rule.amount())
+        bound, share = rule.offset()
+        drops = GateKind.NO_CLASS_DROPS
+        return Gate(rule=shown, test=drops, metric=part, bound=bound, share=share)
     rule.take("is")
     if rule.take("below"):
         return Gate(rule=shown, test=GateKind.NO_CLASS_BELOW, metric=part, bound=rule.number())
@@ -233,8 +253,7 @@ def _figure_gate(rule: _Rule, shown: str) -> Gate:
     for word, op, sign in (("drops", ">=", -1.0), ("rises", "<=", 1.0)):
         if rule.take(word):
             rule.want("by", "at", "most")
-            bound = sign * rule.amount()
-            return Gate(rule=shown, test=GateKind.CHAMPION, metric=metric, op=op, bound=bound)
+            return _beside(shown, metric, op, rule.offset(sign))
     compares = _OPS.get(rule.peek())
     if compares is None:
         hint = {"=>": "did you mean >=?", "=<": "did you mean <=?"}.get(rule.peek(), "")
@@ -246,22 +265,30 @@ def _figure_gate(rule: _Rule, shown: str) -> Gate:
         return Gate(
             rule=shown, test=GateKind.BOUND, metric=metric, op=compares, bound=rule.number()
         )
-    factor, bound = 1.0, 0.0
+    factor, offset = 1.0, (0.0, 0.0)
     if rule.take("*"):
         factor = rule.amount()
     elif rule.take("+"):
-        bound = rule.amount()
+        offset = rule.offset()
     elif rule.take("-"):
-        bound = -rule.amount()
+        offset = rule.offset(-1.0)
     elif rule.peek()[:1] in ("+", "-") and _NUMBER.fullmatch(rule.peek()):
-        bound = rule.number()
+        offset = rule.offset(signed=True)
+    return _beside(shown, metric, compares, offset, factor)
+
+
+def _beside(
+    shown: str, metric: str, op: str, offset: tuple[float, float], factor: float = 1.0
+) -> Gate:
+    bound, share = offset
     return Gate(
         rule=shown,
         test=GateKind.CHAMPION,
         metric=metric,
-        op=compares,
+        op=op,
         bound=bound,
         factor=factor,
+        share=share,
     )
 
 

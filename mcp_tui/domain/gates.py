@@ -120,8 +120,9 @@ def _look(
             return _unknown(gate, against, reason)
         status = GateStatus.PASSED if found.verdict is Verdict.BETTER else GateStatus.FAILED
         return GateResult(gate=gate, status=status, found=against, message=found.text())
-    bound = theirs.number * gate.factor + gate.bound
-    return _unsure(_held(gate, value.number, bound, against), unsure)
+    bound = theirs.number * gate.factor + gate.offset(theirs.number)
+    held = _with(_held(gate, value.number, bound, against), _share(gate, theirs.number))
+    return _with(held, unsure)
 
 
 def _value(evaluation: Evaluation | None, metric: str) -> Value | None:
@@ -145,10 +146,18 @@ def _same_data(candidate: Evaluation, champion: Evaluation) -> tuple[str, str]:
     return "", f"whether on the same data is not known: {who.label}: {who.data_unknown}"
 
 
-def _unsure(result: GateResult, unsure: str) -> GateResult:
-    if not unsure:
+def _share(gate: Gate, champion: float) -> str:
+    """What the bound is, where a rule has it in per cent of the champion's."""
+    if not gate.share:
+        return ""
+    side = "above" if gate.share > 0 else "below"
+    return f"{abs(gate.share) * 100:g}% {side} the champion's {figure(champion)}"
+
+
+def _with(result: GateResult, more: str) -> GateResult:
+    if not more:
         return result
-    return msgspec.structs.replace(result, message=f"{result.message} ({unsure})")
+    return msgspec.structs.replace(result, message=f"{result.message} ({more})")
 
 
 def _classes(gate: Gate, candidate: Evaluation, champion: Evaluation | None) -> GateResult:
@@ -166,7 +175,7 @@ def _classes(gate: Gate, candidate: Evaluation, champion: Evaluation | None) -> 
             other = f"by class measured on {ours} data, the champion's on {theirs} data"
         if other:
             return _unknown(gate, "-", other)
-    worst: tuple[float, str] | None = None
+    worst: tuple[float, bool, str] | None = None
     missing: list[str] = []
     for key in keys:
         label = key.partition(":")[2]
@@ -177,24 +186,25 @@ def _classes(gate: Gate, candidate: Evaluation, champion: Evaluation | None) -> 
             missing.append(label)
             continue
         short = was.number - value.number if drops else -value.number
-        if worst is None or short > worst[0]:
+        limit = gate.offset(was.number) if drops else -gate.bound
+        if worst is None or short - limit > worst[0]:
             text = f"{label} {figure(value.number, 4)}"
             if drops:
-                text += f", champion {figure(was.number, 4)} ({signed(value.number - was.number)})"
-            worst = (short, text)
-    limit = gate.bound if drops else -gate.bound
-    if worst is not None and worst[0] > limit and not _close(worst[0], limit):
+                text += f", champion {figure(was.number, 4)} ({signed(value.number - was.number)}"
+                text += f"; {gate.share * 100:g}% is {figure(limit, 4)})" if gate.share else ")"
+            worst = (short - limit, short > limit and not _close(short, limit), text)
+    if worst is not None and worst[1]:
         status = GateStatus.FAILED
-        told = GateResult(gate=gate, status=status, found=worst[1], message=f"worst: {worst[1]}")
-        return _unsure(told, unsure)
+        told = GateResult(gate=gate, status=status, found=worst[2], message=f"worst: {worst[2]}")
+        return _with(told, unsure)
     if missing:
         named = ", ".join(missing[:3]) + (f" and {len(missing) - 3} more" if missing[3:] else "")
-        return _unknown(gate, worst[1] if worst else "-", f"no {gate.metric} for class {named}")
+        return _unknown(gate, worst[2] if worst else "-", f"no {gate.metric} for class {named}")
     if worst is None:
         return _unknown(gate, "-", f"the champion has no {gate.metric} by class")
     status = GateStatus.PASSED
-    told = GateResult(gate=gate, status=status, found=worst[1], message=f"worst: {worst[1]}")
-    return _unsure(told, unsure)
+    told = GateResult(gate=gate, status=status, found=worst[2], message=f"worst: {worst[2]}")
+    return _with(told, unsure)
 
 
 def _held(gate: Gate, value: float, bound: float, found: str) -> GateResult:

@@ -124,7 +124,7 @@ _ENV = r"[A-Za-z_][A-Za-z0-9_]*"
 _REF = r"[A-Za-z0-9_][A-Za-z0-9_.+@/#=-]*"
 _PATH = r"[A-Za-z0-9_][A-Za-z0-9_.+@=-]*(/[A-Za-z0-9_][A-Za-z0-9_.+@=-]*)*"
 _IMAGE = r"[A-Za-z0-9][A-Za-z0-9_.:/@-]*"
-_MEMORY = r"[1-9][0-9]{0,11}(\.[0-9]{1,3})?(Ki|Mi|Gi|Ti|Pi|k|M|G|T|P)"
+_MEMORY = r"([1-9][0-9]{0,11}(\.[0-9]{1,3})?|0\.[0-9]{0,2}[1-9]0{0,2})(Ki|Mi|Gi|Ti|Pi|k|M|G|T|P)"
 _CPU = r"[0-9]{1,6}(\.[0-9]{1,18})?|[1-9][0-9]{0,8}m"
 _DURATION = r"(?=[0-9])([0-9]{1,5}d)?([0-9]{1,6}h)?([0-9]{1,7}m)?([0-9]{1,8}s)?"
 
@@ -211,7 +211,7 @@ _RESOURCES: Final = Record(
             Amount(
                 "text that is a memory quantity",
                 pattern=_exact(_MEMORY),
-                hint="give the unit, for example 64Gi or 512Mi",
+                hint="give the unit, for example 64Gi, 512Mi or 0.5Gi",
                 numbers=False,
             ),
             "Memory, both requested and the limit",

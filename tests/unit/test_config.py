@@ -79,6 +79,27 @@ def test_credentials_in_a_url_are_refused_and_not_repeated(tmp_path: Path) -> No
     assert "hunter2" not in caught.value.line()
 
 
+_PROD = (
+    "localization-cluster", "kindred-ml", "kindle", "demographics", "sandboxed", "teststand",
+    "stagecoach", "developers", "one-of-a-kind", "virtual-desktop", "product", "live2", "prod1",
+    "preprod-prod", "kind-of-prod", "k3d-prod", "",
+)  # fmt: skip
+_WHOSE = (  # and not what it is for
+    "kubernetes-admin@cluster.local", "k8s.acme.dev", "k8s.acme.test", "gke_acme.dev_eu_ml",
+    "default/api-ocp-acme-dev:6443/admin",
+)  # fmt: skip
+_TEST = (
+    "test", "testing-eu", "eks-test2", "stage", "stg1", "uat", "qa_ml", "kind-staging",
+    "test.k8s.acme.com", "arn:aws:eks:eu-west-1:1234:cluster/testing",
+)  # fmt: skip
+_DEV = (
+    "dev", "dev2", "Development", "ml.dev.acme.com", "gke_acme_eu-west1_dev", "demo-viewer",
+    "kind", "kind-kind", "kind-ml", "k3d-x", "k3d-ml-2", "minikube", "minikube-gpu",
+    "docker-desktop", "docker-for-desktop", "rancher-desktop", "local", "sandbox-eu",
+    "arn:aws:eks:eu-west-1:1234:cluster/dev",
+)  # fmt: skip
+
+
 @pytest.mark.parametrize(
     ("name", "tier"),
     [
@@ -90,11 +111,20 @@ def test_credentials_in_a_url_are_refused_and_not_repeated(tmp_path: Path) -> No
         ("kind-dev", Tier.DEV),
         ("deviant", Tier.PROD),
         ("cluster-7", Tier.PROD),
+        *((name, Tier.PROD) for name in (*_PROD, *_WHOSE)),
+        *((name, Tier.TEST) for name in _TEST),
+        *((name, Tier.DEV) for name in _DEV),
     ],
 )
 def test_an_unknown_tier_is_prod(name: str, tier: Tier) -> None:
     assert guess_tier(name)[0] is tier
     assert Config().for_context(name).tier is tier
+
+
+def test_a_line_is_one_as_toml_has_them(tmp_path: Path) -> None:
+    path = write(tmp_path, '# a\u2028b\x85c\nthme = "x"\n')
+    with pytest.raises(UsageError, match=r"config\.toml:2: unknown key 'thme'"):
+        load(path, {})
 
 
 def test_conventions() -> None:

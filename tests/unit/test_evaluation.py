@@ -172,6 +172,15 @@ def test_predictions_in_any_of_their_forms(name: str, data: str) -> None:
     assert found == msgspec.structs.replace(predictions_of(name, ROWS), path=name)
 
 
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\n\n"])
+def test_a_line_of_json_ends_nowhere_but_at_its_end(end: str) -> None:
+    rows = [{**row, "text": "a\u2028b\u2029c\x85d"} for row in ROWS]
+    data = end.join(json.dumps(row, ensure_ascii=False) for row in rows) + end
+    found = read("predictions.jsonl", data.encode())
+    assert isinstance(found, Predictions)
+    assert list(found.predicted) == SAID
+
+
 def test_a_class_is_the_same_as_number_and_as_text() -> None:
     found = predictions_of("p", [{"id": 1, "y_true": 1, "y_pred": 1.0}, {"id": "2.0", "y_true": "1",
                                   "y_pred": True}])  # fmt: skip

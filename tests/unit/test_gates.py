@@ -73,6 +73,7 @@ def test_rules_are_understood(
         ("no class recall drops by more than -1", 36, "not negative", ""),
         ("f1_macro >= champion * -1", 24, "not negative", ""),
         ("f1_macro drops by 0.1", 19, "expected 'at'", ""),
+        ("f1_macro drops by at most 1 pt", 29, "found 'pt'", "one is 0.01"),
         ("recall of >= 0.9", 11, "expected a class", ""),
         ('"" >= 1', 1, "an empty one", ""),
         ("f1 >= 1e999", 7, "too large", ""),
@@ -226,6 +227,64 @@ def test_a_gate_against_the_champion(rule: str, ours: float, theirs: float, expe
     assert status(rule, figures(f1_macro=ours), figures(1, f1_macro=theirs)) == expected
     assert status(rule, figures(f1_macro=ours)) == "cannot tell"
     assert status(rule, figures(f1_macro=ours), figures(1, accuracy=theirs)) == "cannot tell"
+
+
+@pytest.mark.parametrize(
+    ("rule", "ours", "theirs", "expected", "bound"),
+    [
+        ("loss rises by at most 10%", 0.1, 0.01, "failed", "<= 0.011 (10% above"),
+        ("loss rises by at most 10%", 0.0109, 0.01, "passed", "<= 0.011 (10% above"),
+        ("loss <= champion + 10%", 0.1, 0.01, "failed", "<= 0.011 (10% above"),
+        ("loss <= champion +10 %", 0.011, 0.01, "passed", "<= 0.011 (10% above"),
+        ("latency_p99_ms rises by at most 5%", 41.9, 40, "passed", "<= 42 (5% above"),
+        ("latency_p99_ms rises by at most 5%", 42.1, 40, "failed", "<= 42 (5% above"),
+        ("f1_macro drops by at most 1%", 0.8905, 0.9, "failed", ">= 0.891 (1% below"),
+        ("f1_macro >= champion - 1%", 0.8905, 0.9, "failed", ">= 0.891 (1% below"),
+        ("f1_macro >= champion -1%", 0.8915, 0.9, "passed", ">= 0.891 (1% below"),
+        # One point of a hundred is a number.
+        ("f1_macro drops by at most 0.01", 0.8905, 0.9, "passed", ">= 0.89"),
+        # A share is of the size: a drop of what is negative goes further down.
+        ("elbo drops by at most 10%", -109, -100, "passed", ">= -110 (10% below"),
+        ("elbo drops by at most 10%", -111, -100, "failed", ">= -110 (10% below"),
+        ("elbo <= champion + 10%", -91, -100, "passed", "<= -90 (10% above"),
+        # Of nothing, any share is nothing.
+        ("loss rises by at most 10%", 0.001, 0, "failed", "<= 0 (10% above"),
+        ("loss rises by at most 10%", 0, 0, "passed", "<= 0 (10% above"),
+    ],
+)
+def test_a_percentage_is_of_the_champions_figure(
+    rule: str, ours: float, theirs: float, expected: str, bound: str
+) -> None:
+    gate = parse(rule)
+    [found] = check([gate], figures(**{gate.metric: ours}), figures(1, **{gate.metric: theirs}))
+    assert found.status == expected
+    assert bound in found.message
+    assert f"the champion's {theirs:g})" in found.message or "%" not in rule
+
+
+@pytest.mark.parametrize("share", ["1%", "10%", "250%"])
+@pytest.mark.parametrize(("ours", "theirs"), [(0.1, 0.01), (0.0101, 0.01), (50, 40), (44, 40)])
+def test_a_share_more_is_the_factor_that_it_makes(share: str, ours: float, theirs: float) -> None:
+    factor = 1 + float(share[:-1]) / 100
+    told = [
+        status(f"loss {rule}", figures(loss=ours), figures(1, loss=theirs))
+        for rule in (
+            f"<= champion * {factor:g}",
+            f"<= champion + {share}",
+            f"rises by at most {share}",
+        )
+    ]
+    assert len(set(told)) == 1
+
+
+def test_of_a_class_a_percentage_is_of_the_champions_too() -> None:
+    rule = "no class recall drops by more than 10%"
+    champion = by_class(1, cat=0.9, fraud=0.2)
+    assert status(rule, by_class(2, cat=0.82, fraud=0.19), champion) == "passed"
+    # Though the other dropped by more points.
+    [found] = check([parse(rule)], by_class(2, cat=0.82, fraud=0.15), champion)
+    assert found.status is GateStatus.FAILED
+    assert found.message == "worst: fraud 0.15, champion 0.2 (-0.05; 10% is 0.02)"
 
 
 def test_figures_of_other_data_are_not_compared() -> None:

@@ -35,6 +35,7 @@ GOOD: dict[str, list[Any]] = {
     "resources": [
         {},
         {"cpu": 2, "cpu_limit": "500m", "memory": "1.5Gi"},
+        {"cpu": 0.5, "memory": "0.5Gi"},
         {"cpu": 0.25, "accelerators": {"nvidia.com/gpu": 8}},
     ],
     "queue": ["team-a"],
