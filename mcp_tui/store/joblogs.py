@@ -22,6 +22,8 @@ from mcp_tui.sources.kubernetes.transport import KubeClient
 
 # Lines of several pods that arrive within this time are put in the order of their stamps.
 MERGE_WINDOW: Final = 0.15
+# So long is waited for a line before it is looked at what else became of the job.
+_QUIET: Final = 0.5
 _Key = tuple[str, str]
 # What may wait between the readers and the consumer where every line counts: past it the readers
 # stand still, and the kubelet's side with them; nothing is lost.
@@ -186,10 +188,14 @@ class JobLogs:
         self.done = asyncio.Event()
         self.errors: list[str] = []
 
-    async def batches(self) -> AsyncGenerator[list[LogRecord], None]:
+    async def batches(self, *, idle: bool = False) -> AsyncGenerator[list[LogRecord], None]:
         """Batches in the order of time, as well as a merge of live streams can.
 
         Ends when everything was read (not following), or ``done`` is set and the readers ended.
+
+        Args:
+            idle: Give an empty batch where no line came for a while, so that who shows them can
+                say why, and look whether the job has ended.
 
         Raises:
             McpTuiError: Nothing at all could be read.
@@ -207,8 +213,8 @@ class JobLogs:
         try:
             while not self._is_over(reflector, watching):
                 batch = await self._next()
-                if batch:
-                    read_any = True
+                read_any = read_any or bool(batch)
+                if batch or idle:
                     yield batch
             if not read_any and self.errors:
                 raise McpTuiError(self.errors[0])
@@ -241,7 +247,7 @@ class JobLogs:
     async def _next(self) -> list[LogRecord]:
         """What arrives within one merge window, in order of time."""
         try:
-            async with asyncio.timeout(0.5):
+            async with asyncio.timeout(_QUIET):
                 batch = await self._buffer.get(_BATCH)
         except TimeoutError:
             return []

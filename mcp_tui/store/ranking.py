@@ -21,14 +21,17 @@ class Ranking(Generic[T]):
     """Rows by key, in the order of a sort key and then of their own.
 
     Args:
-        sort: The sort key of a row: of one type for all, and never NaN.
+        sort: The sort key of a row: of one type for all, and never NaN. The same row and key give
+            the same one for as long as it is in force.
+        keyed: It is asked with the row's key before the row.
 
     Attributes:
         rows: All of them, hidden ones too; changed by :meth:`change` only.
     """
 
-    def __init__(self, sort: Callable[[T], Any]) -> None:
+    def __init__(self, sort: Callable[..., Any], *, keyed: bool = False) -> None:
         self._sort = sort
+        self._keyed = keyed
         self._passes: Callable[[str, T], bool] | None = None
         self.rows: dict[str, T] = {}
         self._all: list[Entry] = []
@@ -48,7 +51,7 @@ class Ranking(Generic[T]):
     def index(self, key: str) -> int | None:
         """Where a row stands among the shown ones; None for one that is hidden or not there."""
         row = self.rows.get(key)
-        return None if row is None else _place(self._shown, (self._sort(row), key))
+        return None if row is None else _place(self._shown, self._entry(key, row))
 
     def clear(self) -> None:
         """Forget all rows."""
@@ -67,14 +70,15 @@ class Ranking(Generic[T]):
         for key, row in upserts.items():
             self._put(key, row)
 
-    def sort_by(self, sort: Callable[[T], Any]) -> None:
+    def sort_by(self, sort: Callable[..., Any], *, keyed: bool = False) -> None:
         """Put all in another order."""
-        self._sort = sort
+        self._sort, self._keyed = sort, keyed
         if self._keys is None:
             self._keys = sorted(self.rows)
         # By what stands first alone: it is of one simple type, which sorts several times faster
         # than pairs do, and what is equal stays in the order of the keys.
-        values = map(sort, map(self.rows.__getitem__, self._keys))
+        rows = map(self.rows.__getitem__, self._keys)
+        values = map(sort, self._keys, rows) if keyed else map(sort, rows)
         with _no_collector():
             self._all = sorted(zip(values, self._keys, strict=True), key=itemgetter(0))
         self._filter()
@@ -100,11 +104,14 @@ class Ranking(Generic[T]):
         else:
             self._shown = [entry for entry in self._all if passes(entry[1], rows[entry[1]])]
 
+    def _entry(self, key: str, row: T) -> Entry:
+        return (self._sort(key, row) if self._keyed else self._sort(row)), key
+
     def _take_out(self, key: str) -> None:
         row = self.rows.pop(key, None)
         if row is not None:
             self._keys = None
-            self._unsort((self._sort(row), key))
+            self._unsort(self._entry(key, row))
 
     def _unsort(self, entry: Entry) -> None:
         for order in (self._all, self._shown) if self._shown is not self._all else (self._all,):
@@ -113,14 +120,14 @@ class Ranking(Generic[T]):
                 del order[place]
 
     def _put(self, key: str, row: T) -> None:
-        entry = (self._sort(row), key)
+        entry = self._entry(key, row)
         old = self.rows.get(key)
         self.rows[key] = row
         if old is None:
             self._keys = None
             insort(self._all, entry)
         else:
-            before = (self._sort(old), key)
+            before = self._entry(key, old)
             if before != entry:
                 self._unsort(before)
                 insort(self._all, entry)
@@ -138,7 +145,7 @@ class Ranking(Generic[T]):
             self.rows.pop(key, None)
         self.rows.update(upserts)
         moved = {*upserts, *removes}
-        fresh = sorted((self._sort(row), key) for key, row in upserts.items())
+        fresh = sorted(self._entry(key, row) for key, row in upserts.items())
         passes = self._passes
         if passes is not None:
             kept = [entry for entry in self._shown if entry[1] not in moved]

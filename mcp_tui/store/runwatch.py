@@ -337,35 +337,45 @@ class RunWatch:
         if due:
             touched = await self._again(runs, due[:IDS_PER_SEARCH])
             took = time.monotonic() - began
-            # Shown before anything else is asked for, which takes its own time.
             self._came(runs, touched)
-        touched = await self._beside(runs)
-        if touched or not due:
-            self._came(runs, touched)
+        told = await self._beside(runs)
+        if not (told or due):
+            # That the server answered is news of its own.
+            self._came(runs, set())
         return took
 
     def _came(self, runs: RunList, touched: set[str]) -> None:
+        """Tell what an answer changed, before anything else is waited for.
+
+        What asks next takes its own time, or fails; meanwhile nobody may show a row that is gone.
+        """
         if runs is self.list:
-            # Also when nothing came: that the server answered is news of its own.
             self._health.spoke()
             self._tell(touched)
 
-    async def _beside(self, runs: RunList) -> set[str]:
-        """New runs and others, each when it is due."""
-        touched: set[str] = set()
+    async def _beside(self, runs: RunList) -> bool:
+        """New runs and others, each when it is due; whether anything of them was told."""
+        told = False
+
+        def came(touched: set[str]) -> None:
+            nonlocal told
+            if touched:
+                told = True
+                self._came(runs, touched)
+
         now = time.monotonic()
         if now - self._new_at >= self._new_every:
             self._new_at = now
-            touched |= await self._new(runs)
+            came(await self._new(runs))
             took = time.monotonic() - now
             self._new_every = min(max(NEW_EVERY, took / NEW_SHARE), NEW_AT_LEAST_EVERY)
         if now - self._others_at >= OTHERS_EVERY:
             self._others_at = now
             others = self._others()
             for start in range(0, len(others), IDS_PER_SEARCH):
-                touched |= await self._again(runs, others[start : start + IDS_PER_SEARCH])
+                came(await self._again(runs, others[start : start + IDS_PER_SEARCH]))
             await self._alive()
-        return touched
+        return told
 
     def _others(self) -> list[str]:
         """Runs that go on, and those on screen that ended: as they may be renamed or deleted."""

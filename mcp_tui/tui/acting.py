@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from textual.worker import Worker, WorkerError
@@ -26,6 +27,24 @@ _ENDING: Final = 15.0
 
 _APPLY: Final = "apply"
 
+_RERUNS: Final = 20
+"""Runs whose submission, as it was left, is kept."""
+
+
+@dataclass(slots=True)
+class Draft:
+    """A submission that is being written.
+
+    Attributes:
+        begun: What it begins with, where that is not the example.
+        text: What was typed so far; empty before that, and once it was all taken away.
+        unwritten: Of its form, by field, what cannot be written into the text.
+    """
+
+    begun: str = ""
+    text: str = ""
+    unwritten: dict[str, str] = field(default_factory=dict)
+
 
 class Acting:
     """Opens plans; each write begins here.
@@ -43,8 +62,8 @@ class Acting:
         self._pending: dict[str, tuple[str, float]] = {}
         self.leaving = False
         self.last_words: list[str] = []
-        self.draft = ""
-        self.unwritten: dict[str, str] = {}
+        self.draft = Draft()
+        self._reruns: dict[str, Draft] = {}
         self.as_form = False
         self.drafts: dict[tuple[str, ...], dict[str, str]] = {}
 
@@ -68,12 +87,20 @@ class Acting:
                     with suppress(WorkerError):
                         await each.wait()
 
-    def submit(self) -> None:
-        """Open the submit editor."""
+    def submit(self, draft: Draft | None = None) -> None:
+        """Open the submit editor, with a draft or with what was left in it last."""
         if self.may_write("submit"):
             from mcp_tui.tui.screens.submit import SubmitScreen
 
-            self._console.push_screen(SubmitScreen())
+            self._console.push_screen(SubmitScreen(self.draft if draft is None else draft))
+
+    def rerun(self, run: str, config: str) -> None:
+        """Open the submit editor with what makes a run again, or with what was made of that."""
+        draft = self._reruns.pop(run, None) or Draft(config)
+        self._reruns[run] = draft
+        if len(self._reruns) > _RERUNS:
+            del self._reruns[next(iter(self._reruns))]
+        self.submit(draft)
 
     def retry(self, keys: Sequence[str], model: PaneModel) -> None:
         """Open the form of a retry."""
@@ -178,7 +205,8 @@ class Acting:
     def may_write(self, what: str) -> bool:
         """Whether writes are possible; says why not."""
         if not self._console.ready:
-            self._console.say("still loading")
+            failed = self._console.backend.pane("jobs").phase == "broken"
+            self._console.say("nothing was started" if failed else "still loading")
             return False
         if self._console.state.read_only:
             self._console.say(f"read-only: {what} is refused here", "error")

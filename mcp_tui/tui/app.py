@@ -7,12 +7,13 @@ import locale
 import os
 import shutil
 import signal
-from collections.abc import Awaitable, Callable
+import sys
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from functools import partial
 from importlib import import_module
 from time import monotonic
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Final
 
 from rich.text import Text
 from textual import events
@@ -23,7 +24,7 @@ from textual.worker import Worker, WorkerState
 
 from mcp_tui.domain.text import one_line
 from mcp_tui.errors import McpTuiError
-from mcp_tui.tui import collector, defects, exact, history, jobcontrol
+from mcp_tui.tui import collector, defects, exact, history, jobcontrol, scarce
 from mcp_tui.tui.acting import Acting
 from mcp_tui.tui.commandline import CommandLine
 from mcp_tui.tui.inside import Inside
@@ -36,13 +37,28 @@ from mcp_tui.tui.standin import StandIn
 from mcp_tui.tui.theme import ASCII_SIGNS, PALETTES, UNICODE_SIGNS, Palette, Signs
 
 if TYPE_CHECKING:
+    from textual.actions import ActionParseResult
+    from textual.dom import DOMNode
     from textual.timer import Timer
+
+
+_IN_PLACE: Final = ("C.UTF-8", "C.utf8", "UTF-8")
 
 
 def utf8_locale() -> bool:
     """Whether the locale can show more than ASCII."""
     # Not the preferred encoding: in the C locale Python prefers UTF-8, and the terminal does not.
-    return locale.getencoding().lower().replace("-", "") == "utf8"
+    return not _put_in_place() and locale.getencoding().lower().replace("-", "") == "utf8"
+
+
+def _put_in_place() -> bool:
+    """Whether it was Python that chose UTF-8, in place of the C locale that it was started in.
+
+    Unless LC_ALL is set, it then has another LC_CTYPE (PEP 538), and is in its UTF-8 mode.
+    """
+    if os.environ.get("LC_ALL") or os.environ.get("PYTHONUTF8"):
+        return False
+    return bool(sys.flags.utf8_mode) and os.environ.get("LC_CTYPE") in _IN_PLACE
 
 
 class Console(KeysInOrder, inherit_bindings=False):
@@ -92,6 +108,8 @@ class Console(KeysInOrder, inherit_bindings=False):
         self.search_history: list[str] = []
         self.inside = Inside(self)
         self.acting = Acting(self)
+        # The run that others are held against, wherever it was chosen; empty for none.
+        self.baseline = ""
         self.command_line = CommandLine(self)
         self._panes: dict[str, PaneScreen] = {}
         for pane in PANES:
@@ -242,6 +260,17 @@ class Console(KeysInOrder, inherit_bindings=False):
         self.apply_change()
         self.say(text, "error")
 
+    async def run_action(
+        self,
+        action: str | ActionParseResult,
+        default_namespace: DOMNode | None = None,
+        namespaces: Mapping[str, DOMNode] | None = None,
+    ) -> bool:
+        """What a key does; one whose screen cannot be loaded for want of files says so."""
+        with scarce.Said(lambda text: self.say(text, "error")):
+            return await super().run_action(action, default_namespace, namespaces)
+        return True
+
     def _fatal_error(self) -> None:
         """Leave with one line where Textual would print a traceback with all its locals.
 
@@ -336,12 +365,15 @@ class Console(KeysInOrder, inherit_bindings=False):
         self._interrupted_at = now
         self._stop_asking()
         self.workers.cancel_group(self, "plan")
+        self.workers.cancel_group(self.screen, "plan")
         self.say("ctrl-c again leaves the console")
 
     def _stop_asking(self) -> None:
         screen = self.screen
         if isinstance(screen, FrameScreen) and screen.prompt.asking:
+            ask = screen.prompt.ask
             screen.stop_asking()
+            screen.unanswered(ask)
 
     def action_suspend_process(self) -> None:
         """To the shell; ``fg`` comes back."""

@@ -76,31 +76,55 @@ def grouped(state: ConsoleState) -> list[tuple[str, bool]]:
 
 def bar_cells(state: ConsoleState, width: int) -> tuple[Cell, ...]:
     """Line 1: tier, context, user, mode, clock, then each source; trouble is never cut first."""
-    clock = datetime.fromtimestamp(state.now, UTC).strftime("%H:%MZ")
-    contexts = ",".join(clean_line(name) for name in state.contexts) or "no context"
-    cluster = clean_line(state.cluster)
-    words = [
-        TIER_WORDS[state.tier.value] if not state.demo else "DEMO",
-        contexts if len(contexts) <= 24 else contexts[:22] + "..",
-    ]
-    if cluster and cluster not in state.contexts and width >= 120:
-        words.append(f"({cluster})")
-    if state.user:
-        words.append(clean_line(state.user)[:20])
-    words += ["READ-ONLY" if state.read_only else "WRITE", clock]
-    head = " " + " ".join(words)
     sources = [source_text(source) for source in state.sources]
-    room = width - cell_len(head)
     bad = [text for text, healthy in sources if not healthy]
+    for context, user in _ROOMS:
+        head = _head(state, width, context, user)
+        room = width - cell_len(head)
+        if _length(bad) <= room:
+            break
     good = [text for text, healthy in sources if healthy]
-    if sum(cell_len(text) + 2 for text in bad + good) > room:
+    if _length(bad + good) > room:
         sources = grouped(state)
         good = [text for text, healthy in sources if healthy]
-    while good and sum(cell_len(text) + 2 for text in bad + good) > room:
+    while good and _length(bad + good) > room:
         good.pop()
-    keep = set(bad) | set(good)
-    tail = "".join(f"  {text}" for text, _ in sources if text in keep)
-    return (Cell(head), Cell(tail))
+    shown = len(bad)
+    while shown > 1 and _length([*bad[:shown], *_more(len(bad) - shown)]) > room:
+        shown -= 1
+    keep = set(bad[:shown]) | set(good)
+    told = [text for text, _ in sources if text in keep] + _more(len(bad) - shown)
+    return (Cell(head), Cell("".join(f"  {text}" for text in told)))
+
+
+_ROOMS = ((24, 20), (24, 10), (24, 0), (16, 0), (10, 0))
+"""Cells for the contexts and for the user: the first that leave trouble its room."""
+
+
+def _head(state: ConsoleState, width: int, context: int, user: int) -> str:
+    contexts = ",".join(clean_line(name) for name in state.contexts) or "no context"
+    cluster = clean_line(state.cluster)
+    words = [TIER_WORDS[state.tier.value] if not state.demo else "DEMO", _cut(contexts, context)]
+    if cluster and cluster not in state.contexts and width >= 120:
+        words.append(f"({cluster})")
+    if state.user and user:
+        name = clean_line(state.user)
+        words.append(name if cell_len(name) <= user else fit(name, user))
+    clock = datetime.fromtimestamp(state.now, UTC).strftime("%H:%MZ")
+    return " " + " ".join([*words, "READ-ONLY" if state.read_only else "WRITE", clock])
+
+
+def _cut(name: str, room: int) -> str:
+    """In its middle: names of clusters differ at their ends."""
+    return name if cell_len(name) <= room else fit(name, room, cut="middle").rstrip()
+
+
+def _more(count: int) -> list[str]:
+    return [f"+{count}"] if count else []
+
+
+def _length(texts: Sequence[str]) -> int:
+    return sum(cell_len(text) + 2 for text in texts)
 
 
 def reason(text: str) -> str:

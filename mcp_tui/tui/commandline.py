@@ -11,7 +11,7 @@ from textual.screen import Screen
 from mcp_tui.domain.plan import Verb
 from mcp_tui.domain.text import one_line
 from mcp_tui.errors import McpTuiError
-from mcp_tui.tui import commands
+from mcp_tui.tui import commands, scarce
 from mcp_tui.tui.screens.frame import FrameScreen
 
 if TYPE_CHECKING:
@@ -50,7 +50,8 @@ class CommandLine:
             self._console.say(commands.unknown(one_line(word)), "error")
             return
         carry_out = getattr(self, f"_{command.name}")
-        carry_out(rest)
+        with scarce.Said(lambda text: self._console.say(text, "error")):
+            carry_out(rest)
 
     def _jobs(self, rest: str) -> None:
         self._pane("jobs", rest)
@@ -183,10 +184,9 @@ class CommandLine:
             metrics = others if view == "curves" else ()
             show(self._console, view, Looked(runs, metrics=metrics, baseline=against))
         elif isinstance(front, Together):
-            front.looked.baseline = against or front.looked.baseline
-            front.go_to(view)
-        elif isinstance(front, RunKeys) and not others:
-            front.look_at(view)
+            front.turn_to(view, metrics=others, baseline=against)
+        elif isinstance(front, RunKeys):
+            front.look_at(view, metrics=others, baseline=against)
         else:
             self._console.say(f"name a run; {_NAMES_A_RUN}", "error")
 

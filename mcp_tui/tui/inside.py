@@ -51,9 +51,9 @@ class Inside:
         self._forwarding: Terminals | None = None
 
     def _terminals(self, what: str) -> Terminals | None:
-        details = self._console.backend.details
         if not self._console.acting.may_write(what):
             return None
+        details = self._console.backend.details
         if not isinstance(details, Terminals):
             self._console.say(f"no {what} here")
             return None

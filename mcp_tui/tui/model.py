@@ -163,6 +163,13 @@ class PaneModel(Protocol):
         """Sort by a column; an empty id restores the pane's own order."""
 
 
+class JobsList(PaneModel, Protocol):
+    """The list of jobs, which also knows the rows that it does not show."""
+
+    def row_of(self, key: str) -> RowView | None:
+        """The row of a job, hidden or not; None when the job is gone."""
+
+
 SourceWord = Literal["connecting", "live", "polling", "stale", "retrying", "denied", "down"]
 
 
@@ -202,11 +209,15 @@ class ConsoleState:
 
 @dataclass(frozen=True, slots=True)
 class LogLine:
-    """One line of a log: ``at`` is epoch seconds or None, ``source`` the pod or rank."""
+    """One line of a log: ``at`` is epoch seconds or None, ``source`` the pod or rank.
+
+    One with a ``tone`` is said of the log: why nothing more of it can be read.
+    """
 
     text: str
     at: float | None = None
     source: str = ""
+    tone: Tone = ""
 
 
 @dataclass(frozen=True, slots=True)

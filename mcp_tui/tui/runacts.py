@@ -78,8 +78,7 @@ class RunActs(RunKeys, inherit_bindings=False):
             self.say(error.line(), "error")
             return
         self.hush()
-        self.console.acting.draft = text
-        self.console.acting.submit()
+        self.console.acting.rerun(key, text)
 
 
 def _completions(text: str) -> Sequence[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from mcp_tui.tui.model import Cell
 from mcp_tui.tui.model_curves import HasEvidence
 from mcp_tui.tui.screens.frame import FrameScreen
 
@@ -23,23 +24,34 @@ def runs_of(console: Console, jobs: Sequence[str]) -> tuple[str, ...]:
 class RunKeys(FrameScreen, inherit_bindings=False):
     """Curves and comparison of the runs that are chosen on a screen."""
 
-    baseline = ""
+    @property
+    def baseline(self) -> str:
+        """What others are held against, wherever it was chosen; none of a context that is shut."""
+        found, contexts = self.console.baseline, self.console.state.contexts
+        return found if any(found.startswith(f"{name}/") for name in contexts) else ""
+
+    def notes(self) -> Sequence[Cell]:
+        """The baseline too."""
+        baseline = self.baseline
+        told = Cell(f"  baseline {baseline.rpartition('/')[2][:8]}", "accent")
+        return [*super().notes(), told] if baseline else super().notes()
 
     def runs_chosen(self) -> tuple[str, ...]:
         """References of the runs that are marked, or of the one under the cursor."""
         raise NotImplementedError
 
-    def look_at(self, view: str) -> None:
-        """Look at the chosen runs together."""
+    def look_at(self, view: str, *, metrics: tuple[str, ...] = (), baseline: str = "") -> None:
+        """Look at the chosen runs together, at these metrics, beside a baseline of its own."""
         from mcp_tui.tui.screens.together import Looked, show
 
         runs = self.runs_chosen()
         if not runs:
             self.say("no MLflow run here")
             return
-        if self.baseline and self.baseline not in runs:
-            runs = (self.baseline, *runs)
-        show(self.console, view, Looked(runs, baseline=self.baseline))
+        if not baseline and self.baseline:
+            baseline = self.baseline
+            runs = runs if baseline in runs else (baseline, *runs)
+        show(self.console, view, Looked(runs, metrics=metrics, baseline=baseline))
 
     def action_curves(self) -> None:
         """Their curves."""
@@ -55,11 +67,12 @@ class RunKeys(FrameScreen, inherit_bindings=False):
         if len(runs) != 1:
             self.say("one run can be the baseline: clear the marks first")
         elif self.baseline == runs[0]:
-            self.baseline = ""
+            self.console.baseline = ""
             self.say("no baseline")
         else:
-            self.baseline = runs[0]
+            self.console.baseline = runs[0]
             self.say("this run is the baseline: = and v show others beside it")
+        self.update_frame()
 
 
 def show_run(screen: FrameScreen, job: str) -> None:

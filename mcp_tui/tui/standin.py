@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 
+from mcp_tui.errors import McpTuiError
 from mcp_tui.tui.columns import JOB_COLUMNS
 from mcp_tui.tui.model import (
     Actions,
@@ -56,6 +57,11 @@ class LoadingModel:
     def row(self, index: int) -> RowView:
         """There are none."""
         raise IndexError(index)
+
+    def row_of(self, key: str) -> RowView | None:
+        """There are none."""
+        del key
+        return None
 
     def index_of(self, key: str) -> int | None:
         """Nothing is shown."""
@@ -156,12 +162,22 @@ class StandIn:
 
     async def switch_context(self, names: Sequence[str]) -> None:
         """Nothing to switch."""
+        del names
+        raise self._not_yet()
 
     async def switch_namespace(self, namespace: str | None) -> None:
         """Nothing to switch."""
+        del namespace
+        raise self._not_yet()
 
     async def refresh(self) -> None:
         """Nothing to ask."""
+        raise self._not_yet()
+
+    def _not_yet(self) -> McpTuiError:
+        if self._model.error:
+            return McpTuiError("nothing was started", hint="leave, and mend what is said above")
+        return McpTuiError("still loading: nothing can be asked yet")
 
     def attend(self) -> None:
         """Nothing is silent yet."""

@@ -181,7 +181,13 @@ class FakeModel:
 
     def row(self, index: int) -> RowView:
         self.asked_rows += 1
-        job = self._shown[index]
+        return self._row(self._shown[index])
+
+    def row_of(self, key: str) -> RowView | None:
+        job = self.jobs.get(key)
+        return None if job is None else self._row(job)
+
+    def _row(self, job: FakeJob) -> RowView:
         given = {
             "state": job.state,
             "name": job.name,

@@ -14,6 +14,7 @@ import time
 import unicodedata
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import NoReturn
 
 import pyte
 from wcwidth import wcwidth
@@ -50,9 +51,13 @@ class Terminal:
             os.environ.update(env)
             if folder is not None:
                 os.chdir(folder)
-            os.execv(argv[0], argv)
+            self.begin(argv)
         self.code: int | None = None
         self.resize(*size)
+
+    def begin(self, argv: list[str]) -> NoReturn:
+        """Become what runs in the terminal; called in the child."""
+        os.execv(argv[0], argv)
 
     def resize(self, columns: int, lines: int) -> None:
         self.screen.resize(lines, columns)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import csv
 import io
 import json
@@ -396,3 +397,63 @@ async def test_hostile_names_are_text(line: str) -> None:
             for strip in app.screen._compositor.render_strips():
                 assert strip.cell_length == 80
             assert "\x1b" not in screen_text(app)
+
+
+async def test_a_baseline_chosen_while_the_runs_are_read_stays() -> None:
+    backend = FakeBackend()
+    async with view(CompareScreen, f"compare {ALL}", backend) as (app, screen, pilot):
+        backend.evidence.gate = asyncio.Event()
+        await pilot.press("r")
+        await until(pilot, lambda: len(backend.evidence.asked) == 2)
+        await pilot.press("right", "b")
+        await until(pilot, lambda: screen.looked.baseline == KEYS[1])
+        backend.evidence.gate.set()
+        await until(pilot, lambda: not screen.fetching)
+        assert screen.looked.baseline == KEYS[1]
+        assert "= ranker-0411" in screen_lines(app)[3]
+
+
+async def test_a_server_that_is_slow_is_not_asked_anew_before_it_answers() -> None:
+    backend = FakeBackend()
+    async with view(CompareScreen, f"compare {ALL}", backend) as (_, screen, pilot):
+        assert screen.found is not None and any(not each.is_over for each in screen.found.runs)
+        backend.evidence.gate = asyncio.Event()
+        for _ in range(3):
+            screen._read_at = float("-inf")
+            screen.sync()
+            await pilot.pause()
+        assert len(backend.evidence.asked) == 2
+        backend.evidence.gate.set()
+        await until(pilot, lambda: not screen.fetching)
+        screen._read_at = float("-inf")
+        screen.sync()
+        await until(pilot, lambda: len(backend.evidence.asked) == 3)
+
+
+async def test_the_heading_says_which_is_the_baseline_also_of_the_first() -> None:
+    """Nothing moves then: neither columns nor their widths."""
+    backend = FakeBackend()
+    backend.evidence.runs = (
+        run("rumbling-shark-412", {"f1": 0.9}, number=1),
+        run("rumbling-shark-413", {"f1": 0.8}, number=2),
+    )
+    async with view(CompareScreen, f"compare {ALL}", backend) as (app, _, pilot):
+        await pilot.press("b")
+        await until(pilot, lambda: "= " in screen_lines(app)[3])
+        await pilot.press("b")
+        await until(pilot, lambda: "= " not in screen_lines(app)[3])
+
+
+async def test_what_is_named_for_the_view_in_front_is_shown_there() -> None:
+    backend = FakeBackend()
+    async with view(CompareScreen, f"compare {ALL}", backend) as (app, _, pilot):
+        app.command_line.run(f"compare against={KEYS[2]}")
+        await until(pilot, lambda: "= ranker-eval-0417" in screen_lines(app)[3])
+        assert backend.evidence.asked[-1].startswith(f"compare against {KEYS[2]}")
+        app.command_line.run("curves f1_macro")
+        await until(pilot, lambda: isinstance(app.screen, CurvesScreen))
+        made = backend.evidence.made
+        assert made is not None
+        await until(pilot, lambda: "load f1_macro" in made.asked)
+        app.command_line.run("curves loss")
+        await until(pilot, lambda: "load loss" in made.asked)

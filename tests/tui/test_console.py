@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from mcp_tui.domain.plan import Confirmation, Tier
+from mcp_tui.domain.plan import Confirmation, Plan, Tier
 from mcp_tui.errors import UnreachableError, UsageError
 from mcp_tui.tui import commands
 from mcp_tui.tui.app import Console
@@ -17,6 +19,7 @@ from mcp_tui.tui.model import ConsoleOptions, SourceState
 from mcp_tui.tui.run import prepare
 from mcp_tui.tui.screens.confirm import ConfirmScreen
 from mcp_tui.tui.screens.help import help_lines
+from mcp_tui.tui.screens.submit import SubmitScreen
 from mcp_tui.tui.theme import ASCII_SIGNS, PALETTES, ROLES, TIERS, UNICODE_SIGNS
 from tests.tui.fake import NOW, FakeBackend, many
 from tests.tui.fake_terminals import offer
@@ -404,8 +407,18 @@ async def test_an_attempt_and_a_pod_can_be_chosen_for_logs() -> None:
         await until(pilot, lambda: len(backend.details.log_options) == 2)
         assert backend.details.log_options[1].previous == 1
         assert "attempt -1" in screen_text(app)
+        await pilot.press("[")
+        assert "no earlier attempt is kept" in screen_text(app)
+        assert "attempt -1" in screen_text(app)
+        await until(pilot, lambda: "Killed" in screen_text(app))
+        await pilot.press("k", "k")
+        assert not app.screen.view.follows
         await pilot.press("]")
         await until(pilot, lambda: len(backend.details.log_options) == 3)
+        assert backend.details.log_options[2].previous == 0
+        assert app.screen.view.follows, "another log is shown from its newest line"
+        await pilot.press("]")
+        assert "this is the newest attempt" in screen_text(app)
         app.screen.show("Pods")
         await until(pilot, lambda: "exit 137" in screen_text(app))
         await pilot.press("G", "enter")
@@ -521,3 +534,35 @@ async def test_a_backend_that_breaks_at_its_start_is_said() -> None:
         await until(pilot, lambda: "RuntimeError: broken at once" in screen_text(app))
         await pilot.press("?", "q")
         assert app.is_running
+
+
+async def test_ctrl_c_leaves_a_prompt_as_esc_does() -> None:
+    backend = FakeBackend()
+    async with console(backend) as (app, pilot):
+        await pilot.press(*"/ranker")
+        await until(pilot, lambda: backend.model.filter == "ranker")
+        await pilot.press("ctrl+c")
+        await until(pilot, lambda: backend.model.filter == "")
+        assert app.is_running
+
+
+async def test_ctrl_c_gives_up_a_plan_that_a_form_waits_for() -> None:
+    backend = FakeBackend()
+    asked, go_on = asyncio.Event(), asyncio.Event()
+    whole = backend.actions.plan_submit
+
+    async def slow(*args: Any, **more: Any) -> Plan:
+        asked.set()
+        await go_on.wait()
+        return await whole(*args, **more)
+
+    backend.actions.plan_submit = slow  # type: ignore[method-assign]  # a server that is slow
+    async with console(backend) as (app, pilot):
+        await pilot.press("s")
+        await until(pilot, lambda: isinstance(app.screen, SubmitScreen))
+        await pilot.press("ctrl+o")
+        await asked.wait()
+        await pilot.press("ctrl+c")
+        go_on.set()
+        await until(pilot, lambda: not any(w.group == "plan" for w in app.workers))
+        assert isinstance(app.screen, SubmitScreen)

@@ -81,3 +81,27 @@ def test_a_long_name_leaves_room_for_the_counts(
     assert "12 runs" in line and ("newest first" in line) == all_
     assert crumbs[0] in line and crumbs[-1][-3:] in line
     assert (".." in line) == cut
+
+
+LONG = "arn:aws:eks:eu-west-1:123456789012:cluster/prod-ml"
+
+
+@pytest.mark.parametrize("width", [60, 80, 120, 200])
+@pytest.mark.parametrize("count", [1, 2, 5])
+def test_what_is_wrong_is_said_before_long_names(width: int, count: int) -> None:
+    hangs = health(HealthState.RETRYING, "no answer in 6 s", SPOKE + 25)
+    names = ["k8s", "mlflow", "prometheus", "models", "runs"][:count]
+    state = replace(
+        FakeBackend().state(),
+        contexts=(LONG,),
+        user="alice.smith@example.com",
+        sources=tuple(source_state(name, hangs, SPOKE + 41) for name in names),
+    )
+    text = "".join(cell.text for cell in bar_cells(state, width))
+    assert cell_len(text) <= width
+    assert "! k8s STALE 41s" in text
+    shown = sum(f"! {name} STALE" in text for name in names)
+    assert shown == count or text.endswith(f"+{count - shown}"), text
+    assert "prod-ml"[-4:] in text, "what tells it from others"
+    if width == 200 and count == 1:
+        assert "alice.smith@" in text

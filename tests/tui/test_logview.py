@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mcp_tui.tui.model import Cell, LogLine
-from mcp_tui.tui.widgets import logview
+from mcp_tui.tui.screens.viewer import ViewScreen
+from mcp_tui.tui.widgets import faultwords, logview
 from mcp_tui.tui.widgets.logview import LogView, plain
 from tests.tui.fake import FakeBackend
 from tests.tui.harness import console, screen_lines, screen_text, until
@@ -111,6 +112,97 @@ async def test_n_finds_errors_when_nothing_was_searched_and_f_shows_only_those()
         assert view.faults
         lines = [line for line in screen_lines(app)[4:-1] if line]
         assert len(lines) == 2 and all("step" not in line for line in lines)
+
+
+def rows(view: LogView) -> list[str]:
+    """The rows that a viewer shows."""
+    return ["".join(cell.text for cell in row) for _, row in view._page_rows()]
+
+
+async def test_faults_alone_are_shown_wherever_the_text_is_scrolled_to() -> None:
+    async with console(FakeBackend()) as (app, pilot):
+        texts = [f"error {n}" if n in (5, 9, 11) else f"line {n}" for n in range(200)]
+        screen = ViewScreen(("x",), [(Cell(text),) for text in texts])
+        app.push_screen(screen)
+        view = screen.view
+        await until(pilot, lambda: "line 0" in screen_text(app))
+        await pilot.press("G", "f")
+        await until(pilot, lambda: rows(view) == ["error 5", "error 9", "error 11"])
+        await pilot.press("j", "j", "ctrl+d", "G")
+        assert rows(view) == ["error 5", "error 9", "error 11"], "no blank page below them"
+        await pilot.press("f", "g", "k")
+        assert rows(view)[:2] == ["line 0", "line 1"]
+        view.set_lines([(Cell("all is well"),)])
+        await pilot.press("f")
+        await until(pilot, lambda: "faults only: there are none" in screen_text(app))
+
+
+async def test_the_end_of_the_faults_follows_again() -> None:
+    backend = FakeBackend()
+    async with console(backend) as (app, pilot):
+        view = await logs(backend, app, pilot)
+        view.set_lines([LogLine(f"error {n}" if n % 10 == 0 else f"step {n}") for n in range(999)])
+        await pilot.press("f", *(["k"] * 5))
+        await until(pilot, lambda: not view.follows)
+        assert rows(view)[-1] == "error 940" and not view.at_end
+        await pilot.press(*(["j"] * 4))
+        assert not view.follows
+        await pilot.press("j")
+        assert view.follows and rows(view)[-1] == "error 990"
+        backend.details.feed.put_nowait([LogLine("step 999"), LogLine("it was killed")])
+        await until(pilot, lambda: rows(view)[-1] == "it was killed")
+        await pilot.press("n", "n")
+        assert rows(view)[0] == "error 820" and not view.follows
+
+
+async def test_each_line_is_looked_at_for_faults_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    looked: list[str] = []
+
+    def is_fault(text: str) -> bool:
+        looked.append(text)
+        return faultwords.is_fault(text)
+
+    monkeypatch.setattr(logview, "is_fault", is_fault)
+    async with console(FakeBackend()) as (app, pilot):
+        view = await logs(FakeBackend(), app, pilot)
+        view.capacity = 4_000
+        view.set_lines([LogLine(f"fail {n}" if n % 100 == 0 else f"{n}") for n in range(4_000)])
+        await pilot.press("f")
+        await pilot.pause()
+        assert len(looked) >= 4_000
+        page = 2 * view.size.height
+        looked.clear()
+        await pilot.press("k", "k", "j", "ctrl+u", "ctrl+d")
+        assert len(looked) < 10 * page, "what is drawn, and no line besides"
+        looked.clear()
+        view.append([LogLine("step"), LogLine("fail 4000")])
+        await pilot.press("G")
+        await until(pilot, lambda: rows(view)[-1] == "fail 4000")
+        assert len(looked) < 5 * page
+        looked.clear()
+        view.append([LogLine(f"step {n}") for n in range(600)])
+        await pilot.press("g")
+        await until(pilot, lambda: rows(view)[0] == "fail 700")
+        assert view.dropped == 602 and len(looked) < 600 + 5 * page
+        assert rows(view)[-1] == f"fail {700 + 100 * (len(rows(view)) - 1)}"
+
+
+@settings(max_examples=60)
+@given(st.text(max_size=60) | st.sampled_from(["KeyError: x", "OOM", "paniced", "failS", "room"]))
+def test_the_quick_look_for_faults_finds_what_the_pattern_finds(text: str) -> None:
+    assert faultwords.is_fault(text) == (faultwords.ERRORS.search(text) is not None)
+
+
+async def test_what_is_said_of_a_log_stands_out_and_is_among_its_faults() -> None:
+    backend = FakeBackend()
+    async with console(backend) as (app, pilot):
+        view = await logs(backend, app, pilot)
+        backend.details.feed.put_nowait([LogLine("pods/log: not yours", tone="attention")])
+        await until(pilot, lambda: "not yours" in screen_text(app))
+        assert view._line_rows(view.count - 1)[0][-1].tone == "attention"
+        await pilot.press("f")
+        await until(pilot, lambda: "step" not in screen_text(app))
+        assert "not yours" in screen_text(app)
 
 
 async def test_wrapping_and_times() -> None:

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
+from typing import Any
+
+from mcp_tui.store.runlist import RunList
 from mcp_tui.tui.panes.runs import RunsScreen
 from mcp_tui.tui.screens.artifact import ArtifactScreen
+from mcp_tui.tui.screens.compare import CompareScreen
 from mcp_tui.tui.screens.confirm import ConfirmScreen
 from mcp_tui.tui.screens.detail import DetailScreen
 from mcp_tui.tui.screens.run import RunScreen
 from mcp_tui.tui.screens.submit import SubmitScreen
+from mcp_tui.tui.widgets.prompt import Ask
 from tests.tui.fake import FakeBackend
-from tests.tui.fake_runs import SWEEP, run
+from tests.tui.fake_runs import RUNS, SWEEP, run
 from tests.tui.harness import changed, console, screen_lines, screen_text, until
 
 KEY = f"dev/{1:032x}"
@@ -132,6 +138,52 @@ async def test_words_filter_what_was_read_and_mlflow_s_language_asks_the_server(
         assert len(backend.runs.asked) == 2
 
 
+async def test_a_query_stays_until_an_answer_takes_its_place() -> None:
+    backend = FakeBackend()
+    asked = backend.runs.asked
+    async with console(backend) as (app, pilot):
+        await pilot.press("3", "enter", "slash", *"metrics.f1 > 0.9", "enter", "j", "space", "f")
+        kept = (app.screen.table.cursor_key, app.screen.table.marks.copy())
+        for typed in ("escape", "enter", "ctrl+u escape", "ctrl+u 0 4 1 1 escape"):
+            await pilot.press("slash", *typed.split())
+            assert asked == ["metrics.f1 > 0.9"], typed
+            assert (app.screen.table.cursor_key, app.screen.table.marks) == kept, typed
+            assert (backend.runs.query, backend.runs.filter) == ("metrics.f1 > 0.9", "")
+        await pilot.press("escape")
+        assert backend.runs.faults and not app.screen.table.marks
+        await pilot.press("escape")
+        assert not backend.runs.faults and backend.runs.query, "faults alone go before it"
+        await pilot.press("slash", "ctrl+u", "enter")
+        assert (asked[1:], backend.runs.query) == ([""], "")
+        await pilot.press("slash", *"metrics.f1 > 0.8", "enter", "slash", "ctrl+u", *"041 /(/")
+        await pilot.press("enter")
+        assert backend.runs.query, "words with an error take nothing's place"
+        await pilot.press(*(["backspace"] * 4), "enter")
+        assert (backend.runs.query, backend.runs.filter) == ("", "041")
+        assert "metrics.f1" not in screen_lines(app)[2]
+        app.command_line.run("runs metrics.f1 > 0.7")
+        assert (backend.runs.query, backend.runs.filter) == ("metrics.f1 > 0.7", "")
+        app.command_line.run("runs 0411")
+        assert (backend.runs.query, backend.runs.filter) == ("", "0411")
+
+
+async def test_no_preview_stands_beside_an_empty_list() -> None:
+    backend = FakeBackend()
+    async with console(backend, (140, 30)) as (app, pilot):
+        await pilot.press("3", "enter")
+        await until(pilot, lambda: "registered" in app.screen.preview.text)
+        backend.runs.read = ()
+        backend.runs.list = RunList()
+        backend.runs.runs.take("dev", backend.runs.list, None)
+        await changed(app, backend, pilot)
+        assert not app.screen.preview.count
+        backend.runs.read = RUNS
+        backend.runs.list.take(RUNS)
+        backend.runs.runs.take("dev", backend.runs.list, None)
+        await changed(app, backend, pilot)
+        await until(pilot, lambda: "registered" in app.screen.preview.text)
+
+
 async def test_columns_are_chosen() -> None:
     async with console(FakeBackend()) as (app, pilot):
         await pilot.press("3", "enter")
@@ -249,3 +301,79 @@ async def test_the_bin_is_shown_and_left() -> None:
         assert not backend.runs.bin
         assert isinstance(app.screen, RunsScreen)
         assert app.screen.shows_runs
+
+
+async def test_a_baseline_is_one_wherever_it_was_chosen_and_is_said() -> None:
+    backend = FakeBackend()
+    async with console(backend) as (app, pilot):
+        await pilot.press("3", "enter", "enter")
+        await until(pilot, lambda: isinstance(app.screen, RunScreen))
+        await pilot.press("b")
+        await until(pilot, lambda: f"baseline {KEY[4:12]}" in screen_text(app))
+        await pilot.press("escape", "j")
+        await until(pilot, lambda: f"baseline {KEY[4:12]}" in screen_text(app))
+        assert isinstance(app.screen, RunsScreen)
+        other = app.screen.table.cursor_key
+        await pilot.press("=")
+        await until(pilot, lambda: isinstance(app.screen, CompareScreen))
+        assert isinstance(app.screen, CompareScreen)
+        assert app.screen.looked.references == (KEY, other)
+        assert app.screen.looked.baseline == KEY
+        await pilot.press("escape")
+        app.baseline = "gone/" + KEY[4:]
+        await until(pilot, lambda: isinstance(app.screen, RunsScreen))
+        await pilot.press("k")
+        assert app.screen.baseline == "", "its context is not looked at"
+        assert "baseline" not in screen_lines(app)[2]
+
+
+async def test_a_submission_that_is_typed_is_kept_whatever_run_is_made_again() -> None:
+    async with console(FakeBackend()) as (app, pilot):
+        await pilot.press("s")
+        await until(pilot, lambda: isinstance(app.screen, SubmitScreen))
+        assert isinstance(app.screen, SubmitScreen)
+        app.screen.editor.text = "name: mine\n"
+        await pilot.pause()
+        app.acting.draft.unwritten["lr"] = "0.1"
+        await pilot.press("escape", "3", "enter", "s")
+        await until(pilot, lambda: "name: again" in screen_text(app))
+        assert isinstance(app.screen, SubmitScreen)
+        assert not app.screen.draft.unwritten
+        app.screen.editor.text = "name: changed\n"
+        await pilot.pause()
+        await pilot.press("escape", "s")
+        await until(pilot, lambda: "name: changed" in screen_text(app))
+        await pilot.press("escape", "2", "s")
+        await until(pilot, lambda: "name: mine" in screen_text(app))
+
+
+async def test_a_download_goes_on_when_its_screen_is_left() -> None:
+    backend = FakeBackend()
+    go_on = asyncio.Event()
+    whole = backend.run_details.download
+
+    async def slow(*args: Any) -> int:
+        await go_on.wait()
+        return await whole(*args)
+
+    backend.run_details.download = slow  # type: ignore[method-assign]  # a server that is slow
+    async with console(backend) as (app, pilot):
+        await pilot.press("3", "enter", "enter", "shift+tab")
+        await until(pilot, lambda: "report.json" in screen_text(app))
+        await pilot.press("G", "W", "enter")
+        await pilot.press("escape")
+        await until(pilot, lambda: isinstance(app.screen, RunsScreen))
+        go_on.set()
+        await until(pilot, lambda: "saved 2Ki to report.json" in screen_text(app))
+        assert [path.name for path in backend.run_details.saved] == ["report.json"]
+
+
+async def test_what_is_typed_is_seen_behind_a_long_name() -> None:
+    async with console(FakeBackend()) as (app, pilot):
+        name = f"part-00000-{KEY[4:]}-c000.snappy.parquet"
+        assert app.pane is not None
+        app.pane.ask(Ask("save", f"download {name} as ", name))
+        await until(pilot, lambda: "snappy.parquet" in screen_lines(app)[-1])
+        await pilot.press(*".copy")
+        await until(pilot, lambda: "snappy.parquet.copy" in screen_lines(app)[-1])
+        assert " as " in screen_lines(app)[-1]

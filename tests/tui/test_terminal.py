@@ -16,6 +16,9 @@ import pytest
 
 from tests.tui.terminal import Terminal
 
+_PROMPT = b"\x1b[24;"
+"""What is written before the terminal's last line, each time that it is drawn."""
+
 CHILD = """
 import sys
 from mcp_tui.tui.model import ConsoleOptions
@@ -181,6 +184,34 @@ def test_a_megabyte_of_rubbish_in_the_filter_is_over_at_once(
     terminal.insist("\x1b", lambda: "? all keys" in terminal.screen.display[23])
     terminal.type("?")
     terminal.until(lambda: "Everywhere" in terminal.text)
+
+
+@pytest.mark.parametrize("brackets", [("", ""), ("\x1b[200~", "\x1b[201~")])
+def test_a_megabyte_in_one_line_of_the_filter_is_taken_at_once(
+    terminal: Terminal, brackets: tuple[str, str]
+) -> None:
+    """It is one text, cut to what a line holds: drawn a few times, and the next key counts."""
+    terminal.type("/")
+    terminal.until(lambda: terminal.screen.display[23].startswith(" /"))
+    before = len(terminal.raw)
+    data = (brackets[0] + "ranker " * 150_000 + brackets[1]).encode()
+    sent = len(data)
+    assert sent > 1_000_000
+    while data:
+        readable, writable, _ = select.select([terminal.fd], [terminal.fd], [], 1.0)
+        if writable:
+            data = data[os.write(terminal.fd, data[:4096]) :]
+        if readable:
+            terminal.read()
+    terminal.until(lambda: "ranker ranker" in terminal.screen.display[23])
+    terminal.insist("\x1b", lambda: "? all keys" in terminal.screen.display[23])
+    terminal.type("?")
+    terminal.until(lambda: "Everywhere" in terminal.text)
+    written = terminal.raw[before:]
+    # One for each piece that was read would be hundreds.
+    print("FRAMES", written.count(_PROMPT), len(written))
+    assert written.count(_PROMPT) < 40, written.count(_PROMPT)
+    assert len(written) < sent // 20
 
 
 def test_input_that_is_no_text_ends_nothing(terminal: Terminal) -> None:

@@ -7,10 +7,11 @@ from typing import Any, cast
 
 import pytest
 
-from mcp_tui.domain.run import Experiment, Run, RunInfo
+from mcp_tui.domain.run import Experiment, Pair, Run, RunData, RunInfo
 from mcp_tui.domain.runrow import RunRow
 from mcp_tui.errors import UnreachableError
 from mcp_tui.sources.mlflow import MlflowClient
+from mcp_tui.store.runlist import RunList
 from mcp_tui.tui.live import runs_details
 from mcp_tui.tui.live.backend import LiveBackend
 from mcp_tui.tui.live.runs_details import LiveRunDetails
@@ -44,6 +45,31 @@ def test_since_sorts_as_it_shows(reverse: bool) -> None:
     assert [shown._since(each) for each in rows] == [
         {"a": "10s", "b": "20s", "c": "30s", "d": "40s"}[name] for name in order
     ]
+
+
+def test_a_run_that_went_is_shown_until_its_list_is_told() -> None:
+    """Keys and seconds draw the rows also while an answer is being taken."""
+
+    def of(name: str, parent: str = "") -> Run:
+        pair = (Pair(key="mlflow.parentRunId", value=parent),) if parent else ()
+        info = RunInfo(run_id=name * 32, run_name=name, experiment_id="1", status="FINISHED")
+        return Run(info=info, data=RunData(tags=pair))
+
+    runs = RunList()
+    runs.take([of("a"), of("b", parent="a" * 32), of("c")])
+    shown = RunRows(lambda *_: (None, False), lambda _, i: i, lambda _: False, lambda: float(NOW))
+    shown.take("dev", runs, None)
+    shown.unfold("dev/" + "a" * 32)
+    named = [c.id for c in shown.columns].index("name")
+
+    def names() -> list[str]:
+        return [shown.row(n).cells[named].text.strip() for n in range(shown.count)]
+
+    assert names() == ["- a", "b", "c"]
+    gone = runs.drop("b" * 32) | runs.drop("c" * 32)
+    assert names() == ["a", "b" * 8, "c"]
+    shown.take("dev", runs, gone)
+    assert names() == ["a"]
 
 
 async def test_an_experiment_that_was_renamed_gets_its_new_name(

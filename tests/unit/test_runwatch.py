@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from mcp_tui.domain.run import Experiment, Run, RunInfo
+from mcp_tui.errors import UnreachableError
 from mcp_tui.sources.mlflow import RunPage
 from mcp_tui.store import runwatch
 from mcp_tui.store.mlflowhealth import MlflowHealth
@@ -69,8 +70,31 @@ async def test_runs_on_screen_are_told_of_before_others_are_asked_for() -> None:
     await watch.look()
     assert server.asked[:3] == ["newest 5", "told", "new"]
     assert told[0] == set(on_screen)
-    assert server.asked[3:] == ["newest 50", "newest 5", "experiment", "told"]
-    assert told[1] == {each.run_id for each in runs[5:]}
+    assert server.asked[3:] == ["newest 50", "told", "newest 5", "told", "experiment"]
+    assert told[1:] == [{r.run_id for r in runs[5:55]}, {r.run_id for r in runs[55:]}]
+
+
+async def test_what_is_gone_is_told_before_anything_else_is_asked_or_fails() -> None:
+    """In between the list on screen has keys of rows that are no more."""
+    server = Server([])
+    runs = [run(n, status="FINISHED") for n in range(60)]
+    watch, told = watching(server, runs)
+    asked: list[int] = []
+
+    async def newest(run_ids: Sequence[str], _: Sequence[str]) -> dict[str, Run]:
+        assert not asked or {i for each in told for i in each or ()} == set(on_screen[:50])
+        asked.append(len(run_ids))
+        if len(asked) == 2:
+            raise UnreachableError("no answer")
+        return {}
+
+    server.newest = newest  # type: ignore[method-assign]  # runs are deleted, then it is away
+    on_screen = [each.run_id for each in runs]
+    watch.visible(on_screen)
+    with pytest.raises(UnreachableError):
+        await watch.look()
+    assert asked == [50, 10]
+    assert told == [set(on_screen[:50])]
 
 
 async def test_that_nothing_changed_is_told_once() -> None:

@@ -126,11 +126,15 @@ def agree(model: JobsModel, table: Table[JobView]) -> None:
     for index, (key, view) in enumerate(shown):
         assert model.index_of(key) == index
         assert model.view(key) is view
+        assert model.row_of(key) == model.row(index)
         assert model.name_of(key) == f"{view.key.namespace}/{view.key.name}"
     hidden = {f"dev/{uid}" for uid in table} - {key for key, _ in shown}
     for key in hidden:
         assert model.exists(key)
         assert model.index_of(key) is None
+        row, view = model.row_of(key), model.view(key)
+        assert row is not None and view is not None and row.state == view.state.value
+    assert model.row_of("dev/none") is None
     failed = sum(1 for view in table.values() if view.state is JobState.FAILED)
     assert (f"{failed} failed" in model.summary) == bool(failed)
 

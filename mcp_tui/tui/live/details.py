@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
-from collections import Counter
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from mcp_tui.actions.kinds import kind_of
 from mcp_tui.domain.jobview import JobState, JobView
@@ -21,6 +21,7 @@ from mcp_tui.domain.text import clean, clean_line, one_line
 from mcp_tui.errors import GoneError, McpTuiError
 from mcp_tui.sources.kubernetes.resources import EVENTS, PODS
 from mcp_tui.store.joblogs import JobLogs, LogQuery
+from mcp_tui.tui.live.loglines import log_lines
 from mcp_tui.tui.live.shell import LiveTerminals
 from mcp_tui.tui.model import Cell, Line, LogLine, LogOptions, PodLine, Tone
 
@@ -236,12 +237,10 @@ class LiveDetails(LiveTerminals):
 
     async def yaml(self, key: str) -> str:
         """The object as YAML, without managedFields."""
-        import yaml
-
         obj = await self._object(key)
         obj.get("metadata", {}).pop("managedFields", None)
-        text = yaml.safe_dump(obj, sort_keys=False, allow_unicode=True, width=1000)
-        return clean(text, limit=2_000_000)
+        # Elsewhere: of a large object it takes seconds.
+        return await asyncio.to_thread(_as_yaml, obj)
 
     async def _object(self, key: str) -> dict[str, Any]:
         live, view = self._find(key)
@@ -297,41 +296,24 @@ class LiveDetails(LiveTerminals):
     async def logs(self, key: str, options: LogOptions) -> AsyncIterator[Sequence[LogLine]]:
         """Batches of log lines while the job runs."""
         live, view = self._find(key)
-        reader = JobLogs(
-            live.connection.kube,
-            LogQuery(
-                namespace=view.key.namespace,
-                selector=pod_selector(view.key.kind, view.key.name),
-                pod=options.pod,
-                container=options.container,
-                rank=options.rank,
-                follow=not options.previous,
-                previous=options.previous > 0,
-                tail=options.tail,
-                keep=_WAITING_LINES,
-            ),
+        query = LogQuery(
+            namespace=view.key.namespace,
+            selector=pod_selector(view.key.kind, view.key.name),
+            pod=options.pod,
+            container=options.container,
+            rank=options.rank,
+            follow=not options.previous,
+            previous=options.previous > 0,
+            tail=options.tail,
+            keep=_WAITING_LINES,
         )
-        if view.state.over:
-            reader.done.set()
-        seen: set[str] = set()
-        async for batch in reader.batches():
-            seen.update(record.pod for record in batch)
-            names = _short_names(reader.pods, seen) if len(seen) > 1 else {}
+
+        def is_over() -> bool:
             current = self._backend.jobs.view(key)
-            if current is None or current.state.over:
-                reader.done.set()
-            yield [LogLine(text=r.text, at=r.at, source=names.get(r.pod, "")) for r in batch]
+            return current is None or current.state.over
 
-
-def _short_names(pods: Iterable[Pod], seen: Iterable[str]) -> dict[str, str]:
-    """What stands before the lines of each pod: its rank where no other pod has that one."""
-    ranks = {pod.metadata.name: rank_of(pod) for pod in pods}
-    times = Counter(ranks.values())
-    names: dict[str, str] = {}
-    for name in seen:
-        rank = ranks.get(name)
-        names[name] = name if rank is None or times[rank] > 1 else f"rank {rank}"
-    return names
+        async for lines in log_lines(live.connection.kube, query, is_over):
+            yield lines
 
 
 def _for_how_long(view: JobView, now: float) -> str:
@@ -398,3 +380,23 @@ def _walk(node: Node, depth: int, pod: str, lines: list[PodLine]) -> None:
     )
     for child in node.children:
         _walk(child, depth + 1, pod, lines)
+
+
+_YAML: Final = 2_000_000
+"""The most characters of YAML that are shown."""
+
+
+def _as_yaml(obj: dict[str, Any]) -> str:
+    import yaml
+
+    text = yaml.safe_dump(_short(obj), sort_keys=False, allow_unicode=True, width=1000)
+    return clean(text, limit=_YAML)
+
+
+def _short(value: Any) -> Any:
+    """Without what would not be shown of its texts."""
+    if isinstance(value, str):
+        return value if len(value) <= _YAML else value[:_YAML]
+    if isinstance(value, list):
+        return [_short(each) for each in value]
+    return {k: _short(v) for k, v in value.items()} if isinstance(value, dict) else value

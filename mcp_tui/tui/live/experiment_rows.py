@@ -17,6 +17,7 @@ class ExperimentRows(RankedRows[ExperimentRow]):
     """Experiments, those with the newest runs first."""
 
     own_order: Final = "by newest run"
+    keyed = frozenset(("context",))
 
     def __init__(self, stale: Callable[[str], bool], wall: Callable[[], float] = time.time) -> None:
         self._is_stale = stale
@@ -27,6 +28,8 @@ class ExperimentRows(RankedRows[ExperimentRow]):
     def scope(self, contexts: int) -> None:
         """Whether rows are of several contexts; all go."""
         self._several = contexts > 1
+        if self.sort[0] == "context" and not self._several:
+            self.set_sort("", False)  # nothing would say in which order they are
         self._ranking.clear()
         self.version += 1
 
@@ -50,12 +53,14 @@ class ExperimentRows(RankedRows[ExperimentRow]):
         """``12 experiments``."""
         return f"{self.total:,} experiment{'' if self.total == 1 else 's'}"
 
-    def sort_key(self, column: str, reverse: bool) -> Callable[[ExperimentRow], Any]:
+    def sort_key(self, column: str, reverse: bool) -> Callable[..., Any]:
         """Counts from the largest, names from the first."""
         sign = 1 if reverse else -1
         match column:
             case "name":
                 return lambda row: text_key(row.name, reverse)
+            case "context":
+                return lambda key, row: (text_key(split(key)[0], reverse), -row.newest)
             case "count":
                 return lambda row: sign * (row.count or 0)
             case "running":

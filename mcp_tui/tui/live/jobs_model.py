@@ -51,7 +51,7 @@ _SORTS: Final[dict[str, Callable[[JobView], Any]]] = {
 
 
 class JobsModel:
-    """Implements :class:`mcp_tui.tui.model.PaneModel` for jobs.
+    """Implements :class:`mcp_tui.tui.model.JobsList`.
 
     Args:
         status: Tells the phase and the lines to show in place of rows.
@@ -96,6 +96,8 @@ class JobsModel:
         """What is looked at, which decides the columns; all rows go."""
         self._several = contexts > 1
         self._scoped = namespaced
+        if self._sort[0] in self._unsaid:  # nothing would say in which order they are
+            self.set_sort("", False)
         self._widest.clear()
         self._columns = self._chosen_columns()
         self._ranking.clear()
@@ -105,13 +107,13 @@ class JobsModel:
         self._counts.clear()
         self.version += 1
 
+    @property
+    def _unsaid(self) -> set[str]:
+        """Columns that say the same of every row."""
+        return {*(() if self._several else ("context",)), *(("namespace",) if self._scoped else ())}
+
     def _chosen_columns(self) -> tuple[Column, ...]:
-        hidden = set()
-        if not self._several:
-            hidden.add("context")
-        if self._scoped:
-            hidden.add("namespace")
-        columns = (c for c in JOB_COLUMNS if c.id not in hidden)
+        columns = (c for c in JOB_COLUMNS if c.id not in self._unsaid)
         # Nothing is known of what stands in them until there are rows.
         widest = dict.fromkeys((c.id for c in JOB_COLUMNS), 0)
         return tailored(tuple(columns), widest | self._widest)
@@ -267,7 +269,14 @@ class JobsModel:
         if not 0 <= index < len(self._ranking):
             raise IndexError(index)
         key = self._ranking.at(len(self._ranking) - 1 - index if self._sort[1] else index)
-        view = self._ranking.rows[key]
+        return self._row(key, self._ranking.rows[key])
+
+    def row_of(self, key: str) -> RowView | None:
+        """The row of a job, hidden or not; None when the job is gone."""
+        view = self._ranking.rows.get(key)
+        return None if view is None else self._row(key, view)
+
+    def _row(self, key: str, view: JobView) -> RowView:
         return RowView(
             key=key,
             cells=tuple(self._cell(column.id, view) for column in self._columns),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -112,13 +113,14 @@ class LiveModels:
         self._changed()
 
     def _take(self) -> None:
-        tops = []
+        of_each: list[list[Item]] = []
         for name, feed in self.feeds.items():
             rows = feed.models
             known = (KnownModel(name=r.name, aliases=dict(r.aliases), newest=r.newest)
                      for r in rows)  # fmt: skip
             self.serving.models(name, known)
-            tops += [self._item(name, row) for row in rows]
+            of_each.append([self._item(name, row) for row in rows])
+        tops = _merged(of_each, *self.model.sort)
         self.model.put_models(tops, more=any(feed.more for feed in self.feeds.values()))
         for top in tops:
             versions = self.feeds[top.context].versions.get(top.model.name)
@@ -277,6 +279,13 @@ class LiveModels:
     async def plan_copy(self, subject: Subject, fields: Mapping[str, str]) -> Plan:
         """Plan to copy a version."""
         return await self._acts.plan_copy(subject, fields)
+
+
+def _merged(of_each: Sequence[Sequence[Item]], column: str, reverse: bool) -> list[Item]:
+    """The models of several registries as one list, each in the order that its server gave."""
+    if column == "since":
+        return list(heapq.merge(*of_each, key=lambda i: i.model.updated, reverse=not reverse))
+    return list(heapq.merge(*of_each, key=lambda i: i.model.name, reverse=reverse))
 
 
 def _client(live: Live) -> MlflowClient | None:

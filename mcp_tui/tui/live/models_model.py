@@ -122,6 +122,7 @@ class ModelsModel(TreeRows[Item]):
         self.more = more
         if found == self._tops:
             return
+        before = self.tree.version
         if [i.key for i in found] == [i.key for i in self._tops]:
             for item, old in zip(found, self._tops, strict=True):
                 if item is not old:
@@ -129,6 +130,7 @@ class ModelsModel(TreeRows[Item]):
         else:
             self.put_children("", [Node(i.key, i, branch=True) for i in found])
         self._tops = found
+        self._sift(before)
         self._measure(found)
 
     def put_versions(self, model: Item, items: Sequence[Item], *, more: bool, fault: str) -> None:
@@ -141,6 +143,7 @@ class ModelsModel(TreeRows[Item]):
             return
         del more
         nodes = [Node(i.key, i, key) for i in items]
+        before = self.tree.version
         there = self.tree.children(key)
         if there is not None and list(there) == [n.key for n in nodes]:
             for item in items:
@@ -148,9 +151,13 @@ class ModelsModel(TreeRows[Item]):
                     self.tree.update(item.key, item)
         else:
             self.put_children(key, nodes)
-            if self.filter or self._faults:
-                self._apply()
+        self._sift(before)
         self._measure(items)
+
+    def _sift(self, before: int) -> None:
+        """Show what passes now, where rows came, or are no longer as they were."""
+        if (self.filter or self._faults) and self.tree.version != before:
+            self._apply()
 
     def _measure(self, items: Iterable[Item]) -> None:
         """Columns grow with what stands in them, and never shrink."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import total_ordering
-from typing import Any, Generic, TypeVar
+from typing import Any, ClassVar, Generic, TypeVar
 
 from mcp_tui.errors import UsageError
 from mcp_tui.store.ranking import Ranking
@@ -64,6 +64,8 @@ class RankedRows(Generic[T]):
     """A list in the order of one of its columns; what its rows show is for the class to say."""
 
     faults = False
+    keyed: ClassVar[frozenset[str]] = frozenset()
+    """Columns whose sort key is made from the row's key and the row."""
 
     def __init__(self) -> None:
         self.sort: tuple[str, bool] = ("", False)
@@ -79,8 +81,11 @@ class RankedRows(Generic[T]):
         """Those that make sense now."""
         raise NotImplementedError
 
-    def sort_key(self, column: str, reverse: bool) -> Callable[[T], Any]:
-        """The sort key of a column, of one type for all rows; empty is the list's own order."""
+    def sort_key(self, column: str, reverse: bool) -> Callable[..., Any]:
+        """The sort key of a column, of one type for all rows; empty is the list's own order.
+
+        It is made of the row, or of its key and the row for those in ``keyed``.
+        """
         raise NotImplementedError
 
     def cells(self, key: str, row: T) -> tuple[Cell, ...]:
@@ -159,13 +164,16 @@ class RankedRows(Generic[T]):
     def set_sort(self, column_id: str, reverse: bool) -> None:
         """Sort by a column; an empty id restores the list's own order."""
         self.sort = (column_id, reverse)
-        self._ranking.sort_by(self._key())
+        self._resort()
         self.version += 1
 
     # ---------------------------------------------------------------------------------------
 
-    def _key(self) -> Callable[[T], Any]:
+    def _key(self) -> Callable[..., Any]:
         return self.sort_key(*self.sort)
+
+    def _resort(self) -> None:
+        self._ranking.sort_by(self._key(), keyed=self.sort[0] in self.keyed)
 
     def _refilter(self) -> None:
         hides = self._predicate is not None or self.faults

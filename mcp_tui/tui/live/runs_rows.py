@@ -43,6 +43,7 @@ class RunRows(RankedRows[RunRow]):
     """
 
     own_order: Final = "newest first"
+    keyed = frozenset(("experiment",))
 
     def __init__(
         self,
@@ -130,7 +131,7 @@ class RunRows(RankedRows[RunRow]):
             # Also those that are nested in others: they are shown once these are opened.
             self._measure(read)
             fresh |= {key: row for key, row in read.items() if self._stands(runs, row)}
-        self._ranking.sort_by(self._key())
+        self._resort()
         self._ranking.change(fresh)
         self._refilter()
 
@@ -214,10 +215,12 @@ class RunRows(RankedRows[RunRow]):
         return self.view(shown[index][0])
 
     def view(self, key: str) -> RowView:
-        """The row of a run that was read."""
-        row = self.row_of(key)
+        """The row of a run; one that went a moment ago stays as it was until that is told."""
+        row = self.row_of(key) or self._ranking.rows.get(key)
         if row is None:
-            raise KeyError(key)
+            gone = {"state": Cell("gone", "dim"), "name": Cell(split(key)[1][:8], "dim")}
+            cells = tuple(gone.get(column.id, Cell("")) for column in self._columns)
+            return RowView(key, cells, stale=True)
         return RowView(key, self.cells(key, row), self.state(key, row), self.stale(key))
 
     def index_of(self, key: str) -> int | None:
@@ -259,7 +262,7 @@ class RunRows(RankedRows[RunRow]):
 
     # -- a row ------------------------------------------------------------------------------
 
-    def sort_key(self, column: str, reverse: bool) -> Callable[[RunRow], Any]:
+    def sort_key(self, column: str, reverse: bool) -> Callable[..., Any]:
         """Values from the best, times from the newest; what is missing comes last."""
         sign = 1 if reverse else -1
         if column in self.chosen:
@@ -275,17 +278,29 @@ class RunRows(RankedRows[RunRow]):
             case "name":
                 return lambda row: (text_key(row.name, reverse), -row.started)
             case "state":
-                return lambda row: (text_key(row.status, reverse), -row.started)
+                return lambda row: (sign * -_urgency(row), -row.started)
             case "user":
                 return lambda row: (text_key(row.user, reverse), -row.started)
             case "job":
                 return lambda row: (text_key(row.job.name, reverse), -row.started)
             case "experiment":
-                return lambda row: (text_key(row.experiment_id, reverse), -row.started)
+                return self._by_experiment(reverse)
             case "since":
                 return lambda row: sign * _moment(row)
             case _:
                 return lambda row: -row.family if self.nests else -row.started
+
+    def _by_experiment(self, reverse: bool) -> Callable[[str, RunRow], Any]:
+        """By name; as it is when it is first looked up, for a renamed one would lose its rows."""
+        names: dict[tuple[str, str], Any] = {}
+
+        def value(key: str, row: RunRow) -> Any:
+            at = split(key)[0], row.experiment_id
+            if at not in names:
+                names[at] = text_key(self._names(*at), reverse)
+            return names[at], -row.started
+
+        return value
 
     def state(self, key: str, row: RunRow) -> str:
         """Its state; ``stalled`` where it says RUNNING and its job has ended."""
@@ -381,6 +396,12 @@ class RunRows(RankedRows[RunRow]):
         widest = {"name": 0, "user": 0, "job": 0} | self._widest
         shown = [c for c in columns if c.id != "job" or widest["job"]]
         self._columns = tailored(shown, widest)
+
+
+def _urgency(row: RunRow) -> int:
+    """What failed before what goes on, what goes on before what is done."""
+    words = ("FAILED", "KILLED", "RUNNING", "SCHEDULED", "FINISHED")
+    return words.index(row.status) if row.status in words else len(words)
 
 
 def _moment(row: RunRow) -> int:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import ClassVar, cast
 
 from textual.binding import BindingType
 
 from mcp_tui.domain.plan import Verb
-from mcp_tui.tui.model import Line, LogOptions, PaneModel
+from mcp_tui.tui.model import JobsList, Line, LogOptions, PaneModel
 from mcp_tui.tui.panes.previewed import PreviewedPane
 from mcp_tui.tui.runkeys import RunKeys, runs_of, show_run
 from mcp_tui.tui.screens.frame import bindings_for
@@ -121,7 +121,7 @@ class JobsScreen(RunKeys, PreviewedPane, inherit_bindings=False):
     def action_hold(self) -> None:
         """Suspend, or resume what is suspended."""
         chosen = self.table.chosen()
-        places = (self.model.index_of(key) for key in chosen)
-        states = {self.model.row(at).state for at in places if at is not None}
+        rows = (cast("JobsList", self.model).row_of(key) for key in chosen)
+        states = {row.state for row in rows if row is not None}
         verb = Verb.RESUME if states == {"suspended"} else Verb.SUSPEND
         self.console.acting.plan(verb, chosen, self.model)

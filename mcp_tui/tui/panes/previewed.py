@@ -90,6 +90,8 @@ class PreviewedPane(PaneScreen, inherit_bindings=False):
 
     def _refresh_preview(self) -> None:
         """Fetch the preview again when its row changed, or is old."""
+        if self.table.cursor_key is None and self._previewed_key is not None:
+            self.forget_preview()
         key, at = self._preview_key, self._previewed_at
         if key is None or key != self.table.cursor_key or not self.preview.display:
             return
@@ -97,6 +99,11 @@ class PreviewedPane(PaneScreen, inherit_bindings=False):
         if aged >= PREVIEW_OLD or (aged >= PREVIEW_REST and self._row_of(key) != self._previewed):
             self._preview_key = None
             self._rested()
+
+    def forget_preview(self) -> None:
+        """Show nothing beside the list until the cursor rests on something."""
+        self._preview_key = self._previewed_key = None
+        self.preview.set_lines(())
 
     def _row_of(self, key: str) -> object:
         """What the row says, but for its ages."""
@@ -115,10 +122,10 @@ class PreviewedPane(PaneScreen, inherit_bindings=False):
             self._rest.stop()
         self._rest = self.set_timer(REST, self._rested)
 
-    def on_vtable_opened(self, message: VTable.Opened) -> None:
-        """A double click opens."""
+    async def on_vtable_opened(self, message: VTable.Opened) -> None:
+        """A double click opens, as the key does."""
         message.stop()
-        self.action_open()
+        await self.app.run_action("open", self)
 
     def _rested(self) -> None:
         key = self.table.cursor_key
@@ -145,6 +152,9 @@ class PreviewedPane(PaneScreen, inherit_bindings=False):
         if key == self.table.cursor_key:
             self.preview.set_lines(lines, keep=key == self._previewed_key)
             self._previewed_key = key
+        elif key == self._preview_key:
+            # Nobody sees this answer: whoever comes back to its object asks anew.
+            self._preview_key = None
 
 
 class _Split(Horizontal):

@@ -104,9 +104,12 @@ class RunsScreen(RunActs, RunPromotes, PreviewedPane, inherit_bindings=False):
     def action_back(self) -> None:
         """Marks go first, then filters, then the runs; then it asks whether to leave."""
         runs = self.runs
-        held = bool(self.table.marks or self.model.filter or self.model.faults)
-        if runs is None or held or runs.level == "experiments":
+        held = bool(self.model.filter or self.model.faults)
+        if runs is None or self.table.marks or runs.level == "experiments":
             super().action_back()
+        elif held:
+            self.model.set_faults(False)
+            super().set_filter("")
         elif runs.query:
             runs.ask("")
             self._restart()
@@ -122,6 +125,7 @@ class RunsScreen(RunActs, RunPromotes, PreviewedPane, inherit_bindings=False):
         """Other rows than before: the cursor is on the first."""
         self._visible = ()
         self.table.restart()
+        self.forget_preview()
         self.sync()
 
     def action_unfold(self) -> None:
@@ -169,13 +173,23 @@ class RunsScreen(RunActs, RunPromotes, PreviewedPane, inherit_bindings=False):
         self.ask(begin, completer=completer, history=self.console.filter_history)
 
     def answering(self, ask: Ask, text: str) -> None:
-        """Filter as one types; what the server is asked for waits for Enter."""
-        if ask.mode == "filter" and self.runs is not None and self.runs.is_query(text):
+        """Filter as one types; what the server is asked for, or no more, waits for Enter."""
+        runs = self.runs
+        if ask.mode != "filter" or runs is None:
+            super().answering(ask, text)
+        elif runs.is_query(text):
             # Its first letters were words for what was read: their filter goes.
             super().set_filter(self._filter_before)
-            self.prompt.say(self.runs.judge(text))
+            self.prompt.say(runs.judge(text))
         else:
-            super().answering(ask, text)
+            self.prompt.say(super().set_filter(text))
+
+    def unanswered(self, ask: Ask) -> None:
+        """Esc brings back what was read as it was shown; the server is asked for nothing else."""
+        if ask.mode == "filter":
+            super().set_filter(self._filter_before)
+        else:
+            super().unanswered(ask)
 
     def answer(self, ask: Ask, text: str) -> None:
         """Ask the server, or keep the filter of what was read."""
@@ -194,17 +208,17 @@ class RunsScreen(RunActs, RunPromotes, PreviewedPane, inherit_bindings=False):
         runs = self.runs
         if runs is None:
             return super().set_filter(text)
-        if runs.is_query(text):
-            error = runs.ask(text)
-            if error:
-                return error
-            self.model.set_filter("")
+        asked = text.strip() if runs.is_query(text) else ""
+        # One with an error is mended first: what is in force is not given up for it.
+        error = runs.judge(asked) if asked else super().set_filter(text)
+        if error:
+            return error
+        if asked:
+            super().set_filter("")
+        if asked != runs.query:
+            error = runs.ask(asked)
             self._restart()
-            return ""
-        if runs.query and not self.prompt.asking:
-            runs.ask("")
-            self._restart()
-        return super().set_filter(text)
+        return error
 
     def show_deleted(self) -> None:
         """The runs in the bin of what is open, or those that are not in it again."""

@@ -52,12 +52,10 @@ class CompareScreen(WideTable, inherit_bindings=False):
 
     async def load(self) -> None:
         """The runs, and what differs between them."""
-        first = self.comparison is None
-        self.found = await self.evidence.compare(
-            self.looked.references, self.looked.baseline, again=not first
-        )
+        first, asked = self.comparison is None, self.looked.baseline
+        self.found = await self.evidence.compare(self.looked.references, asked, again=not first)
         self._read_at = self.console.state.now
-        self.looked.baseline = self.found.baseline
+        self.based(asked, self.found.baseline)
         self.comparison = compared.compare(self.found.runs, directions=self.found.directions)
         self.everything = self.everything or len(self.found.runs) == 1
         labels = [head.label for head in self.comparison.runs]
@@ -74,7 +72,9 @@ class CompareScreen(WideTable, inherit_bindings=False):
         """Runs that run are read again now and then."""
         super().sync()
         running = self.found is not None and any(not run.is_over for run in self.found.runs)
-        if running and self.console.state.now - self._read_at >= FRESH:
+        due = self.console.state.now - self._read_at >= FRESH
+        # Asked anew while it is waited for, a slow server would never get to answer.
+        if running and due and not self.fetching:
             self._read_at = self.console.state.now
             self.fetch()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Coroutine, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final, cast
 
 from textual.binding import BindingType
 
@@ -13,7 +13,9 @@ from mcp_tui.domain.plan import Verb
 from mcp_tui.errors import McpTuiError
 from mcp_tui.tui.model import (
     Cell,
+    JobsList,
     Line,
+    LogLine,
     LogOptions,
     PaneModel,
     RowView,
@@ -29,6 +31,9 @@ from mcp_tui.tui.widgets.vtable import VTable
 TABS = ("Overview", "Pods", "Events", "Logs", "YAML", "Run", "Describe")
 NOTHING_YET = 3.0
 """Seconds after which it is said that no log line came."""
+
+EARLIEST: Final = 1
+"""Attempts back whose log there is: of a container the kubelet keeps its last run besides."""
 
 NO_LINES = "no log lines yet; they are shown as they come"
 
@@ -67,7 +72,7 @@ class DetailScreen(RunKeys, Tabbed, inherit_bindings=False):
         super().__init__(tab, ("Pods", self.pods))
         self.texts["Logs"].follows = True
         self.key = key
-        self.model = model
+        self.model = cast("JobsList", model)
         self.name_shown = model.name_of(key)
         self.log_options = logs or LogOptions()
 
@@ -85,15 +90,12 @@ class DetailScreen(RunKeys, Tabbed, inherit_bindings=False):
         return super().counts() or (Cell(lines_of(self.pods_model.count), "dim"),)
 
     def notes(self) -> Sequence[Cell]:
-        """The state in the list, or that the object is gone."""
-        at = self.model.index_of(self.key)
-        if at is not None:
-            row = self.model.row(at)
+        """The state in the list, hidden there or not, or that the object is gone."""
+        row = self._row_now()
+        if row is not None:
             notes = [Cell(f"  {row.state}", "failed" if row.state == "failed" else "accent")]
-        elif not self.model.exists(self.key):
-            notes = [Cell("  gone from the cluster", "attention")]
         else:
-            notes = []
+            notes = [Cell("  gone from the cluster", "attention")]
         return [*notes, *super().notes(), *(self._whose() if self.tab == "Logs" else ())]
 
     def _whose(self) -> list[Cell]:
@@ -106,14 +108,13 @@ class DetailScreen(RunKeys, Tabbed, inherit_bindings=False):
         return [Cell(text, "attention" if "attempt" in text else "dim") for text in told]
 
     def _row_now(self) -> RowView | None:
-        at = self.model.index_of(self.key)
-        return self.model.row(at) if at is not None else None
+        return self.model.row_of(self.key)
 
     def told(self) -> object:
         """What the list says of the object, but for its ages."""
         row = self._row_now()
         if row is None:
-            return self.model.exists(self.key)
+            return False
         ages = {n for n, column in enumerate(self.model.columns) if column.id == "since"}
         return (row.state, tuple(c for n, c in enumerate(row.cells) if n not in ages))
 
@@ -156,6 +157,7 @@ class DetailScreen(RunKeys, Tabbed, inherit_bindings=False):
 
     async def _stream(self) -> None:
         view = self.texts["Logs"]
+        view.follows = True
         view.set_lines(())
         waiting = self.set_timer(SLOW, lambda: self.say_in("Logs", "asking for the logs"))
         nothing = self.set_timer(NOTHING_YET, lambda: self.say_in("Logs", NO_LINES))
@@ -174,7 +176,7 @@ class DetailScreen(RunKeys, Tabbed, inherit_bindings=False):
                 gone = not self.model.exists(self.key) or self._over()
                 self.say_in("Logs", "no log lines" + (": the pods are gone" if gone else " yet"))
         except McpTuiError as error:
-            view.append([(Cell(error.line(), "error"),)])
+            view.append([LogLine(error.line(), tone="error")])
         finally:
             waiting.stop()
             nothing.stop()
@@ -205,8 +207,13 @@ class DetailScreen(RunKeys, Tabbed, inherit_bindings=False):
         """Logs of the attempt before or after."""
         if self.tab != "Logs":
             return
-        previous = max(0, self.log_options.previous + step)
-        self._set_logs(replace(self.log_options, previous=previous))
+        previous = self.log_options.previous + step
+        if previous > EARLIEST:
+            self.say("no earlier attempt is kept")
+        elif previous < 0:
+            self.say("this is the newest attempt")
+        else:
+            self._set_logs(replace(self.log_options, previous=previous))
 
     def action_choose_logs(self) -> None:
         """Whose logs: all merged, of a rank, a pod, a container, or of the attempt before."""
@@ -279,6 +286,6 @@ class DetailScreen(RunKeys, Tabbed, inherit_bindings=False):
 
     def action_hold(self) -> None:
         """Suspend or resume this job."""
-        at = self.model.index_of(self.key)
-        state = self.model.row(at).state if at is not None else ""
-        self.action_act("resume" if state == "suspended" else "suspend")
+        row = self._row_now()
+        suspended = row is not None and row.state == "suspended"
+        self.action_act("resume" if suspended else "suspend")

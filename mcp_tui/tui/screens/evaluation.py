@@ -56,9 +56,10 @@ class EvaluationScreen(WideTable, inherit_bindings=False):
 
     async def load(self) -> None:
         """What the runs' evaluations left."""
-        self.found = await self.evidence.evaluate(self.looked.references, self.looked.baseline)
-        if self.looked.baseline and self.found.keys:
-            self.looked.baseline = self.found.keys[0]
+        asked = self.looked.baseline
+        self.found = await self.evidence.evaluate(self.looked.references, asked)
+        if asked and self.found.keys:
+            self.based(asked, self.found.keys[0])
         candidates = [c.label for c in self.found.table.columns if c.role != "champion"]
         if candidates:
             self.looked.title = titled(candidates, len(candidates))

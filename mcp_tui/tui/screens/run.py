@@ -200,23 +200,26 @@ class RunScreen(RunActs, RunPromotes, Tabbed, inherit_bindings=False):
 
 
 def download(screen: ViewKeys, key: str, ref: str, name: str) -> None:
-    """Write an artifact to a file, saying how far it is."""
-    to = Path(screen.console.options.save_dir or ".", name.strip())
+    """Write an artifact to a file, saying how far it is there, and its end wherever one is."""
+    console = screen.console
+    to = Path(console.options.save_dir or ".", name.strip())
     with suppress(RuntimeError):  # nobody has the home that was meant: said when it is written
         to = to.expanduser()
 
     def progress(size: int, total: int | None) -> None:
         of = f" of {format_bytes(total)}" if total else ""
-        screen.say(f"downloading: {format_bytes(size)}{of}")
+        if screen.is_current:
+            screen.say(f"downloading: {format_bytes(size)}{of}")
 
     async def work() -> None:
         try:
-            size = await screen.console.backend.run_details.download(key, ref, to, progress)
+            size = await console.backend.run_details.download(key, ref, to, progress)
         except McpTuiError as error:
-            screen.say(f"not saved: {error.line()}", "error")
+            console.say(f"not saved: {error.line()}", "error")
         except ValueError as error:
-            screen.say(f"not saved: {error}", "error")
+            console.say(f"not saved: {error}", "error")
         else:
-            screen.say(f"saved {format_bytes(size)} to {to}")
+            console.say(f"saved {format_bytes(size)} to {to}")
 
-    screen.run_worker(work(), group="download", exclusive=False, exit_on_error=False)
+    # The console's own: it goes on when the screen is left.
+    console.run_worker(work(), group="download", exclusive=False, exit_on_error=False)

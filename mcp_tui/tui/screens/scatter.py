@@ -60,11 +60,9 @@ class ScatterScreen(Together, inherit_bindings=False):
 
     async def load(self) -> None:
         """The runs."""
-        again = self.found is not None
-        self.found = await self.evidence.compare(
-            self.looked.references, self.looked.baseline, again=again
-        )
-        self.looked.baseline = self.found.baseline
+        again, asked = self.found is not None, self.looked.baseline
+        self.found = await self.evidence.compare(self.looked.references, asked, again=again)
+        self.based(asked, self.found.baseline)
         runs = self.found.runs
         names = [run.name or run.run_id[:8] for run in runs]
         self.looked.title = titled([clean_line(name, limit=60) for name in names], len(runs))

@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import ClassVar
 
 from textual.binding import Binding, BindingType
+from textual.scrollbar import ScrollBarRender
 from textual.widget import Widget
 from textual.widgets import TextArea
 from textual.widgets.text_area import Edit, EditResult
@@ -17,12 +18,15 @@ from mcp_tui.domain.plan import Plan
 from mcp_tui.domain.text import clean
 from mcp_tui.domain.yamlmarks import ConfigError
 from mcp_tui.errors import McpTuiError, UsageError
+from mcp_tui.tui.acting import Draft
 from mcp_tui.tui.bulk import MOST
 from mcp_tui.tui.configform import errors_of, form_fields, write
 from mcp_tui.tui.keymap import FORBIDDEN
 from mcp_tui.tui.model import Cell
 from mcp_tui.tui.screens.planning import PlanningScreen
+from mcp_tui.tui.theme import ASCII_SIGNS
 from mcp_tui.tui.widgets.form import Form
+from mcp_tui.tui.widgets.surface import signs_of
 
 _PLACE = re.compile(r":(\d+)(?::(\d+))?\s*$")
 
@@ -38,6 +42,13 @@ def _allowed(bindings: Iterable[BindingType]) -> list[BindingType]:
     return kept
 
 
+class WholeCells(ScrollBarRender):
+    """A scroll bar that ends with a cell: what stands for parts of one is not in ASCII."""
+
+    VERTICAL_BARS: ClassVar[list[str]] = [" "] * len(ScrollBarRender.VERTICAL_BARS)
+    HORIZONTAL_BARS: ClassVar[list[str]] = [" "] * len(ScrollBarRender.HORIZONTAL_BARS)
+
+
 class Editor(TextArea, inherit_bindings=False):
     """A plain text editor; undo is ctrl-_ since ctrl-z is the shell's."""
 
@@ -49,6 +60,13 @@ class Editor(TextArea, inherit_bindings=False):
         *_allowed(TextArea.BINDINGS),
         Binding("ctrl+underscore", "undo", show=False),
     ]
+
+    def on_mount(self) -> None:
+        """Draw with nothing but ASCII where that is all there is."""
+        if signs_of(self.app) is ASCII_SIGNS:
+            for bar in (self.vertical_scrollbar, self.horizontal_scrollbar):
+                # For the type checker it is the class's alone.
+                setattr(bar, "renderer", WholeCells)  # noqa: B010
 
     def edit(self, edit: Edit) -> EditResult:
         """Type, paste or undo; cleaned, so that what is submitted is what is seen."""
@@ -64,6 +82,9 @@ class SubmitScreen(PlanningScreen, inherit_bindings=False):
     """A train config, as text or as a form of its common fields, and then its plan.
 
     The text is what is planned: the form is read from it, and written back into it.
+
+    Args:
+        draft: What is being written; it keeps what is typed, however the screen is left.
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -71,8 +92,9 @@ class SubmitScreen(PlanningScreen, inherit_bindings=False):
         Binding("ctrl+t", "swap", show=False, priority=True),
     ]
 
-    def __init__(self) -> None:
+    def __init__(self, draft: Draft) -> None:
         super().__init__()
+        self.draft = draft
         self.editor = Editor("", id="editor", show_line_numbers=True, soft_wrap=False)
         # A cursor that blinks is sent over the line twice a second.
         self.editor.cursor_blink = False
@@ -102,10 +124,10 @@ class SubmitScreen(PlanningScreen, inherit_bindings=False):
 
     def on_mount(self) -> None:
         """Begin with what was left here last, or with the example."""
-        acting = self.console.acting
-        self.editor.text = acting.draft or self.console.backend.actions.example()
+        draft = self.draft
+        self.editor.text = draft.text or draft.begun or self.console.backend.actions.example()
         self.form.display = False
-        if acting.as_form:
+        if self.console.acting.as_form:
             self.action_swap()
 
     # -- text and form ----------------------------------------------------------------------
@@ -122,7 +144,7 @@ class SubmitScreen(PlanningScreen, inherit_bindings=False):
         else:
             try:
                 fields = form_fields(self.editor.text)
-                self.form.put(fields, self.console.acting.unwritten)
+                self.form.put(fields, self.draft.unwritten)
             except ConfigError as error:
                 # Only the text can show what is no config at all.
                 self.show_fault(error)
@@ -141,7 +163,7 @@ class SubmitScreen(PlanningScreen, inherit_bindings=False):
     def on_form_changed(self, message: Form.Changed) -> None:
         """What is typed is kept from now on, however the screen is left."""
         message.stop()
-        self.console.acting.draft = self._written()
+        self.draft.text = self._written()
 
     def _written(self) -> str:
         """The text with what is typed in the form; what cannot be written there is kept aside."""
@@ -151,7 +173,7 @@ class SubmitScreen(PlanningScreen, inherit_bindings=False):
                 text = write(text, {name: value})
             except (ConfigError, ValueError):
                 unwritten[name] = value
-        self.console.acting.unwritten = unwritten
+        self.draft.unwritten = unwritten
         return text
 
     def on_form_sent(self, message: Form.Sent) -> None:
@@ -162,7 +184,7 @@ class SubmitScreen(PlanningScreen, inherit_bindings=False):
     def on_text_area_changed(self, message: TextArea.Changed) -> None:
         """What is typed is kept from now on, however the screen is left."""
         message.stop()
-        self.console.acting.draft = self.editor.text
+        self.draft.text = self.editor.text
 
     def keep(self) -> None:
         """Keep the text, with what was typed in the form."""
@@ -170,7 +192,7 @@ class SubmitScreen(PlanningScreen, inherit_bindings=False):
             self.editor.text = self._written()
             with suppress(ConfigError):
                 self.form.rebase(form_fields(self.editor.text))
-        self.console.acting.draft = self.editor.text
+        self.draft.text = self.editor.text
 
     # -- planning ---------------------------------------------------------------------------
 

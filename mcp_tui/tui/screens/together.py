@@ -103,6 +103,7 @@ class Together(FrameScreen, inherit_bindings=False):
         super().__init__()
         self.looked = looked
         self.fault = ""
+        self._out = 0
 
     @property
     def evidence(self) -> Evidence:
@@ -165,13 +166,25 @@ class Together(FrameScreen, inherit_bindings=False):
         """Fetch in a worker; one that is under way is given up."""
         self.run_worker(self._fetch(), group="together", exclusive=True, exit_on_error=False)
 
+    @property
+    def fetching(self) -> bool:
+        """Whether an answer is waited for."""
+        return self._out > 0
+
+    def based(self, asked: str, found: str) -> None:
+        """Take the baseline that an answer has, unless another was chosen since it was asked."""
+        if self.looked.baseline == asked:
+            self.looked.baseline = found
+
     async def _fetch(self) -> None:
         count = len(self.looked.references)
         asking = f"asking MLflow for {count} run{'s' if count != 1 else ''}"
         waiting = self.set_timer(SLOW, lambda: self.tell(asking) if self.is_empty else None)
+        self._out += 1
         try:
             fault = await fault_of(self.load(), DEADLINE)
         finally:
+            self._out -= 1
             waiting.stop()
         if fault and self.is_empty:
             self.tell(fault, error=True)
@@ -190,6 +203,15 @@ class Together(FrameScreen, inherit_bindings=False):
         """Another view of the same runs, in the place of this one."""
         if view != self.VIEW:
             self.app.switch_screen(_made(view, self.looked))
+
+    def turn_to(self, view: str, *, metrics: tuple[str, ...] = (), baseline: str = "") -> None:
+        """A view of the same runs, with what was named; it may be this one."""
+        self.looked.metrics = metrics or self.looked.metrics
+        self.looked.baseline = baseline or self.looked.baseline
+        if view != self.VIEW:
+            self.go_to(view)
+        elif metrics or baseline:
+            self.fetch()
 
     def action_curves(self) -> None:
         """The curves."""

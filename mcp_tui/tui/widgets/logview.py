@@ -6,8 +6,8 @@ of a list. The buffer keeps the newest lines and counts those it dropped.
 
 from __future__ import annotations
 
-import re
 import time
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import ClassVar
@@ -23,6 +23,7 @@ from mcp_tui.domain.pattern import Pattern, PatternError, literal, pattern
 from mcp_tui.domain.text import clean
 from mcp_tui.tui.cells import fit, take
 from mcp_tui.tui.model import Cell, Line, LogLine
+from mcp_tui.tui.widgets.faultwords import is_fault
 from mcp_tui.tui.widgets.surface import compose_line, palette_of
 
 CAPACITY = 50_000
@@ -30,12 +31,6 @@ CAPACITY = 50_000
 
 PATIENCE = 3.0
 """Seconds that one search may keep the keys waiting."""
-
-ERRORS = re.compile(
-    r"\b(\w*error|\w*exception|traceback|fatal|panic|\w*killed|oom|fail(s|ed|ure)?|cannot|denied)\b",
-    re.I,
-)
-"""The built-in pattern that ``n`` and ``N`` look for when nothing was searched."""
 
 
 def lines_of(count: int) -> str:
@@ -47,6 +42,11 @@ def plain(item: Line | LogLine) -> str:
     """A line's text, tabs expanded, safe to show."""
     text = item.text if isinstance(item, LogLine) else "".join(cell.text for cell in item)
     return clean(text).replace("\n", " ").expandtabs(4)
+
+
+def _tells(item: Line | LogLine) -> bool:
+    """Whether a line tells of a failure, or of why there are no more of them."""
+    return (isinstance(item, LogLine) and bool(item.tone)) or is_fault(plain(item))
 
 
 def wrap_cells(cells: Sequence[Cell], width: int, *, words: bool = False) -> list[list[Cell]]:
@@ -113,6 +113,8 @@ class LogView(Widget):
         self.pattern: Pattern | None = None
         self.rows_drawn = 0
         self._lines: list[Line | LogLine] = []
+        # Where the lines are that tell of a failure, while only these are shown.
+        self._faulty: list[int] = []
         self._top = 0
         self._sub = 0
         self._rows: list[tuple[int, list[Cell]]] | None = None
@@ -129,9 +131,9 @@ class LogView(Widget):
 
     @property
     def at_end(self) -> bool:
-        """Whether the newest line is on screen."""
-        rows = self._page_rows()
-        return not self._lines or (bool(rows) and rows[-1][0] >= len(self._lines) - 1)
+        """Whether the newest line of those that are shown is on screen."""
+        rows, shown = self._page_rows(), self._passing
+        return not shown or (bool(rows) and rows[-1][0] >= shown[-1])
 
     @property
     def text(self) -> str:
@@ -147,7 +149,8 @@ class LogView(Widget):
         elif self.follows:
             parts.append(Cell("following", "dim"))
         if self.faults:
-            parts.append(Cell("  faults only", "attention"))
+            none = "" if self._faulty else ": there are none"
+            parts.append(Cell(f"  faults only{none}", "attention"))
         if self.dropped:
             parts.append(Cell(f"  {self.dropped:,} older dropped", "attention"))
         parts.append(Cell(f"  {lines_of(self.count)}", "dim"))
@@ -165,6 +168,7 @@ class LogView(Widget):
             self._top = self._sub = 0
         elif self._top >= len(self._lines):
             self._top, self._sub = max(0, len(self._lines) - 1), 0
+        self._sift(0)
         self._changed()
 
     def set_text(self, text: str) -> None:
@@ -176,15 +180,33 @@ class LogView(Widget):
         if not lines:
             return
         self._lines.extend(lines)
+        self._sift(len(self._lines) - len(lines))
         # Dropping in large steps keeps the cost of a line constant.
         if len(self._lines) > self.capacity + self.capacity // 8:
             gone = len(self._lines) - self.capacity
             del self._lines[:gone]
             self.dropped += gone
+            self._faulty = [at - gone for at in self._faulty if at >= gone]
+            if self._top < gone:
+                self._sub = 0
             self._top = max(0, self._top - gone)
+            if self._found is not None:
+                self._found = max(0, self._found - gone)
         if not self.follows:
             self.unseen += len(lines)
         self._changed()
+
+    def _sift(self, begin: int) -> None:
+        """Look from a line on for those that tell of a failure, each once, where it matters."""
+        del self._faulty[bisect_left(self._faulty, begin) :]
+        if self.faults:
+            found = range(begin, len(self._lines))
+            self._faulty += [at for at in found if _tells(self._lines[at])]
+
+    @property
+    def _passing(self) -> Sequence[int]:
+        """Where the lines are that are shown, in their order."""
+        return self._faulty if self.faults else range(len(self._lines))
 
     # -- rows -------------------------------------------------------------------------------
 
@@ -200,7 +222,7 @@ class LogView(Widget):
         if item.source:
             cells.append(Cell(f"{clean(item.source)} ", "accent"))
         text = plain(item)
-        cells.append(Cell(text, "attention" if ERRORS.search(text) else ""))
+        cells.append(Cell(text, item.tone or ("attention" if is_fault(text) else "")))
         return cells
 
     def _line_rows(self, index: int) -> list[list[Cell]]:
@@ -213,37 +235,35 @@ class LogView(Widget):
             return [cells]
         return [[Cell(fit(text, width), cells[-1].tone if cells else "")]]
 
-    def _passes(self, index: int) -> bool:
-        return not self.faults or ERRORS.search(plain(self._lines[index])) is not None
-
     def _page_rows(self) -> list[tuple[int, list[Cell]]]:
         if self._rows is None:
-            self._rows = self._rows_from_end() if self.follows else self._rows_from_top()
+            self._rows = [] if self.follows else self._rows_from_top()
+            if self.follows or ((self._top or self._sub) and len(self._rows) < self.size.height):
+                # Below the last line there is nothing to see: what is above it fills the page.
+                self._rows = self._rows_from_end()
         return self._rows
 
     def _rows_from_top(self) -> list[tuple[int, list[Cell]]]:
-        height = self.size.height
+        height, passing = self.size.height, self._passing
         rows: list[tuple[int, list[Cell]]] = []
-        index, skip = self._top, self._sub
-        while index < len(self._lines) and len(rows) < height:
-            if self._passes(index):
-                rows += [(index, row) for row in self._line_rows(index)[skip:]]
-            skip = 0
-            index += 1
+        for at in range(bisect_left(passing, self._top), len(passing)):
+            if len(rows) >= height:
+                break
+            index = passing[at]
+            skip = self._sub if index == self._top else 0
+            rows += [(index, row) for row in self._line_rows(index)[skip:]]
         return rows[:height]
 
     def _rows_from_end(self) -> list[tuple[int, list[Cell]]]:
         height = self.size.height
         rows: list[tuple[int, list[Cell]]] = []
-        index = len(self._lines) - 1
-        sub = 0
-        while index >= 0 and len(rows) < height:
-            if self._passes(index):
-                line = [(index, row) for row in self._line_rows(index)]
-                sub = max(0, len(line) - (height - len(rows)))
-                rows = line[sub:] + rows
-                self._top, self._sub = index, sub
-            index -= 1
+        for index in reversed(self._passing):
+            if len(rows) >= height:
+                break
+            line = [(index, row) for row in self._line_rows(index)]
+            sub = max(0, len(line) - (height - len(rows)))
+            rows = line[sub:] + rows
+            self._top, self._sub = index, sub
         return rows
 
     def _changed(self) -> None:
@@ -305,12 +325,8 @@ class LogView(Widget):
             if not self._step(step):
                 break
         self._rows = None
-        if rows > 0 and self.at_end:
-            page = self._page_rows()
-            if was_log:
-                self.follows, self.unseen = True, 0
-            elif len(page) < self.size.height:
-                self._rows = self._rows_from_end()
+        if rows > 0 and was_log and self.at_end:
+            self.follows, self.unseen = True, 0
         self._changed()
 
     def _is_log(self) -> bool:
@@ -318,30 +334,25 @@ class LogView(Widget):
 
     def _step(self, step: int) -> bool:
         """Move the first row shown by one row; False at an end."""
+        passing = self._passing
+        at = bisect_left(passing, self._top)
         if step > 0:
-            if self._sub + 1 < len(self._line_rows(self._top)) and self._passes(self._top):
+            here = at < len(passing) and passing[at] == self._top
+            if here and self._sub + 1 < len(self._line_rows(self._top)):
                 self._sub += 1
                 return True
-            following = self._next_passing(self._top + 1, 1)
-            if following is None:
+            if at + here >= len(passing):
                 return False
-            self._top, self._sub = following, 0
+            self._top, self._sub = passing[at + here], 0
             return True
         if self._sub > 0:
             self._sub -= 1
             return True
-        before = self._next_passing(self._top - 1, -1)
-        if before is None:
+        if not at:
             return False
-        self._top, self._sub = before, len(self._line_rows(before)) - 1
+        self._top = passing[at - 1]
+        self._sub = len(self._line_rows(self._top)) - 1
         return True
-
-    def _next_passing(self, index: int, step: int) -> int | None:
-        while 0 <= index < len(self._lines):
-            if self._passes(index):
-                return index
-            index += step
-        return None
 
     def move_page(self, direction: int, *, half: bool = False) -> None:
         """Scroll by a page or half of one."""
@@ -390,26 +401,25 @@ class LogView(Widget):
 
     def find(self, direction: int, *, here: bool = False) -> bool:
         """Go to the next (1) or previous (-1) match, round the end; False when there is none."""
-        found = self.pattern.found if self.pattern is not None else ERRORS.search
+        found = self.pattern.found if self.pattern is not None else is_fault
         self._given_up = False
         until = time.monotonic() + PATIENCE
-        count = len(self._lines)
-        if not count:
-            return False
         self._page_rows()
-        at = self._top if self._found is None else self._found
-        start = at if here else at + direction
-        for offset in range(count):
-            index = (start + direction * offset) % count
+        passing = self._passing
+        line = self._top if self._found is None else self._found
+        if direction > 0:
+            start = bisect_left(passing, line) if here else bisect_right(passing, line)
+        else:
+            start = bisect_left(passing, line) - 1
+        for offset in range(len(passing)):
+            index = passing[(start + direction * offset) % len(passing)]
             if time.monotonic() > until:
                 self._given_up = True
                 return False
-            if self._passes(index) and found(plain(self._lines[index])):
+            if found(plain(self._lines[index])):
                 self.follows = False
                 self._top, self._sub, self._found = index, 0, index
-                self._rows = self._rows_from_top()
-                if len(self._rows) < self.size.height:
-                    self._rows = self._rows_from_end()
+                self._rows = None
                 self._repaint()
                 return True
         return False
@@ -419,6 +429,8 @@ class LogView(Widget):
         now = not getattr(self, what)
         setattr(self, what, now)
         self._sub = 0
+        if what == "faults":
+            self._sift(0)
         self._changed()
         return now
 

@@ -192,6 +192,8 @@ class Prompt(LineWidget):
             return Strip.blank(width, base)
         if self.ask.yes_no:
             return Strip([Segment(fit(" " + sign, width), base + palette["strong"])], width)
+        if cell_len(sign) > width // 2:
+            sign = fit(sign, width // 2, cut="middle")  # what is typed has the other half
         room = max(4, width - cell_len(sign) - 3)
         segments = [
             Segment(" " + sign, base + palette["key"]),

@@ -200,7 +200,8 @@ class VTable(Widget):
         self._columns = self.model.columns
         self._slots = lay_out(self._columns, width)
         ids = tuple(column.id for column in self._columns)
-        heading = ((tuple(self._slots), ids), self.model.sort)
+        titles = tuple(column.title for column in self._columns)
+        heading = ((tuple(self._slots), ids), self.model.sort, titles)
         dress = (palette.name, signs.failed, width, self.size.height)
         lines = self._look()
         if dress != self._dress or heading[0] != (self._heading[:1] or (None,))[0]:
