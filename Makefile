@@ -47,7 +47,7 @@ test: venv system ## every test, on the real control plane (its first build take
 soak: venv system ## the long forms of storms, schedules and fuzz tests (an hour and more)
 	$(BIN)/python -m tests.cluster build --with kubeflow --with metrics
 	MCP_TUI_SOAK=1 $(PYTEST) -n $(WORKERS) --dist worksteal -m soak tests
-	MCP_TUI_SOAK=1 $(BIN)/python -m tests.bench.scale 10000 churn
+	MCP_TUI_SOAK=1 $(BIN)/python -m tests.bench.scale 10000 idle churn
 
 lint: venv ## ruff, formatting, types, and the one-way rule of imports
 	$(BIN)/ruff check .
@@ -59,7 +59,7 @@ format: venv ## put the code in order
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: venv ## the measured promises, printed as ratios (some twenty minutes)
+bench: venv ## the measured promises, printed as ratios (half an hour)
 	$(BIN)/python -m tests.bench
 
 growth: venv ## how the figures grow at 1,000, 10,000 and 100,000 jobs, as a table

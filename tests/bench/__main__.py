@@ -18,9 +18,11 @@ from dataclasses import asdict
 from pathlib import Path
 
 from tests.bench import (
+    commands,
     curves,
     first_frame,
     idle,
+    panes,
     runs_figures,
     scale_figures,
     terminal_bytes,
@@ -34,16 +36,6 @@ def _first_frame() -> list[Figure]:
     bare, ours = first_frame.measure()
     beside = f"console {ours * 1000:.0f} ms, bare Textual app {bare * 1000:.0f} ms"
     return [Figure("first frame", ours / bare, 2.5, "x", beside)]
-
-
-def _watch_decode() -> list[Figure]:
-    figures = []
-    for kind in watch_decode.KINDS:
-        fast, slow = watch_decode.measure(kind)
-        beside = f"{fast:,.0f} events/s, kubernetes models {slow:,.0f}"
-        name = f"watch events to store diff, {kind}"
-        figures.append(Figure(name, fast / slow, 50, "x", beside, at_least=True))
-    return figures
 
 
 def _terminal_bytes() -> list[Figure]:
@@ -71,8 +63,10 @@ def _idle() -> list[Figure]:
 
 BENCHES: tuple[tuple[str, Callable[[], Iterable[Figure]]], ...] = (
     ("first-frame", _first_frame),
-    ("watch-decode", _watch_decode),
+    ("watch-decode", watch_decode.figures),
     ("terminal-bytes", _terminal_bytes),
+    ("panes", panes.figures),
+    ("commands", commands.figures),
     ("idle", _idle),
     ("curves", curves.figures),
     ("together", together.figures),

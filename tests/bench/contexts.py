@@ -1,8 +1,9 @@
-"""Several clusters at once: what three cost beside one, and one that hangs beside one that lives.
+"""Several clusters at once: what three cost beside one, and those that hang beside one that lives.
 
 The three are one filled API server behind three contexts: the console knows no more of them than
-their addresses, and holds each one's objects by themselves. The one that hangs is the fault proxy,
-which takes every call and answers none.
+their addresses, and holds each one's objects by themselves. One that hangs is the fault proxy,
+which takes every call and answers none; another is the living server, to be reached with what a
+credential plugin says that never ends.
 """
 
 from __future__ import annotations
@@ -24,6 +25,18 @@ from tests.faults.proxy import Fault, FaultProxy, Stall
 
 NAMES: Final = ("one", "two", "three")
 HANGS: Final = "hangs"
+WAITS: Final = "waits"
+"""For its credential plugin."""
+
+HUNG: Final[Mapping[str, tuple[str, ...]]] = {
+    "a cluster that hangs": (NAMES[0], HANGS),
+    "one that hangs and is named first": (HANGS, NAMES[0]),
+    "one whose plugin hangs, named first": (WAITS, NAMES[0]),
+}
+"""What is opened at once, of which one lives: who asked one after the other would wait."""
+
+_FOR_EVER: Final = "while kill -0 $PPID 2>/dev/null; do sleep 1; done"
+"""A plugin that says nothing as long as there is somebody who might listen."""
 
 
 @dataclass(frozen=True)
@@ -43,11 +56,11 @@ class Cost:
 
 @contextlib.contextmanager
 def kubeconfig(ground: Ground) -> Iterator[Path]:
-    """One with a context for each of :data:`NAMES`, and one that hangs."""
+    """One with a context for each of :data:`NAMES`, and the two that hang."""
     with _hanging(ground) as dead:
         dev = ground.dev
         alive = {"server": dev.server, "certificate-authority": str(dev.ca)}
-        servers = {name: alive for name in NAMES}  # noqa: C420  # none of them is changed
+        servers = dict.fromkeys((*NAMES, WAITS), alive)
         path = ground.directory / "several.kubeconfig"
         path.touch(mode=0o600)
         path.write_text(_written({**servers, HANGS: {"server": dead}}, dev.tokens["admin"]))
@@ -58,14 +71,23 @@ def kubeconfig(ground: Ground) -> Iterator[Path]:
 
 
 def _written(clusters: Mapping[str, Mapping[str, str]], token: str) -> str:
+    plugin = {
+        "apiVersion": "client.authentication.k8s.io/v1",
+        "command": "sh",
+        "args": ["-c", _FOR_EVER],
+        "interactiveMode": "Never",
+    }
+    users: dict[str, dict[str, Any]] = {"admin": {"token": token}, "nobody": {"exec": plugin}}
+    whose = {WAITS: "nobody"}
     config: dict[str, Any] = {
         "apiVersion": "v1",
         "kind": "Config",
         "current-context": NAMES[0],
         "clusters": [{"name": name, "cluster": dict(found)} for name, found in clusters.items()],
-        "users": [{"name": "admin", "user": {"token": token}}],
+        "users": [{"name": name, "user": user} for name, user in users.items()],
         "contexts": [
-            {"name": name, "context": {"cluster": name, "user": "admin"}} for name in clusters
+            {"name": name, "context": {"cluster": name, "user": whose.get(name, "admin")}}
+            for name in clusters
         ],
     }
     return yaml.safe_dump(config)

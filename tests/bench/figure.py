@@ -9,7 +9,11 @@ from dataclasses import dataclass
 class Figure:
     """``value`` has to be within ``bound``, above it where ``at_least``.
 
-    ``of_bare`` is a time as a multiple of a bare Textual app's in the same run.
+    ``of_bare`` is a time as a multiple of a bare Textual app's in the same run; milliseconds
+    always have it: what they are worth is known only beside the machine's own.
+
+    Raises:
+        ValueError: Milliseconds without it.
     """
 
     name: str
@@ -19,6 +23,10 @@ class Figure:
     beside: str
     at_least: bool = False
     of_bare: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.unit == "ms" and self.of_bare is None:
+            raise ValueError(f"{self.name}: milliseconds beside no bare Textual app's")
 
     @property
     def kept(self) -> bool:

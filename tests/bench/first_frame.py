@@ -17,6 +17,7 @@ import sys
 import tempfile
 import termios
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 from tests.bench.terminal import NOT_THEIRS
@@ -42,8 +43,15 @@ contexts: [{name: somewhere-dev, context: {cluster: c, user: u}}]
 """
 
 
-def first_frame(argv: list[str], needles: tuple[bytes, ...]) -> float:
+def first_frame(
+    argv: list[str], needles: tuple[bytes, ...], env: Mapping[str, str] | None = None
+) -> float:
     """Seconds from the start of a process until its terminal was sent all of ``needles``.
+
+    Args:
+        argv: The process.
+        needles: What is waited for.
+        env: Added to its environment.
 
     Raises:
         TimeoutError: It took more than a minute, or ended first.
@@ -54,6 +62,7 @@ def first_frame(argv: list[str], needles: tuple[bytes, ...]) -> float:
         os.environ.update(TERM="xterm-256color", COLORTERM="truecolor", LC_ALL="C.UTF-8")
         for name in NOT_THEIRS:
             os.environ.pop(name, None)
+        os.environ.update(env or {})
         os.execv(argv[0], argv)
     fcntl.ioctl(fd, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
     seen = b""

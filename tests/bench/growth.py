@@ -9,12 +9,15 @@ from __future__ import annotations
 import sys
 from typing import Final
 
-from tests.bench import idle, scale
+from tests.bench import idle, scale, scale_figures
 from tests.bench.scene import Size
+from tests.bench.weather import Weather
 
 SIZES: Final = (1_000, 10_000, 100_000)
 _PODS: Final = 50_000
-_HEADINGS: Final = (
+_STORM: Final = 20.0
+_REST: Final = 60.0
+HEADINGS: Final = (
     "jobs",
     "first rows, s",
     "all rows, s",
@@ -22,6 +25,8 @@ _HEADINGS: Final = (
     "filter, ms",
     "sort, ms",
     "move, ms",
+    "storm, events/s",
+    "its keys' P99, ms",
     "idle, % of a core",
     "idle, KiB/min",
     "kubectl, s",
@@ -34,7 +39,8 @@ def row(jobs: int) -> tuple[str, ...]:
     with scale.stage(Size(jobs, min(jobs * 5, _PODS))) as at:
         other, ours = scale.starts(at, 2)
         keys = scale.quiet_keys(at).slowest()
-        rest = idle.of_console(at.ground, env=at.env, rows=jobs, seconds=60)
+        storm = _stormed(at)
+        rest = idle.of_console(at.ground, env=at.env, rows=jobs, seconds=_REST)
         return (
             f"{at.size.jobs:,}",
             f"{ours.first:.2f}",
@@ -43,6 +49,8 @@ def row(jobs: int) -> tuple[str, ...]:
             f"{max(keys['filter'], keys['enter'], keys['escape']):.0f}",
             f"{keys['sort']:.0f}",
             f"{max(keys.get(name, 0) for name in ('down', 'up', 'page', 'end', 'top')):.0f}",
+            f"{storm.storm.rate:.0f}",
+            f"{storm.keys.quantile(0.99):.0f}",
             f"{rest.processor * 100:.2f}",
             f"{rest.per_minute / 1024:.1f}",
             f"{other.seconds:.2f}",
@@ -50,11 +58,23 @@ def row(jobs: int) -> tuple[str, ...]:
         )
 
 
+def _stormed(at: scale.Stage) -> Weather:
+    """Keys while a recording of a storm is given at its full rate.
+
+    Raises:
+        RuntimeError: Something of it was lost.
+    """
+    told = scale_figures.replayed(at, _STORM)
+    if not told.same:
+        raise RuntimeError(f"the last state differs: {told.line()}")
+    return told
+
+
 def main() -> None:
     """Print the table, each row as it is known."""
     sizes = tuple(int(word) for word in sys.argv[1:]) or SIZES
-    print("| " + " | ".join(_HEADINGS) + " |")
-    print("|" + " ---: |" * len(_HEADINGS), flush=True)
+    print("| " + " | ".join(HEADINGS) + " |")
+    print("|" + " ---: |" * len(HEADINGS), flush=True)
     for jobs in sizes:
         print("| " + " | ".join(row(jobs)) + " |", flush=True)
 

@@ -139,6 +139,10 @@ def _marked(console: Any) -> Any:
             view = getattr(self.screen, "texts", {}).get("Logs")
             if self._log_lines is not None and view is not None and view.count:
                 self._write(f"log={_log_state(view, self._log_lines)}")
+            if self.pane is not None:
+                model = self.pane.model
+                self._write(f"sort={model.sort[0]}")
+                self._write(f"columns={' '.join(c.id for c in model.columns if c.sortable)}")
             self._write(f"stall={self._stall * 1000:.1f}")
             self._stall = 0.0
 

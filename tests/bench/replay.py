@@ -39,6 +39,11 @@ _VERSION: Final = re.compile(rb'"resourceVersion":"(\d+)"')
 _UID: Final = re.compile(rb'"uid":"([^"]+)"')
 _READY: Final = re.compile(rb'"ready":\d')
 _BEAT: Final = 0.01
+_CATCH_UP: Final = 4
+"""Beats' worth that is given at once at most: what a storm is behind it makes up for bit by bit."""
+
+RATE: Final = 1000.0
+"""Events a second."""
 _OK: Final = encode_head(
     "HTTP/1.1 200 OK", [("Content-Type", "application/json"), ("Transfer-Encoding", "chunked")]
 )
@@ -88,6 +93,19 @@ def record(ground: Ground, path: Path, *, jobs: int, rate: float = 500, seconds:
         raise RuntimeError(f"the watch did not give what was written: {failures}")
     path.write_bytes(b"".join(kept))
     return len(kept)
+
+
+def due(passed: float, rate: float, given: int, count: int) -> int:
+    """How many of a storm's events are to have been given by now.
+
+    Args:
+        passed: Seconds since it began.
+        rate: Events a second.
+        given: Those that were.
+        count: All that there are.
+    """
+    at_once = max(1, round(rate * _BEAT * _CATCH_UP))
+    return max(given, min(count, int(passed * rate), given + at_once))
 
 
 @dataclass(frozen=True)
@@ -171,10 +189,10 @@ class _Proxy(FaultProxy):
             await asyncio.Event().wait()
         await self._begun.wait()
         while at < self._count:
-            due = min(self._count, int((time.monotonic() - self._began) * self._rate))
-            if due > at:
-                data = b"".join(self._event(number) for number in range(at, due))
-                at = due
+            until = due(time.monotonic() - self._began, self._rate, at, self._count)
+            if until > at:
+                data = b"".join(self._event(number) for number in range(at, until))
+                at = until
                 await self._write(writer, b"%x\r\n%s\r\n" % (len(data), data))
                 self.given = max(self.given, at)
             await asyncio.sleep(_BEAT)
@@ -195,22 +213,22 @@ class _Proxy(FaultProxy):
         if not self._lines or not path.endswith("-0/log"):
             await asyncio.Event().wait()
         await self._begun.wait()
-        sent, until = 0, self._count / self._rate
+        sent, count = 0, int(self._count / self._rate * self._lines)
         while True:
-            passed = min(until, time.monotonic() - self._began)
             # Each line of a piece has a time of its own: nanoseconds behind the piece's.
-            due = min(sent + 999, int(passed * self._lines))
-            if due > sent:
+            passed = time.monotonic() - self._began
+            until = min(sent + 999, due(passed, self._lines, sent, count))
+            if until > sent:
                 second = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%f")
                 data = b"".join(
                     b"%s%03dZ line %09d of a training that tells of every step, loss 0.1234\n"
                     % (second.encode(), number - sent, number)
-                    for number in range(sent + 1, due + 1)
+                    for number in range(sent + 1, until + 1)
                 )
-                sent = due
+                sent = until
                 await self._write(writer, b"%x\r\n%s\r\n" % (len(data), data))
                 self.given = sent
-            if passed == until and sent == int(until * self._lines):
+            if sent == count:
                 self.ended.set()
                 await asyncio.Event().wait()
             await asyncio.sleep(_BEAT)
@@ -236,7 +254,7 @@ class Replay(Beside):
         ground: Ground,
         recording: Path,
         *,
-        rate: float = 1000,
+        rate: float = RATE,
         seconds: float = 30,
         lines: float = 0,
     ) -> None:

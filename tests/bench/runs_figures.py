@@ -103,7 +103,14 @@ def _read(at: Tracker) -> Iterator[Figure]:
         f"{found.every * 1000:.0f} ms; {whose}",
     )
     beside = f"at most, in {ROUNDS} readings of {tracking_client.RUNS:,}"
-    yield Figure("event loop held up by that", found.lag * 1000, LAG_MS, "ms", beside)
+    yield _held_up("event loop held up by that", found.lag, tracking_client.RUNS, beside)
+
+
+def _held_up(name: str, seconds: float, rows: int, beside: str) -> Figure:
+    """How long a loop was, and how that stands to a key's frame in a bare table of as many rows."""
+    bare = scale_figures.bare_key(rows)
+    beside = f"bare {bare:.1f} ms; {beside}"
+    return Figure(name, seconds * 1000, LAG_MS, "ms", beside, of_bare=seconds * 1000 / bare)
 
 
 @dataclass(frozen=True)
@@ -263,7 +270,7 @@ def _console(at: Tracker) -> Iterator[Figure]:
         at_least=True,
     )
     beside = f"{found.rows:,} runs of {at.size.runs:,} gone down to"
-    yield Figure("the console held up by that", found.stall * 1000, LAG_MS, "ms", beside)
+    yield _held_up("the console held up by that", found.stall, found.rows, beside)
     yield Figure("memory of the console", found.resident / 1e6, MEMORY_MB, "MB", beside)
 
 

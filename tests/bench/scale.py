@@ -20,7 +20,7 @@ from typing import Any, Final
 
 from tests.bench.scene import Scene, Size
 from tests.bench.terminal import Terminal
-from tests.bench.weather import ARGUMENTS, SETTLE, Keys, only, use
+from tests.bench.weather import ARGUMENTS, SETTLE, Keys, only, sort_by_each, use
 from tests.cluster import Ground
 from tests.cluster.ground import kubectl
 
@@ -154,6 +154,7 @@ def quiet_keys(at: Stage, rounds: int = 3) -> Keys:
         terminal.wait("rows", str(at.size.jobs))
         time.sleep(SETTLE)
         use(terminal, keys, only(rounds), 0.1)
+        sort_by_each(terminal, keys, 0.1)
     return keys
 
 

@@ -13,6 +13,7 @@ from functools import partial
 from typing import Final
 
 from tests.bench.figure import Figure
+from tests.bench.scale_figures import bare_key
 
 RUNS: Final = 50
 ROWS: Final = 200
@@ -22,11 +23,11 @@ _TIMES: Final = 9
 
 def figures() -> list[Figure]:
     """As ``make bench`` prints them."""
-    found = asyncio.run(_measure())
-    beside = f"{RUNS} runs x {ROWS} rows, {_SIZE[0]}x{_SIZE[1]}"
+    found, bare = asyncio.run(_measure()), bare_key(ROWS)
+    beside = f"bare {bare:.1f} ms; {RUNS} runs x {ROWS} rows, {_SIZE[0]}x{_SIZE[1]}"
     return [
-        Figure(f"compare, {name}", seconds * 1000, 100.0, "ms", beside)
-        for name, seconds in found.items()
+        Figure(f"compare, {name}", value, 100.0, "ms", beside, of_bare=value / bare)
+        for name, value in ((name, seconds * 1000) for name, seconds in found.items())
     ]
 
 

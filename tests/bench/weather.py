@@ -73,6 +73,21 @@ def use(terminal: Terminal, keys: Keys, go_on: Callable[[], bool], pause: float)
         time.sleep(pause)
 
 
+def sort_by_each(terminal: Terminal, keys: Keys, pause: float) -> None:
+    """Sort by every column that has something in it, also where the screen has no room for it.
+
+    Raises:
+        RuntimeError: The console is not sorted by what was asked for.
+    """
+    for column in (*told(terminal)["columns"].split(), ""):
+        for letter in f":sort {column or 'urgency'}":
+            terminal.key(letter)
+        keys.press(terminal, "sort", "\r")
+        if (now := told(terminal)["sort"]) != column:
+            raise RuntimeError(f"asked for the order of {column!r}, it is that of {now!r}")
+        time.sleep(pause)
+
+
 def only(times: int) -> Callable[[], bool]:
     """True so many times."""
     left = iter(range(times))

@@ -42,11 +42,11 @@ def test_a_bench_that_breaks_keeps_no_other_from_being_measured_and_is_no_succes
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def breaks() -> Iterator[Figure]:
-        yield Figure("first", 1, 2, "ms", "")
+        yield Figure("first", 1, 2, "s", "")
         raise TimeoutError("no rest")
 
     def measures() -> Iterator[Figure]:
-        yield Figure("second", 1, 2, "ms", "")
+        yield Figure("second", 1, 2, "s", "")
 
     monkeypatch.setenv("MCP_TUI_BENCH_JSON", str(tmp_path / "bench.json"))
     monkeypatch.setattr(bench, "BENCHES", (("a", breaks), ("b", measures)))

@@ -1,14 +1,21 @@
-"""No bench stands beside ``make bench``."""
+"""No bench stands beside ``make bench``, and what has joined is measured by what joins it."""
 
 from __future__ import annotations
 
 import ast
+import asyncio
+from collections.abc import Sequence
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
 from tests.bench import __main__ as bench
+from tests.bench import commands, panes, runs_figures, scale_figures, watch_decode
 from tests.bench.figure import Figure
+from tests.joined.commands import COMMANDS
+from tests.joined.panes import PANES, Pane
+from tests.joined.sources import SOURCES
 
 FOLDER = Path(bench.__file__).parent
 
@@ -63,3 +70,97 @@ def test_two_runs_can_be_compared(
     out = capsys.readouterr().out
     assert "1.50x" in out
     assert "MISS" in out
+
+
+@pytest.mark.parametrize("module", [scale_figures, runs_figures], ids=lambda m: m.__name__)
+def test_every_part_is_run(module: ModuleType) -> None:
+    """A part is what makes figures of nothing but the stage that all are measured on."""
+    tree = ast.parse(Path(str(module.__file__)).read_text())
+    parts = [
+        node.name
+        for node in tree.body
+        if isinstance(node, ast.FunctionDef)
+        and [ast.unparse(arg.annotation or arg) for arg in node.args.args] in _STAGES
+        and ast.unparse(node.returns or node) == "Iterator[Figure]"
+    ]
+    assert sorted(parts) == sorted(part.__name__ for _, part in module.PARTS)
+    assert len({name for name, _ in module.PARTS}) == len(module.PARTS)
+
+
+_STAGES = (["scale.Stage"], ["Tracker"])
+
+
+def test_every_source_is_decoded() -> None:
+    assert set(watch_decode.KINDS) == {source.name for source in SOURCES}
+    for name, kind in watch_decode.KINDS.items():
+        table = asyncio.run(watch_decode.ours(watch_decode.chunks(kind.make, 9), kind.resource))
+        assert len(table) == 9, name
+        assert len(watch_decode.theirs(watch_decode.chunks(kind.make, 9), kind.model)) == 9, name
+    asked: list[str] = []
+
+    def measure(kinds: Sequence[str], **_: int) -> list[tuple[str, watch_decode.Pace]]:
+        asked.extend(kinds)
+        return [(kind, watch_decode.Pace(2.0, 1.0)) for kind in kinds]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(watch_decode, "measure", measure)
+        found = list(watch_decode.figures())
+    assert sorted(asked) == sorted(watch_decode.KINDS)
+    assert not any(figure.kept for figure in found)
+
+
+class _Terminal:
+    """Goes to no view."""
+
+    went: list[str]
+
+    def __init__(self, names: list[str], **_: object) -> None:
+        self.went += names
+
+    def __enter__(self) -> _Terminal:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+
+def _seen(_: _Terminal, pane: Pane) -> panes.Found:
+    slow = 60.0 if pane.id == PANES[-1].id else 1.0
+    return panes.Found(pane, (slow,) * 3, 2_000 if pane is PANES[0] else 1)
+
+
+def test_every_pane_is_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_Terminal, "went", [], raising=False)
+    monkeypatch.setattr(panes, "Terminal", _Terminal)
+    monkeypatch.setattr(panes, "_look", _seen)
+    monkeypatch.setattr(panes, "bare_key", lambda rows: 1.0)
+    figures = list(panes.figures())
+    assert sorted(_Terminal.went) == sorted(pane.id for pane in PANES)
+    # One view that is slow, or one that costs much, is enough for a miss.
+    missed = [figure.name for figure in figures if not figure.kept]
+    assert missed == [
+        "key to frame in every view, P99",
+        "key to frame in every view, the slowest",
+        "one changed cell in every view, the most",
+    ]
+    assert set(panes.LISTS) <= {pane.id for pane in PANES}
+    assert set(panes.CHARTS) <= {pane.screen for pane in PANES}
+
+
+def test_every_command_is_timed(monkeypatch: pytest.MonkeyPatch) -> None:
+    ran: list[str] = []
+
+    def timed(argv: Sequence[str], *_: object, **__: object) -> float:
+        ran.append(" ".join(argv))
+        return 9.0 if argv[-1] == "schema" else 1.0
+
+    monkeypatch.setattr(commands, "first_output", timed)
+    monkeypatch.setattr(commands, "first_frame", timed)
+    bare, found = commands.measure(rounds=1)
+    assert bare == 1.0
+    assert set(found) == {command.words for command in COMMANDS}
+    for command in COMMANDS:
+        (line,) = (each for each in ran if f" {command.words} " in f"{each} ")
+        assert ("--dry-run" in line) == command.writes
+    (figure,) = commands.figures()
+    assert (figure.value, figure.kept) == (9.0, False)
