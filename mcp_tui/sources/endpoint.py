@@ -32,6 +32,7 @@ from mcp_tui.sources.endpoint_auth import (
 )
 from mcp_tui.sources.endpoint_service import ServiceCaller
 from mcp_tui.sources.gate import Gate, Source
+from mcp_tui.sources.hiding import Secrets
 from mcp_tui.sources.http import load_httpx
 from mcp_tui.sources.kubernetes import failures
 from mcp_tui.sources.kubernetes.proxyenv import proxy_for, unusable
@@ -84,6 +85,7 @@ class DirectCaller:
         self._env = env
         self._client: Any = None
         self._opening = asyncio.Lock()
+        self._secrets = Secrets()
         parts = urlsplit(self._base)
         shown = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
         self.where = f"{TITLES[source]} at {clean_line(shown, limit=200)}"
@@ -178,7 +180,7 @@ class DirectCaller:
             await response.aclose()
         if body is None:
             call.fail(f"the answer is larger than {MAX_BYTES // 1024 // 1024} MiB", "")
-        return Reply(response.status_code, _lower(response.headers), body)
+        return self._reply(response, body)
 
     async def _begun(self, call: _Call) -> Any:
         """The answer as far as its headers; raises for an error."""
@@ -186,7 +188,7 @@ class DirectCaller:
         headers = {"Accept": "application/json", "Accept-Encoding": ACCEPTED}
         headers["User-Agent"] = f"mcp-tui/{mcp_tui.__version__}"
         headers |= call.headers
-        headers |= await asyncio.to_thread(authorization, self._endpoint, self._env)
+        headers |= await asyncio.to_thread(authorization, self._endpoint, self._env, self._secrets)
         if call.body is not None:
             headers["Content-Type"] = call.content_type
         request = client.build_request(
@@ -205,7 +207,10 @@ class DirectCaller:
             body = await read_head(response, MAX_ERROR_BYTES)
         finally:
             await response.aclose()
-        raise self._error(call, Reply(response.status_code, _lower(response.headers), body))
+        raise self._error(call, self._reply(response, body))
+
+    def _reply(self, response: Any, body: bytes) -> Reply:
+        return Reply(response.status_code, _lower(response.headers), body, self._secrets.hide)
 
     async def _opened(self) -> Any:
         """The client; calls that come together share the first one that is made."""
@@ -233,11 +238,13 @@ class DirectCaller:
                         where=clean_line(self._endpoint.ca_file),
                     ) from None
         try:
+            proxy = proxy_for(self._base, "", self._env)
+            self._secrets.learn_url(proxy)
             return httpx.AsyncClient(
                 verify=tls,
                 trust_env=False,
                 follow_redirects=False,
-                proxy=proxy_for(self._base, "", self._env) or None,
+                proxy=proxy or None,
                 timeout=None,
                 limits=httpx.Limits(max_connections=8, keepalive_expiry=30.0),
             )
@@ -258,7 +265,9 @@ class DirectCaller:
             authority="name its authority with ca_file",
             name="use a name that it has",
         )
-        what, hint = failures.explain(error, server=self._base, advice=advice)
+        what, hint = failures.explain(
+            error, server=self._base, advice=advice, hide=self._secrets.hide
+        )
         call.fail(what, hint)
 
     async def aclose(self) -> None:

@@ -12,6 +12,7 @@ from mcp_tui.config import Endpoint
 from mcp_tui.domain.text import clean_line, one_line
 from mcp_tui.errors import ApiError, RefusedError
 from mcp_tui.sources.gate import Source
+from mcp_tui.sources.hiding import Secrets
 from mcp_tui.sources.kubernetes import failures
 from mcp_tui.sources.kubernetes.transport import Reply
 
@@ -23,7 +24,9 @@ HOST_HINT: Final = "start MLflow with --allowed-hosts naming the host it is call
 
 def api_error(source: Source, reply: Reply, *, where: str) -> ApiError:
     """The error for an answer that is no success, in the server's own words."""
-    error = failures.api_error(reply.status, dict(reply.headers), reply.body, where=where)
+    error = failures.api_error(
+        reply.status, dict(reply.headers), reply.body, where=where, hide=reply.hide
+    )
     what, reason, hint = error.what, error.reason, error.hint
     if HOST_REFUSED.search(what):
         hint = HOST_HINT
@@ -42,18 +45,25 @@ def api_error(source: Source, reply: Reply, *, where: str) -> ApiError:
     )
 
 
-def authorization(endpoint: Endpoint, env: Mapping[str, str]) -> dict[str, str]:
+def authorization(endpoint: Endpoint, env: Mapping[str, str], secrets: Secrets) -> dict[str, str]:
     """The Authorization header of an endpoint; read each time, since token files are renewed.
+
+    Args:
+        endpoint: The endpoint.
+        env: The environment, where it may be.
+        secrets: Told what is in it.
 
     Raises:
         RefusedError: A credential that is configured is not there.
     """
     if endpoint.username:
         password = _secret(endpoint.password_env, endpoint.password_file, env, "password")
+        secrets.learn_pair(endpoint.username, password)
         pair = f"{endpoint.username}:{password}".encode()
         return {"Authorization": f"Basic {base64.b64encode(pair).decode()}"}
     if endpoint.token_env or endpoint.token_file:
         token = _secret(endpoint.token_env, endpoint.token_file, env, "token")
+        secrets.learn(token)
         return {"Authorization": f"Bearer {token}"}
     return {}
 

@@ -207,7 +207,7 @@ class PrometheusClient:
     def _decode(self, reply: Reply, type_: type[T]) -> T:
         kind = reply.headers.get("content-type", "application/json").split(";")[0].strip()
         if "json" not in kind or not reply.body[:1]:
-            raise failures.not_json(dict(reply.headers), reply.body, where=self.where)
+            raise failures.not_json(reply, where=self.where)
         try:
             return decode(type_, reply.body)
         except DecodeError as error:

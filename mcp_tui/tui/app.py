@@ -13,7 +13,7 @@ from contextlib import suppress
 from functools import partial
 from importlib import import_module
 from time import monotonic
-from typing import TYPE_CHECKING, ClassVar, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from rich.text import Text
 from textual import events
@@ -142,6 +142,7 @@ class Console(KeysInOrder, inherit_bindings=False):
         Otherwise what the backend started would be left behind.
         """
         loop = asyncio.get_running_loop()
+        loop.set_exception_handler(self._unheeded)
         for number in (signal.SIGTERM, signal.SIGHUP):
             # Not on the main thread (a test): signals are the caller's then.
             with suppress(ValueError, RuntimeError, NotImplementedError):
@@ -253,12 +254,24 @@ class Console(KeysInOrder, inherit_bindings=False):
 
     def report(self, worker: Worker[object]) -> None:
         """Say a defect in one line: an error that is not one of ours, from a worker."""
-        error = worker.error
-        text = f"defect in {worker.group}: {type(error).__name__}: {one_line(str(error))}"
+        if worker.error is not None:
+            self._defect(f"defect in {worker.group}", worker.error)
+
+    def _defect(self, where: str, error: BaseException) -> None:
+        text = f"{where}: {type(error).__name__}: {one_line(str(error))}"
+        defects.keep(error, self.options.state_dir)
         if not self.ready:
             self._stand_in.fail(text)
         self.apply_change()
         self.say(text, "error")
+
+    def _unheeded(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        """An error of a timer, or of a task that nobody waits for: asyncio would print it."""
+        del loop
+        error = context.get("exception")
+        # What only says that something was not closed, or what somebody was told, is no defect.
+        if isinstance(error, Exception) and not isinstance(error, McpTuiError):
+            self.call_later(self._defect, "defect beside the screen", error)
 
     async def run_action(
         self,

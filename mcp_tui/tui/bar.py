@@ -14,8 +14,10 @@ from mcp_tui.tui.cells import fit
 from mcp_tui.tui.model import PANES, Cell, ConsoleState, PaneModel, SourceState
 from mcp_tui.tui.theme import TIER_WORDS
 
-_CALL = re.compile(r"^(?:[A-Z]+ /\S* at \S+|\w+ at \S+ [A-Z]+ /\S*): ")
-"""Which call went wrong: said by doctor; on one line of the frame the reason matters more."""
+_CALL = re.compile(
+    r"^(?:(?:[A-Z]+ /\S* at \S+|\w+ at \S+ [A-Z]+ /\S*): |.*?: (?=the credential plugin ))"
+)
+"""Which call or command went wrong: said by doctor; on one line the reason matters more."""
 
 _LEAST = 16
 """Cells that a long name keeps of itself."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from rich.segment import Segments
@@ -122,6 +124,28 @@ async def test_a_defect_in_the_console_ends_it_with_one_line(tmp_path: object) -
                 said += "".join(segment.text for segment in segments.segments)
     assert "no such [thing]" in said and "Traceback" not in said and "locals" not in said
     assert "details in" in said
+
+
+async def test_an_error_that_nobody_waits_for_is_said_and_kept(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Of a timer, or of a task that nobody looks at: asyncio would print its traceback."""
+
+    def fails(error: Exception) -> None:
+        raise error
+
+    async with console(FakeBackend(), state_dir=str(tmp_path)) as (app, pilot):
+        loop = asyncio.get_running_loop()
+        loop.call_soon(fails, UnreachableError("told elsewhere"))
+        loop.call_exception_handler({"message": "somebody did not close it"})
+        loop.call_soon(fails, LookupError("no such [thing]"))
+        await until(pilot, lambda: "defect beside the screen: LookupError" in screen_text(app))
+        assert "no such [thing]" in screen_text(app)
+        assert "told elsewhere" not in screen_text(app)
+        assert "Traceback" in (tmp_path / "defect.txt").read_text()
+        assert not caplog.records
+        await pilot.press("j")
+        assert app.is_running
 
 
 def test_healthy_sources_of_several_contexts_stand_together_where_room_is_short() -> None:

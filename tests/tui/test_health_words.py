@@ -105,3 +105,8 @@ def test_what_is_wrong_is_said_before_long_names(width: int, count: int) -> None
     assert "prod-ml"[-4:] in text, "what tells it from others"
     if width == 200 and count == 1:
         assert "alice.smith@" in text
+
+
+def test_of_a_plugin_it_is_said_what_it_wants_before_how_it_is_called() -> None:
+    said = 'aws eks get-token --cluster: x: the credential plugin wants input: "Code:"'
+    assert reason(said) == 'the credential plugin wants input: "Code:"'

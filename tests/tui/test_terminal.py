@@ -209,7 +209,6 @@ def test_a_megabyte_in_one_line_of_the_filter_is_taken_at_once(
     terminal.until(lambda: "Everywhere" in terminal.text)
     written = terminal.raw[before:]
     # One for each piece that was read would be hundreds.
-    print("FRAMES", written.count(_PROMPT), len(written))
     assert written.count(_PROMPT) < 40, written.count(_PROMPT)
     assert len(written) < sent // 20
 

@@ -16,9 +16,11 @@ from urllib.parse import quote
 
 from mcp_tui.domain.text import clean_line
 from mcp_tui.errors import RefusedError, UnreachableError, UsageError
+from mcp_tui.sources.hiding import Secrets
 from mcp_tui.sources.kubernetes import execplugin
 from mcp_tui.sources.kubernetes.execplugin import Credential
 from mcp_tui.sources.kubernetes.kubeconfig import ContextInfo, Impersonation
+from mcp_tui.sources.kubernetes.proxyenv import proxy_for
 
 TOKEN_FILE_AGE: Final = 60.0
 # A credential that has ended when it comes, by our clock, is used for so long all the same unless
@@ -65,6 +67,17 @@ class Credentials:
         self.plugin_runs = 0
         # What the plugin that runs has said, such as where to log in and with which code.
         self._heard = ""
+        self._secrets = Secrets()
+        self._secrets.learn(self._user.token, *_of_key(self._user.key_data))
+        self._secrets.learn_pair(self._user.username, self._user.password)
+        self._secrets.learn_url(context.server)  # httpx makes a header of what stands in it
+
+    def hide(self, text: str) -> str:
+        """What a server or plugin says, without what it was sent or gave: nobody is to read it."""
+        with contextlib.suppress(ValueError):  # of a URL that is none
+            proxy = self._context.cluster_info.proxy_url
+            self._secrets.learn_url(proxy_for(self._context.server, proxy, self._env))
+        return self._secrets.hide(text)
 
     async def headers(self) -> dict[str, str]:
         """The headers that say who we are.
@@ -177,6 +190,7 @@ class Credentials:
                     "the token file cannot be read", where=str(path), hint="check its mode"
                 ) from None
             self._file_token = _checked(text.strip(), str(path))
+            self._secrets.learn(self._file_token)
             self._file_read_at, self._file_stamp = now, stamp
         return self._file_token
 
@@ -221,6 +235,7 @@ class Credentials:
         credential = await asyncio.shield(self._running)
         if credential is not self._plugin:
             self._plugin = credential
+            self._secrets.learn(credential.token, *_of_key(credential.key))
             pair = (credential.certificate, credential.key)
             if pair != self._pair:
                 self._pair = pair
@@ -230,7 +245,7 @@ class Credentials:
         return credential
 
     def _hear(self, said: str) -> None:
-        self._heard = said
+        self._heard = self.hide(said)
 
     def _make_tls(self, certificate: bytes | None, key: bytes | None) -> ssl.SSLContext:
         cluster, user = self._context.cluster_info, self._user
@@ -259,6 +274,15 @@ def _tls_files(context: ContextInfo) -> tuple[Path, ...]:
     if not cluster.insecure:
         pairs.append((cluster.ca_data, cluster.ca_file))
     return tuple(path for data, path in pairs if data is None and path is not None)
+
+
+def _of_key(key: bytes | None) -> tuple[str, ...]:
+    """What is secret in a PEM key, and the whole as a kubeconfig writes it."""
+    if key is None:
+        return ()
+    lines = key.decode("ascii", "replace").splitlines()
+    inner = "".join(line for line in lines if "-----" not in line)
+    return base64.b64encode(key).decode(), inner
 
 
 def _retrieve(task: asyncio.Task[Credential]) -> None:

@@ -10,15 +10,22 @@ import ssl
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from mcp_tui.domain.text import clean_line, one_line, without_credentials
 from mcp_tui.errors import ApiError, UnreachableError
+from mcp_tui.sources.hiding import Hide, as_it_is
+
+if TYPE_CHECKING:
+    from mcp_tui.sources.kubernetes.transport import Reply
 
 LONGEST: Final = 1e7
 """Seconds that a server may ask to wait; a number of a thousand digits fits in no float."""
 
-_TITLE: Final = re.compile(rb"<title[^>]*>([^<]{1,200})", re.IGNORECASE)
+_TITLE: Final = re.compile(rb"<title[^>]*>([^<]{1,4096})", re.IGNORECASE)
+# So much of a body is looked through for words.
+_LOOKED: Final = 4096
+_READ: Final = 65_536
 
 
 class Advice(NamedTuple):
@@ -96,8 +103,10 @@ def by_peer(error: BaseException) -> bool:
     )
 
 
-def explain(error: BaseException, *, server: str, advice: Advice = _KUBERNETES) -> tuple[str, str]:
-    """What a failed connection means: (what, hint)."""
+def explain(
+    error: BaseException, *, server: str, advice: Advice = _KUBERNETES, hide: Hide = as_it_is
+) -> tuple[str, str]:
+    """What a failed connection means: (what, hint); ``hide`` is what its words pass."""
     host = without_credentials(server).split("://", 1)[-1].split("/", 1)[0]
     host = clean_line(host, limit=200)
     for each in chain(error):
@@ -120,12 +129,12 @@ def explain(error: BaseException, *, server: str, advice: Advice = _KUBERNETES) 
             return "too many files are open on this machine", "raise the limit: ulimit -n"
     name = type(error).__name__
     if name == "ProxyError":
-        return f"the proxy refused: {one_line(str(error))}", "check proxy-url and HTTPS_PROXY"
+        return f"the proxy refused: {_said(str(error), hide)}", "check proxy-url and HTTPS_PROXY"
     if name in ("RemoteProtocolError", "ReadError", "WriteError"):
         return "the connection broke before the answer was complete", "it may help to try again"
     if name == "DecodingError":
         return "the answer is not what its Content-Encoding says", "is a proxy in between?"
-    return f"the connection failed ({one_line(str(error)) or name})", ""
+    return f"the connection failed ({_said(str(error), hide) or name})", ""
 
 
 def _certificate(error: ssl.SSLCertVerificationError, advice: Advice) -> tuple[str, str]:
@@ -150,8 +159,20 @@ def _tls(error: ssl.SSLError) -> tuple[str, str]:
     return f"TLS failed ({clean_line(reason.lower().replace('_', ' ')) or 'no reason given'})", ""
 
 
+def _said(text: str, hide: Hide) -> str:
+    """The first line of what others say, without our credentials: they are gone before it is cut,
+    and looked for again once nothing unseen is in their midst."""
+    return hide(one_line(hide(text)))
+
+
 def api_error(
-    status: int, headers: dict[str, str], body: bytes, *, where: str, now: datetime | None = None
+    status: int,
+    headers: dict[str, str],
+    body: bytes,
+    *,
+    where: str,
+    now: datetime | None = None,
+    hide: Hide = as_it_is,
 ) -> ApiError:
     """The error for an answer that is no success: the server's own words, sanitised.
 
@@ -161,6 +182,7 @@ def api_error(
         body: Its body, or the first part of it.
         where: ``METHOD path at context``.
         now: The wall clock, for a Retry-After that is a date.
+        hide: Takes out what the server was sent and nobody is to read.
     """
     # A date is by the clock of who says it, which may not be ours.
     now = now or http_date(headers.get("date", ""))
@@ -173,18 +195,19 @@ def api_error(
         # What a Service behind the API server's proxy says comes as it is: Prometheus and MLflow
         # have words of their own for the same.
         said = answer.get("message") or answer.get("error")
-        message = one_line(said) if isinstance(said, str) else ""
+        message = _said(said, hide) if isinstance(said, str) else ""
         kinds = (answer.get(name) for name in ("reason", "error_code", "errorType"))
-        reason = one_line(str(next(filter(None, kinds), "")))
+        reason = _said(str(next(filter(None, kinds), "")), hide)
         details = answer.get("details")
         seconds = details.get("retryAfterSeconds") if isinstance(details, dict) else None
         if retry is None and isinstance(seconds, int | float) and seconds > 0:
             retry = float(min(seconds, LONGEST))
     if not message:
-        message = foreign_words(headers, body) or _default_message(status)
+        message = foreign_words(headers, body, hide) or _default_message(status)
     hint = _HINTS.get(status, "")
     if 300 <= status < 400:
-        message = f"the server answers with a redirect to {_host(headers.get('location', ''))}"
+        place = _host(_said(headers.get("location", ""), hide))
+        message = f"the server answers with a redirect to {place}"
         hint = "redirects are not followed; correct the server's URL"
     return ApiError(
         message, status=status, reason=reason, retry_after=retry, where=where, hint=hint
@@ -238,23 +261,23 @@ def _host(location: str) -> str:
     return clean_line(host, limit=100) or "somewhere"
 
 
-def foreign_words(headers: dict[str, str], body: bytes) -> str:
+def foreign_words(headers: dict[str, str], body: bytes, hide: Hide = as_it_is) -> str:
     """What an answer says that did not come from an API server, such as a proxy's page."""
-    kind = clean_line(headers.get("content-type", "").split(";")[0], limit=60)
-    title = _TITLE.search(body[:4096])
-    if title is not None:
-        return f'a web page: "{one_line(title[1].decode("utf-8", "replace"))}"'
+    kind = _said(headers.get("content-type", "").split(";")[0], hide)[:60]
+    title = _TITLE.search(body[: 2 * _LOOKED])
+    if title is not None and title.start() < _LOOKED:
+        return f'a web page: "{_said(title[1].decode("utf-8", "replace"), hide)[:200]}"'
     # MLflow's own refusals are a line of text under the type of a page.
     if kind == "text/plain" or (kind == "text/html" and b"<" not in body):
-        return one_line(body[:4096].decode("utf-8", "replace"))[:300]
+        return _said(body[:_READ].decode("utf-8", "replace"), hide)[:300]
     if kind and kind != "application/json":
         return f"an answer of type {kind}"
     return ""
 
 
-def not_json(headers: dict[str, str], body: bytes, *, where: str) -> UnreachableError:
+def not_json(reply: Reply, *, where: str) -> UnreachableError:
     """The error for a success whose body is not the API's JSON."""
-    said = foreign_words(headers, body)
+    said = foreign_words(dict(reply.headers), reply.body, reply.hide)
     return UnreachableError(
         f"the answer is not the API's JSON{f' but {said}' if said else ''}",
         where=where,

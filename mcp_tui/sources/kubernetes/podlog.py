@@ -14,6 +14,7 @@ import msgspec
 
 from mcp_tui.domain.text import clean_line
 from mcp_tui.errors import ApiError, UnreachableError
+from mcp_tui.sources.kubernetes.backoff import MOST_ASKED
 from mcp_tui.sources.kubernetes.transport import KubeClient
 
 _STAMP: Final = re.compile(rb"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:\d\d)) ?")
@@ -119,7 +120,8 @@ async def read_log(
     """A container's log, a batch for each piece that arrives.
 
     A followed log that breaks is taken up again where it was left, without a line lost or doubled,
-    for as long as it takes. It ends when the stream ends and the container has.
+    for as long as it takes, and not before the server wants that. It ends when the stream ends and
+    the container has.
 
     Args:
         follow: Go on while the container runs.
@@ -139,6 +141,7 @@ async def read_log(
     failures = 0
     while True:
         reading = _Reading(pod, container, cursor)
+        asked = 0.0
         opened = time.monotonic()
         try:
             async with client.stream(
@@ -172,12 +175,12 @@ async def read_log(
                 or (failures >= len(_AGAIN) and (ended() or not cursor.last))
             ):
                 raise
-            words = error.line()
+            words, asked = error.line(), min(error.retry_after or 0.0, MOST_ASKED)
         if time.monotonic() - opened > _LASTED:
             failures = 0
-        elif words and failures:
+        elif words and (failures or asked):
             on_trouble(words)
-        await sleep(_AGAIN[min(failures, len(_AGAIN) - 1)])
+        await sleep(max(asked, _AGAIN[min(failures, len(_AGAIN) - 1)]))
         failures += 1
 
 

@@ -113,12 +113,16 @@ async def _connect(
         if _DROPPED in (answer.body or b""):
             raise _dropped(where) from None
         raise failures.api_error(
-            answer.status_code, found, bytes(answer.body or b""), where=where
+            answer.status_code,
+            found,
+            bytes(answer.body or b""),
+            where=where,
+            hide=client.credentials.hide,
         ) from None
     except InvalidMessage:
         raise _dropped(where) from None
     except (OSError, WebSocketException) as error:
-        what, hint = failures.explain(error, server=context.server)
+        what, hint = failures.explain(error, server=context.server, hide=client.credentials.hide)
         raise UnreachableError(what, where=where, hint=hint) from None
 
 

@@ -28,6 +28,7 @@ from mcp_tui.errors import (
 )
 from mcp_tui.sources.body import ACCEPTED, Opened, read_head, read_pieces, read_whole
 from mcp_tui.sources.gate import Gate
+from mcp_tui.sources.hiding import Hide, as_it_is
 from mcp_tui.sources.http import load_httpx
 from mcp_tui.sources.kubernetes import access, failures
 from mcp_tui.sources.kubernetes.credentials import Credentials, repeated_headers
@@ -51,6 +52,8 @@ class Reply:
     status: int
     headers: Mapping[str, str]
     body: bytes = field(repr=False)
+    hide: Hide = field(default=as_it_is, repr=False)
+    """What words of it pass before they are shown: it takes out what the server was sent."""
 
 
 @dataclass(slots=True)
@@ -189,13 +192,13 @@ class KubeClient:
         """Decode a reply's body; UnreachableError when it is not the API's JSON."""
         kind = reply.headers.get("content-type", "application/json").split(";")[0].strip()
         if "json" not in kind or not reply.body[:1]:
-            raise failures.not_json(dict(reply.headers), reply.body, where=where)
+            raise failures.not_json(reply, where=where)
         try:
             return decode(type_, reply.body)
         except DecodeError as error:
             if reply.body.lstrip()[:1] in (b"{", b"["):
                 raise UnreachableError(error.what, where=where) from None
-            raise failures.not_json(dict(reply.headers), reply.body, where=where) from None
+            raise failures.not_json(reply, where=where) from None
 
     @contextlib.asynccontextmanager
     async def stream(
@@ -350,7 +353,7 @@ class KubeClient:
             await response.aclose()
         if body is None:
             self._fail(call, f"the answer is larger than {max_bytes // 1024 // 1024} MiB", "")
-        return Reply(response.status_code, _headers(response), body)
+        return Reply(response.status_code, _headers(response), body, self.credentials.hide)
 
     async def _open(self, call: _Call, read_timeout: float) -> Any:
         httpx = load_httpx()
@@ -395,6 +398,7 @@ class KubeClient:
             _headers(response),
             body,
             where=self.where(call.method, call.path),
+            hide=self.credentials.hide,
         )
         if call.writes and failures.outcome_unknown(error):
             self._fail(call, error.what, "")
@@ -432,7 +436,7 @@ class KubeClient:
         ) from None
 
     def _raise(self, call: _Call, error: BaseException) -> NoReturn:
-        what, hint = failures.explain(error, server=self.context.server)
+        what, hint = failures.explain(error, server=self.context.server, hide=self.credentials.hide)
         self._fail(call, what, hint, by_peer=failures.by_peer(error))
 
     def _fail(self, call: _Call, what: str, hint: str, *, by_peer: bool = False) -> NoReturn:

@@ -87,7 +87,7 @@ class Wire:
         text = one_line(reply.body[:200].decode("utf-8", "replace"))
         if re.fullmatch(r"[0-9]+(\.[0-9A-Za-z]+)+", text):
             return text
-        raise failures.not_json(dict(reply.headers), reply.body, where=self.where)
+        raise failures.not_json(reply, where=self.where)
 
     async def current_user(self) -> str:
         """Who the server takes us for; empty where it has no users, or is too old to say."""
@@ -153,7 +153,7 @@ class Wire:
         kind = reply.headers.get("content-type", "application/json").split(";")[0].strip()
         try:
             if "json" not in kind or not reply.body[:1]:
-                raise failures.not_json(dict(reply.headers), reply.body, where=where)
+                raise failures.not_json(reply, where=where)
             return decode(type_, reply.body)
         except DecodeError as error:
             what, hint = f"the answer is not MLflow's: {error.what}", "what listens there?"
