@@ -111,13 +111,20 @@ class Stream:
     late: list[bytes] | None = None
     tear: str = ""
     last: bytes = b""
+    lost: bytes = b""
+    """What a tear kept back of an event, as it would have come."""
 
-    def give(self, data: bytes) -> None:
-        """Send bytes, in pieces that end wherever that is."""
+    def give(self, data: bytes, *, torn: bool = False) -> None:
+        """Send bytes, in pieces that end wherever that is; or what comes of them before a tear."""
         if self.over or self.stalled:
             return
+        # Within a character of several bytes, where there is one; or within a block.
+        at = data.find("é".encode()) + 1
         if self.zip is not None:
-            data = self.zip.compress(data) + self.zip.flush(zlib.Z_SYNC_FLUSH)
+            data, at = self.zip.compress(data) + self.zip.flush(zlib.Z_SYNC_FLUSH), 0
+        if torn:
+            at = at or len(data) // 2
+            data, self.lost = data[:at], data[at:]
         if self.out and isinstance(self.out[-1], bytes):  # nobody has read it yet: one piece
             self.out[-1] += data
         else:
@@ -135,9 +142,7 @@ class Stream:
                 self.settle()
         elif self.tear:
             how, self.tear = self.tear, ""
-            # Within a character of several bytes, where there is one.
-            at = line.find("é".encode()) + 1 or len(line) // 2
-            self.give(line[:at])
+            self.give(line, torn=True)
             self.end(httpx.ReadError("cut") if how == "cut" else None)
         else:
             self.give(line)

@@ -20,6 +20,7 @@ from mcp_tui.sources.kubernetes.kubeconfig import load_kubeconfig
 from mcp_tui.sources.kubernetes.reflector import Delta, Reflector
 from mcp_tui.sources.kubernetes.resources import Resource
 from mcp_tui.sources.kubernetes.transport import KubeClient
+from tests.cluster.certs import Pair
 from tests.cluster.ground import Cluster, Reply
 from tests.faults.proxy import FaultProxy
 
@@ -156,9 +157,15 @@ async def proxied(ground: Serving) -> AsyncIterator[FaultProxy]:
         yield proxy
 
 
-def client_of(proxy: FaultProxy, ground: Serving, folder: Path, identity: str) -> KubeClient:
-    """A client that goes through the proxy as one of the ground's identities."""
-    path = proxy.kubeconfig(folder / f"{identity}.kubeconfig", token=ground.dev.tokens[identity])
+def client_of(
+    proxy: FaultProxy, ground: Serving, folder: Path, identity: str, pair: Pair | None = None
+) -> KubeClient:
+    """A client that goes through the proxy as one of the ground's identities.
+
+    The certificate of ``pair`` is for a proxy that wants one.
+    """
+    token = ground.dev.tokens[identity]
+    path = proxy.kubeconfig(folder / f"{identity}.kubeconfig", token=token, pair=pair)
     return KubeClient(load_kubeconfig({}, path).context(), gate=Gate(read_only=True), env={})
 
 

@@ -15,16 +15,24 @@ import contextlib
 import re
 import ssl
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 from urllib.parse import urlsplit
 
 import yaml
 
-from tests.cluster.certs import Authority
+from tests.cluster.certs import Authority, Pair
 from tests.faults.wire import Head, encode_head, read_body, read_head
+
+UNAUTHORIZED = (
+    b'{"kind":"Status","apiVersion":"v1","metadata":{},"status":"Failure",'
+    b'"message":"Unauthorized","reason":"Unauthorized","code":401}'
+)
+# X509_V_FLAG_NO_CHECK_TIME of OpenSSL; Python has no name for it.
+_NO_CHECK_TIME = 0x200000
 
 
 @dataclass(frozen=True)
@@ -148,6 +156,9 @@ class FaultProxy:
     Attributes:
         compress: Whether the server may compress: faults of lines find none then.
         date: The server's clock as its answers give it; empty for the true one.
+        certified: Whether clients have to show a certificate of its authority, from the next
+            :meth:`accept` on; whether it is still valid is asked with each call, as a real API
+            server does it.
     """
 
     def __init__(self, upstream: str, *, ca: Path | None = None, tls: Path | None = None) -> None:
@@ -164,6 +175,7 @@ class FaultProxy:
         self._flow.set()
         self.port = 0
         self.compress = False
+        self.certified = False
         self.date = ""
         self.faults: list[Fault] = []
         self.calls: list[Call] = []
@@ -214,6 +226,10 @@ class FaultProxy:
             pair = self.authority.issue("proxy", common_name="proxy", server=True)
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
             context.load_cert_chain(pair.cert, pair.key)
+            if self.certified:
+                context.verify_mode = ssl.CERT_REQUIRED
+                context.load_verify_locations(self.authority.cert)
+                context.verify_flags |= _NO_CHECK_TIME
         self._server = await asyncio.start_server(
             self._client, "127.0.0.1", self.port, ssl=context, limit=2**20
         )
@@ -233,8 +249,13 @@ class FaultProxy:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    def kubeconfig(self, path: Path, *, token: str, context: str = "faulty") -> Path:
+    def kubeconfig(
+        self, path: Path, *, token: str, context: str = "faulty", pair: Pair | None = None
+    ) -> Path:
         """Write a kubeconfig that leads through the proxy."""
+        user = {"token": token}
+        if pair is not None:
+            user |= {"client-certificate": str(pair.cert), "client-key": str(pair.key)}
         cluster: dict[str, str] = {"server": self.url}
         if self.authority is not None:
             cluster["certificate-authority"] = str(self.authority.cert)
@@ -243,7 +264,7 @@ class FaultProxy:
             "kind": "Config",
             "current-context": context,
             "clusters": [{"name": context, "cluster": cluster}],
-            "users": [{"name": context, "user": {"token": token}}],
+            "users": [{"name": context, "user": user}],
             "contexts": [{"name": context, "context": {"cluster": context, "user": context}}],
         }
         path.touch(mode=0o600)
@@ -272,6 +293,8 @@ class FaultProxy:
         fault = next((fault for fault in self.faults if fault.takes(method, target)), None)
         self.calls.append(Call(method, target, time.monotonic(), fault))
         act = fault.act if fault is not None else None
+        if self.certified and _ended(writer.get_extra_info("peercert")):
+            act = Answer(401, UNAUTHORIZED)
         work = asyncio.ensure_future(self._work(head, body, act, reader, writer))
         if head.get("upgrade"):
             await work
@@ -458,6 +481,11 @@ class FaultProxy:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
         raise _Dropped
+
+
+def _ended(certificate: Mapping[str, Any]) -> bool:
+    """Whether a certificate, as ssl tells of it, is over."""
+    return ssl.cert_time_to_seconds(certificate["notAfter"]) < time.time()
 
 
 async def _one(data: bytes) -> AsyncIterator[bytes]:

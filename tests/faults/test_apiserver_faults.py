@@ -3,26 +3,38 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import json
+import threading
+import time
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
+import yaml
 
 from mcp_tui.domain.kube import Job
 from mcp_tui.domain.kube_wire import ObjectList
 from mcp_tui.errors import ApiError, UnknownOutcomeError
 from mcp_tui.sources.base import HealthState
 from mcp_tui.sources.gate import Gate
+from mcp_tui.sources.kubernetes.exec import open_exec
+from mcp_tui.sources.kubernetes.podlog import read_log
+from mcp_tui.sources.kubernetes.portforward import forward
 from mcp_tui.sources.kubernetes.resources import JOBS
 from mcp_tui.sources.kubernetes.transport import JSON_PATCH, KubeClient
+from mcp_tui.tui.live.details import LiveDetails
 from tests.cluster import Ground
 from tests.faults.apiserver import encoded, refusal
-from tests.faults.follow import Maps, client_of, following, until
+from tests.faults.follow import CONFIGMAPS, Maps, client_of, following, until
 from tests.faults.proxy import Answer, Cut, Fault, FaultProxy, Lie
 from tests.faults.test_reflector_faults import LIST, WATCH, job
-from tests.faults.test_transport_faults import expired_authority
+from tests.faults.test_transport_faults import Dated, expired_authority
+
+if TYPE_CHECKING:
+    from mcp_tui.tui.live.backend import LiveBackend
 
 FLOW = "/apis/flowcontrol.apiserver.k8s.io/v1"
 
@@ -80,27 +92,97 @@ async def test_a_watch_that_is_cut_within_a_character(
         assert values == {"日本"}
 
 
+WEIGHT = b"x" * 20_000_000
+HEAVY = {
+    "what nobody reads": (b'"uid":', b'"selfLink":"' + WEIGHT + b'","uid":'),
+    "an annotation": (b'"uid":', b'"annotations":{"heavy":"' + WEIGHT + b'"},"uid":'),
+    "data": (b'"data":{', b'"data":{"heavy":"' + WEIGHT + b'",'),
+}
+
+
+class Held:
+    """The most CPU seconds that this thread used between two turns of its loop.
+
+    Not the time: on a machine that is busy with others that says nothing.
+    """
+
+    def __enter__(self) -> Held:
+        self.most = 0.0
+        self._task = asyncio.create_task(self._feel())
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._task.cancel()
+
+    async def _feel(self) -> None:
+        before = time.thread_time()
+        while True:
+            await asyncio.sleep(0.001)
+            now = time.thread_time()
+            self.most, before = max(self.most, now - before), now
+
+
+@pytest.mark.parametrize("where", HEAVY)
 async def test_an_object_of_20_megabytes(
-    ground: Ground, namespace: str, maps: Maps, proxy: FaultProxy, tmp_path: Path
+    ground: Ground, namespace: str, maps: Maps, proxy: FaultProxy, tmp_path: Path, where: str
 ) -> None:
-    """In a list, and in a watch; it hides no other, and what it is not asked for is not kept."""
+    """In a list, and in a watch; it hides no other, and no more of it is kept than is shown."""
     await maps.make("large", "small")
-    weight = b"x" * 20_000_000
 
     def grows(body: bytes) -> bytes:
-        return body.replace(b'"uid":', b'"selfLink":"' + weight + b'","uid":', 1)
+        return body.replace(*HEAVY[where], 1)
 
+    began = time.thread_time()
+    json.loads(WEIGHT.join((b'{"a":"', b'"}')))
+    once = time.thread_time() - began
     listed = proxy.add(Fault(Lie(whole=grows), path=LIST, nth=1))
     told = proxy.add(Fault(Lie(line=grows), path=WATCH, nth=1))
     async with following(ground, proxy, namespace, tmp_path) as it:
-        await it.settled(60)
-        await it.reaches(HealthState.LIVE, 60)
-        await maps.change("small", "2")
-        await maps.change("large", "2")
-        await it.settled(60)
+        with Held() as held:
+            await it.settled(60)
+            await it.reaches(HealthState.LIVE, 60)
+            await maps.change("small", "2")
+            await maps.change("large", "2")
+            await it.settled(60)
         assert (listed.hits, told.hits) == (1, 1)
         assert (proxy.count(LIST), it.health.dropped) == (1, 0)
-        assert all(len(repr(row)) < 100_000 for row in it.mirror.rows.values())
+        # What a kind asks for is kept, once an object: of the two, and of the namespace's own.
+        kept = 3 * len(WEIGHT) if where == "data" else 0
+        assert sum(len(repr(row)) for row in it.mirror.rows.values()) < kept + 100_000
+        # All of it is looked at a few times at most, however long it is.
+        assert held.most < 30 * once, (held.most, once)
+
+
+async def test_the_yaml_of_an_object_of_20_megabytes(
+    ground: Ground,
+    namespace: str,
+    maps: Maps,
+    proxy: FaultProxy,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The loop goes on while it is made, and what is shown has an end."""
+    await maps.make("large")
+    client = client_of(proxy, ground, tmp_path, "admin")
+    proxy.add(Fault(Lie(whole=lambda body: body.replace(*HEAVY["data"], 1)), path="configmaps/"))
+
+    class Details(LiveDetails):
+        async def _object(self, key: str) -> dict[str, Any]:
+            return await client.get(CONFIGMAPS.path(namespace, key), dict[str, Any])
+
+    loop, dump, turned = asyncio.get_running_loop(), yaml.safe_dump, threading.Event()
+
+    def slowly(obj: object, **options: Any) -> str:
+        loop.call_soon_threadsafe(turned.set)
+        assert turned.wait(30), "nothing else had its turn"
+        return str(dump(obj, **options))
+
+    monkeypatch.setattr(yaml, "safe_dump", slowly)
+    monkeypatch.setattr("mcp_tui.tui.live.details._YAML", 100_000)
+    text = await Details(cast("LiveBackend", None)).yaml("large")
+    assert text.startswith("kind: ConfigMap") and text.endswith("x...")
+    assert len(text) == 100_003
+    await client.aclose()
 
 
 # -- every status on every verb ----------------------------------------------------------------
@@ -157,6 +239,65 @@ async def test_every_status_on_every_verb(
         assert proxy.count() == number, "it was asked again"
     await client.aclose()
     assert (await asyncio.to_thread(ground.api, "GET", one)).status == 404
+
+
+@pytest.mark.parametrize(
+    ("status", "wait"),
+    [*((status, wait) for status in STATUSES for wait in (None, 7)), (429, 90_000)],
+)
+async def test_every_status_on_a_log_a_shell_and_a_forward(
+    ground: Ground,
+    namespace: str,
+    proxy: FaultProxy,
+    tmp_path: Path,
+    status: int,
+    wait: int | None,
+) -> None:
+    """Said as it is, before anything is open; only a log that is followed is asked for again."""
+    client = client_of(proxy, ground, tmp_path, "admin")
+    client.gate = Gate(read_only=False)
+    headers: Any = (("Content-Type", "application/json"),)
+    headers += (("Retry-After", str(wait)),) if wait else ()
+    proxy.add(Fault(Answer(status, encoded(refusal(status, "Why", "no \x1b[2Jway")), headers)))
+    slept: list[float] = []
+    told: list[str] = []
+    troubles: list[str] = []
+
+    async def sleep(seconds: float) -> None:
+        slept.append(seconds)
+
+    async def log(follow: bool) -> None:
+        options: Any = {"follow": follow, "sleep": sleep, "on_trouble": troubles.append}
+        async for _ in read_log(client, namespace, "one", "main", **options):
+            pass
+
+    async def shell() -> None:
+        async with open_exec(client, namespace, "one", ["true"]):
+            pass
+
+    again = status in (429, 500, 502, 503, 504)
+    for call, calls in ((log(False), 1), (log(True), 6 if again else 1), (shell(), 1)):
+        proxy.calls.clear()
+        with pytest.raises(ApiError) as caught:
+            await call
+        error = caught.value
+        assert (error.status, error.reason) == (status, "Why")
+        assert error.retry_after == wait
+        assert "no way" in str(error) and str(error).isprintable()
+        assert proxy.count() == calls
+    assert len(slept) == (5 if again else 0)
+    # What the server asks for is granted within reason, and said from the beginning.
+    assert not slept or min(slept) == min(wait or 0.5, 600.0), slept
+    assert len(troubles) == (len(slept) - (not wait) if again else 0)
+    proxy.calls.clear()
+    async with forward(client, namespace, "one", 80, on_error=told.append) as port:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        with contextlib.suppress(ConnectionResetError):
+            assert await asyncio.wait_for(reader.read(), 20) == b""
+        writer.close()
+    [line] = told
+    assert "no way" in line and line.isprintable() and proxy.count() == 1
+    await client.aclose()
 
 
 async def test_priority_and_fairness_turns_us_away(
@@ -258,7 +399,7 @@ async def test_a_certificate_that_changes_while_connected(
             proxy.authority = bad
             await proxy.refuse()
             await proxy.accept()
-            words = "unknown authority"
+            words = "has expired" if change == "expired" else "unknown authority"
             await until(lambda: words in it.health.message, 60, lambda: str(it.health))
             assert it.health.state is HealthState.RETRYING
             await maps.make("b")
@@ -268,5 +409,36 @@ async def test_a_certificate_that_changes_while_connected(
             await proxy.refuse()
             assert len(proxy.calls) == calls, "something was sent to a server that is not trusted"
             await proxy.accept()
+            await it.settled(60)
+            await it.reaches(HealthState.LIVE, 60)
+
+
+async def test_a_client_certificate_that_ends_while_connected(
+    ground: Ground, namespace: str, maps: Maps, tmp_path: Path
+) -> None:
+    """What is open goes on; then it is said that we are not known, until there is a new one."""
+    async with FaultProxy(ground.dev.server, ca=ground.dev.ca, tls=tmp_path) as proxy:
+        assert proxy.authority is not None
+        proxy.certified = True
+        await proxy.refuse()
+        await proxy.accept()
+        lasts = 4.0
+        ends = time.time() + lasts
+        pair = Dated(proxy.authority, tmp_path, lasts).issue("client", common_name="client")
+        client = client_of(proxy, ground, tmp_path, "admin", pair)
+        await maps.make("a")
+        async with following(ground, proxy, namespace, tmp_path, client=client) as it:
+            await it.settled()
+            await until(lambda: proxy.count(WATCH) and time.time() > ends + 1.0)
+            calls = len(proxy.calls)
+            await maps.make("b")
+            await it.settled()
+            assert len(proxy.calls) == calls and it.health.state is HealthState.LIVE
+            await proxy.drop_all()
+            await until(lambda: "Unauthorized" in it.health.message, 60, lambda: str(it.health))
+            assert it.health.state is not HealthState.LIVE
+            await maps.make("c")
+            assert it.mirror.state().keys() >= {"a", "b"} and "c" not in it.mirror.state()
+            proxy.authority.issue("client", common_name="client")
             await it.settled(60)
             await it.reaches(HealthState.LIVE, 60)

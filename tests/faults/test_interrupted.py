@@ -104,6 +104,16 @@ async def ended(process: asyncio.subprocess.Process) -> tuple[int, str, str]:
 
 @pytest_asyncio.fixture
 async def scene(ground: Ground, namespace: str, tmp_path: Path) -> AsyncIterator[Scene]:
+    kube = FaultProxy(ground.dev.server, ca=ground.dev.ca)
+    async with staged(ground, namespace, tmp_path, kube, FaultProxy(str(ground.mlflow))) as it:
+        yield it
+
+
+@contextlib.asynccontextmanager
+async def staged(
+    ground: Ground, namespace: str, tmp_path: Path, kube: FaultProxy, mlflow: FaultProxy
+) -> AsyncIterator[Scene]:
+    """A scene behind these proxies."""
     repository(tmp_path / "repo")
     experiment = f"interrupted-{secrets.token_hex(4)}"
     config = tmp_path / "config.yaml"
@@ -121,10 +131,7 @@ async def scene(ground: Ground, namespace: str, tmp_path: Path) -> AsyncIterator
             }
         )
     )
-    async with (
-        FaultProxy(ground.dev.server, ca=ground.dev.ca) as kube,
-        FaultProxy(str(ground.mlflow)) as mlflow,
-    ):
+    async with kube, mlflow:
         kubeconfig = kube.kubeconfig(tmp_path / "kubeconfig", token=ground.dev.tokens["admin"])
         settings = tmp_path / "mcp-tui.toml"
         settings.write_text(f'[contexts.faulty]\ntier = "dev"\nmlflow = "{mlflow.url}"\n')

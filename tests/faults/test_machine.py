@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import re
 import resource
 import shutil
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
@@ -22,6 +25,7 @@ from mcp_tui.domain.plan import OutcomeStatus
 from mcp_tui.tui import defects, history
 from tests.cluster.plane import REPO
 from tests.faults.acting import job
+from tests.faults.consoles import all_press, all_until, closing, opened
 from tests.faults.test_interrupted import DEADLINE, Scene, ended, scene
 from tests.faults.test_schedules_killed import ASKS
 from tests.tui.terminal import Terminal
@@ -261,6 +265,57 @@ async def test_at_the_limit_of_file_descriptors_the_reason_is_said(
     lines = scene.journal() if (state(scene) / "journal.jsonl").exists() else []
     assert [line["event"] for line in lines] in ([], ["started", "ended"])
     assert bool(lines) or sent(scene) == []
+
+
+def live(terminal: Terminal) -> bool:
+    """Whether the cluster is followed: only how long ago it spoke is said of it."""
+    return re.search(r"k8s \d+[sm]", terminal.text) is not None
+
+
+def at_its_limit(pid: int) -> tuple[int, int]:
+    """Let a process open nothing that takes the place of a connection; the limit it had."""
+    held = {int(each.name): os.readlink(each) for each in Path(f"/proc/{pid}/fd").iterdir()}
+    first = min(n for n in range(10_000) if held.get(n, "socket:").startswith("socket:"))
+    _, hard = before = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, (first, hard))
+    return before
+
+
+async def test_a_console_that_comes_to_its_limit_of_file_descriptors_goes_on(scene: Scene) -> None:
+    """Its connections go, and it can open no others: it says why, and is there when it can."""
+    await make(scene, "a")
+    loop = asyncio.get_running_loop()
+
+    def call(work: Coroutine[Any, Any, object]) -> None:
+        asyncio.run_coroutine_threadsafe(work, loop).result(DEADLINE)
+
+    def use() -> None:
+        with closing([opened(scene.env, "-n", scene.namespace, size=(200, 40))]) as [it]:
+            all_until([it], lambda it: "1 job" in it.text and live(it))
+            before = at_its_limit(it.pid)
+            call(scene.kube.drop_all())
+            all_until([it], lambda it: "too many files are open" in it.text)
+            assert "1 job" in it.text
+            it.type(":sort name\r")
+            all_until([it], lambda it: "by name" in it.text)
+            # What has to be loaded yet is not to be had, which is said, and nothing ends of it.
+            for key in ("?", "\r", ":compare\r", "x"):
+                all_until([it], lambda it: "Enter open" in it.text)
+                it.type(key)
+                all_until([it], lambda it: "ulimit -n" in it.text.rpartition("\n")[2])
+                all_press([it], "j", lambda it: "ulimit -n" not in it.text.rpartition("\n")[2])
+            resource.prlimit(it.pid, resource.RLIMIT_NOFILE, before)
+            all_until([it], live)
+            all_press([it], "?", lambda it: "Help" in it.text)
+            all_press([it], "\x1b", lambda it: "Enter open" in it.text)
+            call(make(scene, "b"))
+            all_until([it], lambda it: "2 jobs" in it.text)
+            all_press([it], "q", lambda it: "leave the console?" in it.text)
+            it.type("y")
+            assert it.wait() == 0
+            assert b"Traceback" not in it.raw and b"defect" not in it.raw
+
+    await asyncio.to_thread(use)
 
 
 async def test_ten_at_once_share_the_journal(scene: Scene) -> None:

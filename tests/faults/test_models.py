@@ -9,6 +9,7 @@ import shlex
 import signal
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ from mcp_tui.actions.models import Wanted
 from mcp_tui.actions.promoting import wanted_copy, wanted_of_run
 from mcp_tui.domain.alias import End, Intent, end_key, end_value, intent_key, intent_value
 from mcp_tui.domain.aliashistory import MoveState
-from mcp_tui.domain.plan import CheckStatus, Confirmation, Outcome, OutcomeStatus, Plan, Tier
+from mcp_tui.domain.plan import CheckStatus, Confirmation, Outcome, OutcomeStatus, Plan, Tier, Verb
 from mcp_tui.errors import GoneError, RefusedError, UnreachableError, UsageError
 from mcp_tui.sources.mlflow import MlflowClient
 from tests.cluster import Ground
@@ -161,6 +162,47 @@ async def test_a_lease_of_one_that_was_killed_ends_by_itself(
         with pytest.raises(RefusedError):
             await actor.apply(plan)
         assert not [w for w in actor.writes() if "mlflow" in w]
+
+
+@pytest.mark.parametrize("hours", [-1, 1])
+async def test_servers_whose_clocks_are_an_hour_off(actor: Actor, ranker: str, hours: int) -> None:
+    """A Lease is held and over by the server's clock, and moves are in the order of their making.
+
+    By ours, one that is held would be over in the first case, and one that is over be held in the
+    second.
+    """
+    theirs = datetime.now(UTC) + timedelta(hours=hours)
+    actor.kube.date = actor.mlflow.date = format_datetime(theirs, usegmt=True)
+    path = f"{LEASES}/{lease_name(ranker)}"
+    spec = {"holderIdentity": "bo", "leaseDurationSeconds": 120}
+    body: dict[str, Any] = {"metadata": {"name": lease_name(ranker)}, "spec": spec}
+    spec["renewTime"] = f"{theirs - timedelta(seconds=10):%Y-%m-%dT%H:%M:%S.%fZ}"
+    await actor.api("POST", LEASES, body)
+    plan = await promotion(actor, ranker, "1")
+    assert [c.message for c in plan.blocked] == ["bo is at it, for 110 s at most"]
+    with pytest.raises(RefusedError, match="another console is at it: bo"):
+        await actor.apply(await unblocked(actor, ranker, "1"))
+    assert actor.writes() == []
+    spec["renewTime"] = f"{theirs - timedelta(seconds=300):%Y-%m-%dT%H:%M:%S.%fZ}"
+    await actor.api("PATCH", path, {"spec": spec}, content_type="application/merge-patch+json")
+    for version in ("1", "2"):
+        outcome = await promote(actor, ranker, version)
+        assert outcome.status is OutcomeStatus.PROVEN, outcome
+    # What we wrote in it is the server's time.
+    taken = datetime.fromisoformat((await actor.api("GET", path))["spec"]["acquireTime"])
+    assert abs(taken - theirs) < timedelta(seconds=2)
+    outcome = await back(actor, ranker)
+    assert outcome.status is OutcomeStatus.PROVEN, outcome
+    found = await seen(actor, ranker)
+    assert found.aliases == {"champion": "1"}
+    told = found.history("champion")
+    assert [m.state for m in told.moves] == [MoveState.DONE] * 3 and not told.problems
+    assert [m.intent.to for m in told.moves if m.intent] == ["1", "2", "1"]
+    assert [a.started.verb for a in actor.engine.journal.actions()] == [
+        Verb.PROMOTE,
+        Verb.PROMOTE,
+        Verb.ROLLBACK,
+    ]
 
 
 async def test_two_consoles_at_once_one_moves_it(

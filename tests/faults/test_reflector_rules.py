@@ -523,15 +523,22 @@ def test_every_status_everywhere(
     assert scene.reflector.health.state is HealthState.LIVE
 
 
-def test_a_cut_in_a_character_and_in_a_block_of_gzip(scene: Scene, server: ApiServer) -> None:
+@pytest.mark.parametrize("end", ["cut", "end"])
+def test_a_cut_in_a_character_and_in_a_block_of_gzip(
+    scene: Scene, server: ApiServer, end: str
+) -> None:
     make(scene, "a")
     for how in ("gzip", ""):
         server.on_watch.append(how)
         server.cut_all()
         scene.go(70.0)
         (stream,) = server.streams
-        stream.tear = "cut"
+        assert (stream.zip is not None) is bool(how)
+        stream.tear = end
         server.put("b", 1)
+        lost = stream.lost
+        # A block that is whole ends like this, and is none without it.
+        assert lost.endswith(b"\0\0\xff\xff" if how else b"\n") and len(lost) > 4
         scene.go(70.0)
         scene.equal()
         for stream in server.streams:

@@ -22,6 +22,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 import yaml
 
+from mcp_tui.sources.kubernetes.backoff import Timing
 from tests.cluster.plane import REPO
 from tests.faults.apiserver import encoded, refusal
 from tests.faults.consoles import ENV, all_until, closing, opened
@@ -35,6 +36,9 @@ from tests.tui.terminal import Terminal
 __all__ = ["scene"]
 
 SIZE = (120, 30)
+# Seconds in the shell. Who was there longer than a tick may be late lists again by itself.
+MOMENT = 4
+LONGER = times(int(Timing().tick + Timing().jump) + 1, 180)
 GIVEN_BACK = (b"\x1b[?1049l", b"\x1b[?25h", b"\x1b[?2004l", b"\x1b[<u", b"\x1b[?1004l")
 TAKEN = (b"\x1b[?1049h", b"\x1b[?25l", b"\x1b[?2004h", b"\x1b[>25u", b"\x1b[?1004h")
 
@@ -108,7 +112,9 @@ def leave(terminal: Terminal) -> None:
     terminal.until(lambda: "0 ended" in terminal.text)
 
 
-async def test_stopped_while_watches_end_and_versions_expire(scene: Scene) -> None:
+@pytest.mark.soak
+@pytest.mark.parametrize("lasts", sorted({MOMENT, times(MOMENT, LONGER)}))
+async def test_stopped_while_watches_end_and_versions_expire(scene: Scene, lasts: int) -> None:
     """What went while it was stopped goes from the screen, and its age is told as it is."""
     await make(scene, "part-a", "part-b", "part-c")
     terminal = await asyncio.to_thread(in_shell, scene)
@@ -119,7 +125,7 @@ async def test_stopped_while_watches_end_and_versions_expire(scene: Scene) -> No
         )
         await asyncio.to_thread(terminal.until, lambda: scene.kube.count(r"/jobs\?.*watch=true"))
         await asyncio.to_thread(stop, terminal, scene)
-        stopped = time.monotonic()
+        over = time.monotonic() + lasts
         # The server ends the watches, moves on, and then is not to be had for a while.
         await scene.kube.refuse()
         gone = await asyncio.to_thread(
@@ -129,22 +135,20 @@ async def test_stopped_while_watches_end_and_versions_expire(scene: Scene) -> No
         await make(scene, "part-d")
         listed = await asyncio.to_thread(scene.ground.api, "GET", path)
         now = int(listed.ok()["metadata"]["resourceVersion"])
-        lasts = float(times(4, 40))
-        while time.monotonic() < stopped + lasts:
-            await asyncio.sleep(0.2)
+        await asyncio.sleep(over - time.monotonic())
         asked = len(scene.kube.calls)
         await asyncio.to_thread(resume, terminal)
 
         ages: list[int] = []
 
         def is_said() -> bool:
-            told = re.search(r"k8s (?:STALE|DOWN) +(\d+)s", terminal.text)
-            ages.extend([int(told[1])] if told else [])
+            told = re.search(r"k8s (?:STALE|DOWN) +(\d+)([sm])", terminal.text)
+            ages.extend([int(told[1]) * (60 if told[2] == "m" else 1)] if told else [])
             return len(ages) > 3
 
         # Rows of before are still there, and nobody takes them for what is.
         await asyncio.to_thread(terminal.until, is_said)
-        assert min(ages) >= int(lasts), ages
+        assert min(ages) >= lasts, ages
         assert rows(terminal) == {"part-a", "part-b", "part-c"}
         assert len(scene.kube.calls) == asked
         # It is back, and what it kept for those watches is gone.
@@ -154,10 +158,45 @@ async def test_stopped_while_watches_end_and_versions_expire(scene: Scene) -> No
             terminal.until, lambda: rows(terminal) == {"part-a", "part-c", "part-d"}
         )
         await asyncio.to_thread(terminal.until, lambda: "STALE" not in terminal.text)
-        assert compacted.hits or times(0, 1), scene.kube.calls[asked:]
+        # Who was away for long does not even ask for what it missed.
+        assert bool(compacted.hits) is (lasts < Timing().away), scene.kube.calls[asked:]
         # And it follows again.
         await make(scene, "part-e")
         await asyncio.to_thread(terminal.until, lambda: "part-e" in rows(terminal))
+        await asyncio.to_thread(leave, terminal)
+        assert b"Traceback" not in terminal.raw
+    finally:
+        terminal.close()
+
+
+@pytest.mark.soak
+async def test_stopped_for_long_it_lists_again_though_its_watch_is_open(scene: Scene) -> None:
+    """What was sent meanwhile has come, and is nothing to go by after so long."""
+    await make(scene, "part-a", "part-b")
+    terminal = await asyncio.to_thread(in_shell, scene)
+    path = f"/apis/batch/v1/namespaces/{scene.namespace}/jobs"
+    lists, watches = rf"{path}\?(?!.*watch=)", rf"{path}\?.*watch=true"
+    try:
+        await asyncio.to_thread(terminal.until, lambda: rows(terminal) == {"part-a", "part-b"})
+        await asyncio.to_thread(terminal.until, lambda: scene.kube.count(watches))
+        # The first look of a watch, from which on its time counts.
+        await asyncio.sleep(Timing().fast_end)
+        assert (scene.kube.count(lists), scene.kube.count(watches)) == (1, 1)
+        await asyncio.to_thread(stop, terminal, scene)
+        over = time.monotonic() + LONGER
+        gone = await asyncio.to_thread(
+            scene.ground.api, "DELETE", f"{path}/part-b", {"propagationPolicy": "Background"}
+        )
+        gone.ok()
+        await make(scene, "part-c")
+        await asyncio.sleep(over - time.monotonic())
+        assert (scene.kube.count(lists), scene.kube.count(watches)) == (1, 1)
+        await asyncio.to_thread(resume, terminal)
+        await asyncio.to_thread(terminal.until, lambda: rows(terminal) == {"part-a", "part-c"})
+        await asyncio.to_thread(terminal.until, lambda: scene.kube.count(watches) == 2)
+        await make(scene, "part-d")
+        await asyncio.to_thread(terminal.until, lambda: "part-d" in rows(terminal))
+        assert (scene.kube.count(lists), scene.kube.count(watches)) == (2, 2)
         await asyncio.to_thread(leave, terminal)
         assert b"Traceback" not in terminal.raw
     finally:

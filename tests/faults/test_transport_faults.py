@@ -25,6 +25,7 @@ from mcp_tui.sources.kubernetes.kubeconfig import ExecPlugin, load_kubeconfig
 from mcp_tui.sources.kubernetes.resources import JOBS
 from mcp_tui.sources.kubernetes.transport import KubeClient
 from tests.cluster import Ground
+from tests.cluster.certs import Authority
 from tests.faults.follow import client_of, proxied
 from tests.faults.proxy import Answer, Cut, Drip, Fault, FaultProxy, Hold, Lost, Stall
 from tests.faults.test_reflector_faults import job, status
@@ -313,8 +314,11 @@ async def test_a_certificate_that_is_not_trusted(
         proxy.authority, before = expired_authority(proxy, expired), proxy.authority
         await proxy.refuse()
         await proxy.accept()
-        assert "has expired" in await ask(ca_file=expired / "ca.crt")
-        assert before is not None
+        assert "has expired" in await ask()
+        proxy.authority = before
+        await proxy.refuse()
+        await proxy.accept()
+        assert await ask() == "fine"
 
 
 async def plain_port(ask: Any) -> str:
@@ -329,29 +333,35 @@ async def plain_port(ask: Any) -> str:
         return str(await ask(server=f"https://127.0.0.1:{port}"))
 
 
-def expired_authority(_: FaultProxy, folder: Path) -> Any:
-    """An authority whose server certificates ended yesterday."""
-    from cryptography import x509
+class Dated(Authority):
+    """An authority that is trusted already; what it issues from here on ends when it is told to.
 
-    from tests.cluster.certs import Authority
+    Args:
+        of: The one whose key, name and certificate it has.
+        folder: Where what it issues goes.
+        lasts: Seconds from now to the end; less than nothing for what has ended.
+    """
 
-    class Expired(Authority):
-        def _builder(self, subject: x509.Name, key: Any) -> x509.CertificateBuilder:
-            builder = super()._builder(subject, key)
-            if not (self.directory / "ca.crt").exists():
-                return builder
-            now = datetime.datetime.now(datetime.UTC)
-            builder._not_valid_before = now.replace(tzinfo=None) - datetime.timedelta(days=3)
-            builder._not_valid_after = now.replace(tzinfo=None) - datetime.timedelta(days=1)
-            return builder
+    def __init__(self, of: Authority, folder: Path, lasts: float) -> None:
+        self.directory, self.cert, self._key, self._name = folder, of.cert, of._key, of._name
+        self._lasts = datetime.timedelta(seconds=lasts)
 
-    return Expired(folder)
+    def _builder(self, subject: Any, key: Any) -> Any:
+        builder = super()._builder(subject, key)
+        end = datetime.datetime.now(datetime.UTC).replace(tzinfo=None) + self._lasts
+        builder._not_valid_before = end - datetime.timedelta(days=2)
+        builder._not_valid_after = end
+        return builder
+
+
+def expired_authority(proxy: FaultProxy, folder: Path) -> Dated:
+    """The proxy's own, whose server certificates ended yesterday."""
+    assert proxy.authority is not None
+    return Dated(proxy.authority, folder, -86_400)
 
 
 async def test_a_client_certificate_is_asked_for(ground: Ground, tmp_path: Path) -> None:
     """A server that wants a certificate which we do not have ends the handshake."""
-    from tests.cluster.certs import Authority
-
     authority = Authority(tmp_path / "ca")
     pair = authority.issue("server", common_name="server", server=True)
     tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)

@@ -193,6 +193,7 @@ def f1_difference(truth: object, first: object, second: object) -> float:
     )
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize(
     ("method", "theirs", "name"),
     [("bca", "BCa", "f1_macro"), ("percentile", "percentile", "accuracy")],
