@@ -26,6 +26,7 @@ TOKEN_FILE_AGE: Final = 60.0
 # A credential that has ended when it comes, by our clock, is used for so long all the same unless
 # it is refused: the clock may be wrong, and a plugin that is run for every call helps nobody.
 LEAST_USE: Final = 60.0
+_LOOK: Final = "run it in a terminal to see what it waits for"
 
 Stamp = tuple[int, int] | None
 
@@ -129,7 +130,7 @@ class Credentials:
         return UnreachableError(
             f"the credential plugin has not ended after {deadline:g} s{self._heard}",
             where=plugin.command_line(),
-            hint="do what it says, or run it in a terminal to see what it waits for",
+            hint=f"do what it says, or {_LOOK}" if self._heard else _LOOK,
         )
 
     def forget(self, generation: int) -> None:
