@@ -18,6 +18,7 @@ from mcp_tui.tui.app import Console
 from mcp_tui.tui.commandline import _runs_and_metrics
 from mcp_tui.tui.screens.choosemetrics import ChooseMetrics
 from mcp_tui.tui.screens.curves import CurvesScreen
+from mcp_tui.tui.screens.help import HelpScreen
 from tests.tui.fake import FakeBackend
 from tests.tui.fake_curves import RUNS, FakeCurves, run
 from tests.tui.harness import console, screen_lines, screen_text, until
@@ -374,8 +375,18 @@ async def test_points_are_saved_as_csv(tmp_path: Path) -> None:
         await until(pilot, lambda: "saved as .csv" in screen_text(app))
 
 
+async def test_a_metric_alone_is_of_the_run_under_the_cursor() -> None:
+    async with console(FakeBackend()) as (app, pilot):
+        app.command_line.run("curves loss")
+        await until(pilot, lambda: isinstance(app.screen, CurvesScreen))
+        assert isinstance(app.screen, CurvesScreen)
+        assert app.screen.looked.metrics == ("loss",)
+
+
 async def test_a_command_without_a_run_says_what_is_wanted() -> None:
     async with console(FakeBackend()) as (app, pilot):
+        await pilot.press("question_mark")
+        await until(pilot, lambda: isinstance(app.screen, HelpScreen))
         app.command_line.run("curves loss")
         await until(pilot, lambda: "name a run" in screen_text(app))
 

@@ -221,10 +221,26 @@ def test_input_that_is_no_text_ends_nothing(terminal: Terminal) -> None:
     assert b"Traceback" not in terminal.raw
 
 
-@pytest.mark.parametrize(("locale", "told"), [("C", "False"), ("C.UTF-8", "True")])
-def test_the_signs_follow_the_locale_and_not_pythons_preference(locale: str, told: str) -> None:
+@pytest.mark.parametrize(
+    ("locale", "told"),
+    [
+        ({"LC_ALL": "C"}, "False"),
+        ({"LC_ALL": "POSIX", "LANG": "C.UTF-8"}, "False"),
+        ({"LC_ALL": "C.UTF-8", "LANG": "C"}, "True"),
+        # Without LC_ALL Python puts a locale of UTF-8 in the place of C.
+        ({"LANG": "C"}, "False"),
+        ({"LC_CTYPE": "C", "LANG": "C.UTF-8"}, "False"),
+        ({}, "False"),
+        ({"LANG": "C.UTF-8"}, "True"),
+        ({"LC_CTYPE": "C.UTF-8", "LANG": "C"}, "True"),
+    ],
+)
+def test_the_signs_follow_the_locale_and_not_pythons_preference(
+    locale: dict[str, str], told: str
+) -> None:
     code = "from mcp_tui.tui.app import utf8_locale; print(utf8_locale())"
-    env = {**os.environ, "LC_ALL": locale}
+    others = {k: v for k, v in os.environ.items() if k != "LANG" and not k.startswith("LC_")}
+    env = {**others, **locale}
     done = subprocess.run(
         [sys.executable, "-c", code], env=env, capture_output=True, text=True, timeout=60
     )
