@@ -7,6 +7,8 @@ import re
 from collections.abc import Collection
 from typing import Final
 
+from wcwidth import wcswidth
+
 from tests.hostile.texts import unsafe
 
 # Every escape sequence, whoever it is from: CSI, strings up to their end or the next one, others.
@@ -71,6 +73,39 @@ def faults(raw: bytes, size: tuple[int, int], *, copied: Collection[str] = ()) -
         elif sequence not in _OURS:
             found.append(f"foreign sequence: {sequence[:80]!r}")
     return found + plain_faults(_SEQUENCE.sub("", text), keep="\r\n")
+
+
+def printed_faults(raw: bytes, size: tuple[int, int]) -> list[str]:
+    """What is in a command's output on a terminal that it does not write itself.
+
+    Its own are colours, and a line that is drawn in place of the one that the cursor is in: that
+    one must not be as wide as the terminal, or what is drawn next goes below it.
+
+    Args:
+        raw: All that it wrote.
+        size: Columns and lines of the terminal.
+    """
+    text, found = decode(raw)
+    for match in _SEQUENCE.finditer(text):
+        sequence = match.group()
+        if _STYLE.fullmatch(sequence):
+            if _FOREIGN_STYLE in sequence:
+                found.append(f"foreign style: {sequence!r}")
+        elif sequence != "\x1b[K" or text[match.start() - 1 : match.start()] != "\r":
+            found.append(f"foreign sequence: {sequence[:80]!r}")
+    # What ends with a line's end is not drawn again.
+    for drawn in re.findall(r"\r\x1b\[K([^\r\n]*)(?=\r\x1b\[K|\Z)", text):
+        words = _SEQUENCE.sub("", drawn)
+        if wcswidth(words) >= size[0]:
+            found.append(f"wider than a line: {words!r}")
+    return found + plain_faults(printed(raw))
+
+
+def printed(raw: bytes) -> str:
+    """A command's output on a terminal without its own sequences; what is drawn in lines too."""
+    text, _ = decode(raw)
+    # The terminal's driver puts a return before each line's end.
+    return _SEQUENCE.sub("", text.replace("\r\x1b[K", "\n").replace("\r\n", "\n"))
 
 
 def plain_faults(text: str, *, keep: str = "\n") -> list[str]:

@@ -157,6 +157,7 @@ exit {code}
 """
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize("code", [0, 1])
 def test_what_an_exec_plugin_says_is_clean(code: int, tmp_path: Path) -> None:
     with World(["fine"]) as world:

@@ -18,7 +18,7 @@ from mcp_tui.domain.decode import DecodeError, decode, decoder
 from mcp_tui.domain.kube_wire import ObjectList, WatchChange, decode_watch, decode_watch_block
 from mcp_tui.domain.text import clean, clean_line, one_line
 from tests.hostile.fill import Poison, fill
-from tests.hostile.texts import ATTACKS, LONG, hostile, unsafe
+from tests.hostile.texts import ATTACKS, BARE, LONG, hostile, octets, unsafe
 from tests.soak import times
 
 _PACKAGES = ("domain", "sources", "actions", "store")
@@ -79,13 +79,18 @@ def assert_safe(value: Any) -> None:
         assert len(text) <= 65_536 + 3
 
 
+WAYS = st.sampled_from(["escaped", "bare", "bytes"])
+"""JSON as Python writes it, as Go does, and as nobody should: with bytes that are no text."""
+
+
+def _poison(strings: list[str], how: str) -> Poison:
+    return Poison([f"{t[:1]}{BARE}{t[1:]}" for t in strings] if how == "bytes" else strings)
+
+
 def _bytes(value: Any, how: str) -> bytes:
-    """JSON as Python writes it, as Go does, and as nobody should."""
     text = json.dumps(value, ensure_ascii=how == "escaped")
-    if how == "raw":
-        # Control characters as they are, and half characters: no JSON, and taken all the same.
-        return json.dumps(value, ensure_ascii=False).encode("utf-8", "surrogatepass")
-    return text.encode("utf-8", "surrogatepass")
+    # Half characters as they are: no JSON, and taken all the same.
+    return octets(text) if how == "bytes" else text.encode("utf-8", "surrogatepass")
 
 
 def test_the_structs_are_found() -> None:
@@ -98,13 +103,13 @@ def test_the_structs_are_found() -> None:
 @settings(max_examples=times(25, 1_000))
 @given(
     strings=st.lists(hostile, min_size=1, max_size=12),
-    how=st.sampled_from(["escaped", "bare", "raw"]),
+    how=WAYS,
     at=st.integers(0, 10_000),
 )
 def test_no_text_of_any_object_is_harmful(strings: list[str], how: str, at: int) -> None:
     # Not all of them each time: their number grows with the product.
     for struct in STRUCTS[at % 5 :: 5]:
-        data = _bytes(fill(struct, Poison(strings)), how)
+        data = _bytes(fill(struct, _poison(strings, how)), how)
         try:
             assert_safe(decode(struct, data))
         except DecodeError as error:
@@ -115,12 +120,12 @@ def test_no_text_of_any_object_is_harmful(strings: list[str], how: str, at: int)
 @settings(max_examples=times(25, 1_000))
 @given(
     strings=st.lists(hostile, min_size=1, max_size=12),
-    how=st.sampled_from(["escaped", "bare", "raw"]),
+    how=WAYS,
     kind=st.sampled_from(["Job", "Pod", "Event", "Node", "Workload", "JobSet", "Namespace"]),
 )
 def test_no_text_of_a_list_or_a_watch_is_harmful(strings: list[str], how: str, kind: str) -> None:
     struct = next(each for each in STRUCTS if each.__qualname__ == kind)
-    made = [fill(struct, Poison(strings[n:] or strings)) for n in range(3)]
+    made = [fill(struct, _poison(strings[n:] or strings, how)) for n in range(3)]
     page = decode(ObjectList[struct], _bytes({"items": made, "metadata": {}}, how))  # type: ignore[valid-type]  # chosen as it runs
     assert len(page.items) == 3
     assert_safe(page)
@@ -131,6 +136,18 @@ def test_no_text_of_a_list_or_a_watch_is_harmful(strings: list[str], how: str, k
     for line in lines:
         assert_safe(decode_watch(struct, line)[1])
         assert_safe(decoder(WatchChange[struct])(line))  # type: ignore[valid-type]  # as above
+
+
+def test_bytes_that_are_no_text_hide_nothing_else() -> None:
+    """They are marked where they stand; what is around them, and the object, is read."""
+    job = next(each for each in STRUCTS if each.__qualname__ == "Job")
+    said = {"metadata": {"name": f"a{BARE}b", "uid": "u"}, "spec": {"parallelism": 7}}
+    for found in (decode(job, _bytes(said, "bytes")), decode_watch(job, _bytes(
+        {"type": "ADDED", "object": said}, "bytes"))[1]):  # fmt: skip
+        meta = found.metadata
+        assert (meta.name[0], meta.name[-1], meta.uid) == ("a", "b", "u")
+        assert "\ufffd" in meta.name and found.spec.parallelism == 7
+        assert_safe(found)
 
 
 @pytest.mark.soak
@@ -145,6 +162,7 @@ def test_cleaned_is_clean_and_stays_so(text: str, other: str) -> None:
         assert clean_line(clean_line(raw)) == clean_line(raw)
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize("attack", ATTACKS)
 def test_much_of_an_attack_is_cleaned_as_a_little_is(attack: str) -> None:
     text = (attack or "x") * (times(LONG // 20, LONG) // max(1, len(attack)))

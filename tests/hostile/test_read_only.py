@@ -23,8 +23,11 @@ import pytest
 import pytest_asyncio
 from textual.pilot import Pilot
 
+from mcp_tui.actions.models import Wanted
 from mcp_tui.config import load
+from mcp_tui.domain.plan import OutcomeStatus
 from mcp_tui.domain.run import Metric
+from mcp_tui.domain.runedit import EditKind, RunEdit
 from mcp_tui.sources.kubernetes.kubeconfig import load_kubeconfig
 from mcp_tui.tui.app import Console
 from mcp_tui.tui.commands import COMMANDS as WORDS
@@ -37,9 +40,11 @@ from mcp_tui.tui.screens.tabbed import Tabbed
 from tests.cluster import Ground
 from tests.faults.acting import Actor, acting, mlflow_client
 from tests.faults.proxy import FaultProxy
-from tests.hostile.commands import train_config
+from tests.hostile.commands import fake_git, train_config
 from tests.hostile.reach import reach, shows
+from tests.hostile.running import let_run
 from tests.hostile.screen import REPO
+from tests.hostile.world import World
 from tests.joined.commands import COMMANDS
 from tests.joined.panes import PANES, Pane
 from tests.soak import times
@@ -70,6 +75,14 @@ class Watched:
     env: dict[str, str]
     folder: Path
     model: str = ""
+    run: str = ""
+    deleted: str = ""
+
+    def given(self, argv: list[str]) -> list[str]:
+        """A command about the runs that are there: none is refused for want of one."""
+        run = self.deleted if argv[:2] == ["run", "restore"] else self.run
+        known = {"0" * 32: run, "1" * 32: self.run, "dev/00000000": f"dev/{run}"}
+        return [known.get(word, word) for word in argv]
 
     def check(self, during: str) -> None:
         """Nothing but reads was sent."""
@@ -84,8 +97,10 @@ async def watched(ground: Ground, namespace: str, tmp_path: Path) -> AsyncIterat
         acting(ground, namespace, tmp_path) as actor,
         FaultProxy(str(ground.prometheus)) as prometheus,
     ):
-        labels = {"mcp-tui.io/run-id": await _run(ground)}
+        run, deleted = await _run(ground), await _run(ground, deleted=True)
+        labels = {"mcp-tui.io/run-id": run}
         await actor.make("running", labels=labels)
+        await let_run(actor, "running")
         await actor.make("held", suspend=True)
         await actor.make("failed", labels=labels)
         await actor.finish("failed", "Failed")
@@ -104,15 +119,23 @@ async def watched(ground: Ground, namespace: str, tmp_path: Path) -> AsyncIterat
         model = f"ranker-{namespace}"
         assert actor.engine.mlflow_client is not None
         await actor.engine.mlflow_client.ensure_model(model)
-        for number in "12":
-            await actor.engine.mlflow_client.create_version(model, f"s3://x/{number}", plan_id="p")
+        root = (await actor.engine.mlflow_client.get_run(run)).info.artifact_uri
+        for number in "123":
+            # Its files are served: what cannot be looked at is not approved.
+            await actor.engine.mlflow_client.create_version(
+                model, f"{root}/model", plan_id=number, run_id=run
+            )
+        for number in "13":
+            # By the record the first was there before the third: one can go back to it.
+            plan = await actor.engine.plan_promotion(model, Wanted(version=number), now=time.time())
+            assert [o.status for o in await actor.apply(plan)] == [OutcomeStatus.PROVEN]
         # What was made above went past the proxies, but for looking at it and for the model.
         for proxy in (actor.kube, actor.mlflow):
             proxy.calls.clear()
-        yield Watched(actor, prometheus, env, tmp_path, model)
+        yield Watched(actor, prometheus, env, tmp_path, model, run, deleted)
 
 
-async def _run(ground: Ground) -> str:
+async def _run(ground: Ground, *, deleted: bool = False) -> str:
     """A run that leads the list of a server that others use too, with something in each view."""
     client = mlflow_client(str(ground.mlflow))
     try:
@@ -121,12 +144,18 @@ async def _run(ground: Ground) -> str:
         made = await client.create_run(experiment, run_name="r", tags={}, start_time_ms=ahead)
         loss = Metric(key="loss", value=0.5, timestamp=ahead, step=1)
         await client.log_batch(made.run_id, metrics=[loss], params={"lr": "0.1"})
+        await client.set_tag(made.run_id, "old", "x")
+        if deleted:
+            await client.edit_run(RunEdit(kind=EditKind.DELETE, run_id=made.run_id))
+            return made.run_id
     finally:
         await client.aclose()
-    at = f"{experiment}/{made.run_id}/artifacts/report.json"
+    files = {"report.json": b'{"f1": 0.9}', "model/MLmodel": b"flavors: {}"}
     async with httpx.AsyncClient(base_url=str(ground.mlflow), trust_env=False) as http:
-        url = f"/api/2.0/mlflow-artifacts/artifacts/{at}"
-        (await http.put(url, content=b'{"f1": 0.9}')).raise_for_status()
+        for name, content in files.items():
+            at = f"{experiment}/{made.run_id}/artifacts/{name}"
+            url = f"/api/2.0/mlflow-artifacts/artifacts/{at}"
+            (await http.put(url, content=content)).raise_for_status()
     return made.run_id
 
 
@@ -222,14 +251,17 @@ async def test_no_command_sends_a_write(watched: Watched, namespace: str) -> Non
         "model": watched.model,
         "config": str(train_config(watched.folder)),
     }
+    with World(["main"]) as world:
+        git = fake_git(watched.folder, world, fails=False)
+    env = watched.env | {"PATH": f"{git}:{os.environ['PATH']}"}
     tried = 0
     for command in COMMANDS:
         if command.terminal:
             continue
-        argv = command.argv(names)
+        argv = watched.given(command.argv(names))
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "mcp_tui", "--read-only", "--context", "dev", *argv),
-            env=watched.env,
+            env=env,
             cwd=watched.folder,
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
@@ -247,6 +279,8 @@ async def test_no_command_sends_a_write(watched: Watched, namespace: str) -> Non
         if command.writes:
             tried += 1
             assert process.returncode not in (0, 70), (command.words, err)
+            # It came as far as the write: nothing else was in its way.
+            assert b"read-only" in err, (command.words, err)
     assert tried >= 8
     left = await watched.actor.api("GET", watched.actor.path())
     assert len(left["items"]) == 3

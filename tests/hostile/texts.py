@@ -10,6 +10,17 @@ from hypothesis import strategies as st
 
 ESC, BEL, ST = "\x1b", "\x07", "\x1b\\"
 
+BARE: Final = "\uf8ff"
+"""Stands for bytes that are no UTF-8, whatever carries them."""
+
+_BARE_BYTES: Final = (
+    b"\xff\xfe"  # in no UTF-8 at all
+    b"\xc0\xaf\xe0\x80\xaf"  # a slash, longer than it may be, twice
+    b"\x80\xbf"  # the rest of a character that has not begun
+    b"\xf5\x80\x80\x80"  # beyond the last
+    b"\xe3\x81"  # cut off
+)
+
 ATTACKS: Final[tuple[str, ...]] = (
     # CSI: a colour that no palette of ours has, a place that is on no screen, erasing, asking.
     f"{ESC}[4;5;7;38;5;199mred",
@@ -58,8 +69,9 @@ ATTACKS: Final[tuple[str, ...]] = (
     "$(touch pwned)`touch pwned`;touch pwned|'\"",
     "%s%n%x {0} {x!r} %(a)s",
     "!!python/object/apply:os.system [x]\n- &a *a: {b: [c",
-    # Not text at all.
+    # Not text at all: half characters, and bytes that are in no UTF-8 (see ``octets``).
     "\ud800lone\udfff",
+    "bare\uf8ffbytes\uf8ff",
     "\ufffe\uffff\U0010ffff",
     "../../../../etc/passwd",
     "-rf --help",
@@ -77,6 +89,11 @@ hostile = st.one_of(
 
 LONG: Final = 1_000_000
 """Characters of the longest single line."""
+
+
+def octets(text: str) -> bytes:
+    """A text as an attacker sends it: half characters as they are, and bytes that are no text."""
+    return text.encode("utf-8", "surrogatepass").replace(BARE.encode(), _BARE_BYTES)
 
 
 def whole(text: str) -> str:

@@ -27,15 +27,19 @@ from mcp_tui.domain.model import ModelVersion, RegisteredModel
 from mcp_tui.domain.podlabels import POD_LABEL
 from mcp_tui.domain.run import Experiment, Metric, Run
 from mcp_tui.sources.kubernetes.access import Allowed, WhoAmI
-from mcp_tui.sources.kubernetes.resources import RESOURCES, Resource
+from mcp_tui.sources.kubernetes.resources import POD_METRICS, VISIBILITY, Resource
 from mcp_tui.store.servingfeed import SERVERS
 from tests.hostile.fill import Poison, fill
-from tests.hostile.texts import LONG, whole
+from tests.hostile.texts import LONG, octets, whole
+from tests.joined.sources import SOURCES
 
 MODEL: Final = "ranker"
 RUN_ID: Final = "0123456789abcdef0123456789abcdef"
 _LONG_AGO: Final = "2026-11-20T03:00:00Z"
 NAMESPACE: Final = "ml"
+
+KINDS: Final[tuple[Resource[Any], ...]] = tuple(source.resource for source in SOURCES)
+"""What is served; of what is there twice, the first."""
 
 STATES: Final[tuple[tuple[str, dict[str, Any]], ...]] = (
     ("failed", {"failed": 3, "conditions": [{"type": "Failed", "status": "True"}]}),
@@ -60,6 +64,7 @@ class World:
             but for discovery.
         fails: A regular expression for ``METHOD target``; empty for all calls.
         named: Objects have hostile names too, beside those that a command may ask for.
+        plain: Nothing is said that is not among the texts: no line that is no text, or very long.
     """
 
     def __init__(
@@ -69,12 +74,14 @@ class World:
         status: int | None = None,
         fails: str = "",
         named: bool = True,
+        plain: bool = False,
     ) -> None:
         self.poison = Poison(strings)
         self.strings = list(strings) or [""]
         self.status = status
         self._fails = re.compile(fails)
         self.named = named
+        self.plain = plain
         self.calls: list[tuple[str, str, bytes]] = []
         world = self
 
@@ -122,8 +129,14 @@ class World:
 
     # -- what is read from files ------------------------------------------------------------
 
-    def files(self, folder: Path, *, tier: str = "dev") -> dict[str, str]:
-        """A kubeconfig and a configuration with hostile text in what they say; as environment."""
+    def files(self, folder: Path, *, tier: str = "dev", told: bool = True) -> dict[str, str]:
+        """A kubeconfig and a configuration with hostile text in what they say; as environment.
+
+        Args:
+            folder: Where they are written.
+            tier: Of the context.
+            told: Where MLflow and Prometheus are is told; else they are found by their Services.
+        """
         bad = [whole(self.poison()) for _ in range(6)]
         config = {
             "apiVersion": "v1",
@@ -147,10 +160,8 @@ class World:
         # As YAML would write them: escaped, so that they are what they are once it is read.
         kubeconfig.write_text(yaml.safe_dump(config))
         settings = folder / "config.toml"
-        settings.write_text(
-            f'[contexts.dev]\ntier = "{tier}"\nmlflow = "{self.url}/mlflow"\n'
-            f'prometheus = "{self.url}/prometheus"\n'
-        )
+        where = f'mlflow = "{self.url}/mlflow"\nprometheus = "{self.url}/prometheus"\n'
+        settings.write_text(f'[contexts.dev]\ntier = "{tier}"\n{where if told else ""}')
         return {
             "KUBECONFIG": str(kubeconfig),
             "MCP_TUI_CONFIG": str(settings),
@@ -277,10 +288,33 @@ class World:
             made.append(fill(resource.type_, self.poison))
         return made
 
+    def measured(self, resource: Resource[Any], of: str) -> list[dict[str, Any]]:
+        """What a job's pods use, as far as that is a quantity."""
+        usage = {"cpu": "250m", "memory": self.poison()}
+        known = {
+            "metadata": self._metadata(f"{of.partition('=')[2]}-0", "m"),
+            "containers": [{"name": "main", "usage": usage}, {}],
+        }
+        return [fill(resource.type_, self.poison, known)]
+
+    def services(self, resource: Resource[Any]) -> list[dict[str, Any]]:
+        """Services of whatever is asked for: one whose name is a text, and one with a plain one."""
+        port = {"name": "http", "port": 80}
+        known = {"metadata": self._metadata("found", "s"), "spec": {"ports": [port, {}]}}
+        each = [fill(resource.type_, self.poison), fill(resource.type_, self.poison, known)]
+        return each if self.turn % 2 else each[::-1]
+
     def objects(self, resource: Resource[Any], query: dict[str, list[str]]) -> list[dict[str, Any]]:
         """A list of a kind."""
         selector = query.get("labelSelector", [""])[0]
         wanted = re.search(r"(?:metadata|involvedObject)\.name=([^,]+)", _first(query))
+        if resource.key == POD_METRICS:
+            return self.measured(resource, selector)
+        if resource.group == VISIBILITY:
+            known = {"metadata": self._metadata("w", "w"), "positionInClusterQueue": 2}
+            return [fill(resource.type_, self.poison, known), fill(resource.type_, self.poison)]
+        if resource.plural == "services":
+            return self.services(resource)
         if resource.plural == "pods":
             return self.pods(selector)
         if resource.plural == "events":
@@ -292,7 +326,11 @@ class World:
             return self.servers(resource)
         if resource.plural == "workloads":
             owner = {"kind": "Job", "name": "waiting", "uid": "uid-jobs-waiting"}
-            known = {"metadata": self._metadata("w", "w", ownerReferences=[owner])}
+            known = {
+                "metadata": self._metadata("w", "w", ownerReferences=[owner]),
+                "spec": {"active": True},
+                "status": {"conditions": [{"type": "QuotaReserved", "status": "False"}]},
+            }
             return [fill(resource.type_, self.poison, known)]
         found = self.jobs(resource)
         return [o for o in found if not wanted or o["metadata"]["name"] == wanted[1]]
@@ -310,8 +348,9 @@ class World:
 
     def log(self) -> bytes:
         """Lines of a container: each of the texts, one that is no text, one that is very long."""
-        lines = [text.encode("utf-8", "surrogatepass") for text in self.strings]
-        lines += [b"\xff\xfe\x80\xc3(\xa0\xa1", b"x" * LONG, "\u202e\x1b[2J".encode() * 2_000]
+        lines = [octets(text) for text in self.strings]
+        odd = [b"\xff\xfe\x80\xc3(\xa0\xa1", b"x" * LONG, "\u202e\x1b[2J".encode() * 2_000]
+        lines += [] if self.plain else odd
         return b"\n".join(b"2026-11-20T03:00:00.000000001Z " + line for line in lines) + b"\n"
 
     def failure(self, code: int) -> bytes:
@@ -334,7 +373,7 @@ class World:
         if self.status is not None and self.failing(method, target):
             if path.startswith("/prometheus"):
                 page = f"<html><title>{self.poison()}</title>"
-                return self.status, "text/html", _utf8(page)
+                return self.status, "text/html", octets(page)
             return self.status, "application/json", self.failure(self.status)
         if path.startswith("/mlflow"):
             if path.endswith("/get-artifact"):
@@ -357,16 +396,9 @@ class World:
     def _object(
         self, method: str, path: str, query: dict[str, list[str]], body: bytes
     ) -> tuple[int, str, bytes]:
-        place = re.fullmatch(
-            r"/(?:api|apis/([^/]+))/(v\w+)(?:/namespaces/[^/]+)?/([a-z]+)(?:/([^/]+))?", path
-        )
-        known = [
-            r for r in RESOURCES
-            if place and (r.group, r.version, r.plural) == (place[1] or "", place[2], place[3])
-        ]  # fmt: skip
-        if not place or not known:
+        resource, name = _served(path)
+        if resource is None:
             return 404, "application/json", self.failure(404)
-        resource, name = known[0], place[4]
         if method == "POST":
             made = json.loads(body)
             made.setdefault("metadata", {}).setdefault("uid", "new")
@@ -462,8 +494,7 @@ class World:
         """The lines of a watch: each object changes, once, and then nothing more happens."""
         parts = urlsplit(target)
         query = parse_qs(parts.query)
-        place = parts.path.rpartition("/")[2]
-        resource = next((r for r in RESOURCES if r.plural == place), None)
+        resource, _ = _served(parts.path)
         for each in self.objects(resource, query) if resource is not None else ():
             kind = {"kind": each.get("kind") or resource.kind} if resource is not None else {}
             yield _json({"type": "MODIFIED", "object": each | kind}) + b"\n"
@@ -478,11 +509,20 @@ def _first(query: dict[str, list[str]]) -> str:
 
 
 def _json(value: Any) -> bytes:
-    return _utf8(json.dumps(value, ensure_ascii=False))
+    return octets(json.dumps(value, ensure_ascii=False))
 
 
-def _utf8(text: str) -> bytes:
-    return text.encode("utf-8", "surrogatepass")
+def _served(path: str) -> tuple[Resource[Any] | None, str | None]:
+    """The kind that a path is about, and the object's name where it is about one."""
+    place = re.fullmatch(
+        r"/(?:api|apis/([^/]+))/(v\w+)(?:/namespaces/[^/]+)?(?:/localqueues/[^/]*)?"
+        r"/([a-z]+)(?:/([^/]+))?",
+        path,
+    )
+    for each in KINDS if place else ():
+        if place and each.key == (place[1] or "", place[2], place[3]):
+            return each, place[4]
+    return None, None
 
 
 def _page(resource: Resource[Any], items: list[dict[str, Any]], version: int) -> dict[str, Any]:
@@ -500,9 +540,10 @@ def _discovery(path: str) -> dict[str, Any] | None:
             {"gitVersion": "v1.36.3", "major": "1", "minor": "36"} if path == "/version" else None
         )
     groups: dict[str, dict[str, list[str]]] = {}
-    for each in RESOURCES:
+    for each in KINDS:
         if bool(each.group) == (path == "/apis"):
-            groups.setdefault(each.group, {}).setdefault(each.version, []).append(each.plural)
+            named = groups.setdefault(each.group, {}).setdefault(each.version, [])
+            named += [each.plural] if each.plural not in named else []
     items = [
         {
             "metadata": {"name": group},
