@@ -25,6 +25,7 @@ from mcp_tui.domain.run import Run
 from mcp_tui.domain.tabular import Cell, to_csv
 from mcp_tui.domain.text import clean_line
 from mcp_tui.errors import ExitCode, GoneError, UsageError
+from mcp_tui.locales import utf8_locale
 from mcp_tui.store.candidates import find
 from mcp_tui.store.curves import CurveBook
 
@@ -123,7 +124,7 @@ def _draw(
         parts = ([label] if len(runs) > 1 else []) + ([metric] if len(metrics) > 1 else [])
         courses.append(_course(run, metric, history, " ".join(parts) or label))
     view = CurveView(axis=args.by, scale="log" if args.log else "linear", smoothing=args.smooth)
-    utf8 = "utf" in (printer.out.encoding or "").lower()
+    utf8 = utf8_locale() and "utf" in (printer.out.encoding or "").lower()
     picture = CurvePlotter().draw(
         courses,
         view,

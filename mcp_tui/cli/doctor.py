@@ -19,6 +19,7 @@ from mcp_tui.cli.settings import Chosen, asked_namespace, chosen_names, configur
 from mcp_tui.config import Config, Endpoint
 from mcp_tui.domain.text import clean_line, without_credentials
 from mcp_tui.errors import ApiError, ExitCode, McpTuiError, RefusedError, UnreachableError
+from mcp_tui.locales import utf8_locale
 from mcp_tui.sources.connect import Connection
 from mcp_tui.sources.kubernetes.resources import discover, silent
 
@@ -89,8 +90,9 @@ def _machine(config: Config) -> list[Finding]:
         found.append(
             Finding(here, "git", "warn", "not installed", "job submit resolves branches with it")
         )
-    locale = next((os.environ[k] for k in ("LC_ALL", "LC_CTYPE", "LANG") if os.environ.get(k)), "")
-    if "utf" not in locale.lower():
+    if not utf8_locale():
+        # Python puts another LC_CTYPE in the place of the C locale's.
+        locale = os.environ.get("LC_ALL") or os.environ.get("LANG") or ""
         what = clean_line(locale) or "not set"
         found.append(Finding(here, "locale", "note", f"{what}: signs are ASCII"))
     return found

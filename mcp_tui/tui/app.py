@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import locale
 import os
 import shutil
 import signal
-import sys
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from functools import partial
 from importlib import import_module
 from time import monotonic
-from typing import TYPE_CHECKING, Any, ClassVar, Final
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from rich.text import Text
 from textual import events
@@ -24,6 +22,7 @@ from textual.worker import Worker, WorkerState
 
 from mcp_tui.domain.text import one_line
 from mcp_tui.errors import McpTuiError
+from mcp_tui.locales import utf8_locale
 from mcp_tui.tui import collector, defects, exact, history, jobcontrol, scarce
 from mcp_tui.tui.acting import Acting
 from mcp_tui.tui.commandline import CommandLine
@@ -40,25 +39,6 @@ if TYPE_CHECKING:
     from textual.actions import ActionParseResult
     from textual.dom import DOMNode
     from textual.timer import Timer
-
-
-_IN_PLACE: Final = ("C.UTF-8", "C.utf8", "UTF-8")
-
-
-def utf8_locale() -> bool:
-    """Whether the locale can show more than ASCII."""
-    # Not the preferred encoding: in the C locale Python prefers UTF-8, and the terminal does not.
-    return not _put_in_place() and locale.getencoding().lower().replace("-", "") == "utf8"
-
-
-def _put_in_place() -> bool:
-    """Whether it was Python that chose UTF-8, in place of the C locale that it was started in.
-
-    Unless LC_ALL is set, it then has another LC_CTYPE (PEP 538), and is in its UTF-8 mode.
-    """
-    if os.environ.get("LC_ALL") or os.environ.get("PYTHONUTF8"):
-        return False
-    return bool(sys.flags.utf8_mode) and os.environ.get("LC_CTYPE") in _IN_PLACE
 
 
 class Console(KeysInOrder, inherit_bindings=False):
@@ -420,6 +400,3 @@ class Console(KeysInOrder, inherit_bindings=False):
     async def _end_applying(self, result: int | None, return_code: int) -> None:
         await self.acting.interrupt()
         super().exit(result, return_code)
-
-
-__all__ = ["Console", "utf8_locale"]

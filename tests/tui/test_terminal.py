@@ -238,7 +238,7 @@ def test_input_that_is_no_text_ends_nothing(terminal: Terminal) -> None:
 def test_the_signs_follow_the_locale_and_not_pythons_preference(
     locale: dict[str, str], told: str
 ) -> None:
-    code = "from mcp_tui.tui.app import utf8_locale; print(utf8_locale())"
+    code = "from mcp_tui.locales import utf8_locale; print(utf8_locale())"
     others = {k: v for k, v in os.environ.items() if k != "LANG" and not k.startswith("LC_")}
     env = {**others, **locale}
     done = subprocess.run(
