@@ -328,7 +328,9 @@ def _not_created(events: Sequence[Event], pods: Sequence[Pod]) -> Cause | None:
         return None
     event = max(known, key=lambda item: item.last_seen or 0.0)
     reason, message = messages.creation(event.message)
-    return Cause(reason=reason, message=message, waiting=True, at=event.last_seen)
+    firsts = [epoch(each.first_timestamp) or each.last_seen for each in known]
+    began = min((first for first in firsts if first is not None), default=None)
+    return Cause(reason=reason, message=message, waiting=True, at=event.last_seen, began=began)
 
 
 def _lacks_pods(whole: Outline, pods: Sequence[Pod]) -> bool:

@@ -109,6 +109,10 @@ class Cause(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=Fa
     """It holds the job up, rather than having ended it."""
     at: float | None = None
     """When it happened, in epoch seconds."""
+    began: float | None = None
+    """When that was first so, where ``at`` is the newest of many tries; epoch seconds."""
+    loops: int = 0
+    """How often the container that crashes most has, each time soon; 0 where none does."""
 
     def line(self, width: int | None = None) -> str:
         """One line; with a width, the longest wording that fits, or else the shortest."""
@@ -194,6 +198,8 @@ class Cause(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=Fa
             evidence=kept.evidence,
             waiting=kept.waiting,
             at=kept.at,
+            began=kept.began,
+            loops=max(0, kept.loops),
         )
 
     @property

@@ -31,6 +31,8 @@ _START_REASONS: Final = frozenset(
 )
 _NOT_A_REASON: Final = frozenset({"", "ContainerCreating", "PodInitializing"})
 # Ends that something else usually brought about: a graceful stop, a lost node.
+# Seconds that a container runs before the kubelet's pause after its end is the first again.
+_RESETS: Final = 600.0
 _CONSEQUENCES: Final = frozenset({"Killed", "Terminated", "ContainerStatusUnknown"})
 
 
@@ -76,7 +78,10 @@ def deepest(findings: Sequence[Finding]) -> Cause | None:
     for root in roots:
         votes[_class(root)] += root.cause.count
     best = min(roots, key=lambda root: (-votes[_class(root)], *_depth(root)))
-    return msgspec.structs.replace(best.cause, count=classes[_class(best)])
+    same = [found.cause.loops for found in findings if _class(found) == _class(best)]
+    return msgspec.structs.replace(
+        best.cause, count=classes[_class(best)], loops=max(same) if best.cause.loops else 0
+    )
 
 
 def behind(findings: Sequence[Finding], pod: str, exit_code: int | None) -> Cause | None:
@@ -197,11 +202,19 @@ def _ended(
         waiting=looping,
         at=epoch(end.finished_at),
     )
+    if looping:
+        cause = msgspec.structs.replace(cause, loops=1 if _lasted(end) else count)
     if reason == "OOMKilled":
         return 0, cause
     if reason in _CONSEQUENCES:
         return 4, cause
     return (2 if reason in _START_REASONS or reason.startswith("SIG") else 3), cause
+
+
+def _lasted(end: Terminated) -> bool:
+    """Whether a container ran for so long that the kubelet's pauses began anew."""
+    began, ended = epoch(end.started_at), epoch(end.finished_at)
+    return began is not None and ended is not None and ended - began > _RESETS
 
 
 def _end_reason(end: Terminated) -> str:

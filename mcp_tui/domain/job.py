@@ -53,6 +53,9 @@ _SILENCE_WORDS: Final = 15.0
 # container that is started again take as long as STALL_AFTER.
 _LOOPS: Final = 6
 
+# The longest pause, in seconds, that controllers make between two tries to create pods.
+_TRIED_AGAIN: Final = 1_200.0
+
 # Kinds whose status does not tell how many pods are ready: what holds one up is all there is.
 _COUNT_NO_PODS: Final = frozenset({"RayJob"})
 
@@ -282,13 +285,17 @@ def _stalls_at(
     """When a job some of whose pods are ready counts as stalled by what holds up the others."""
     if cause is None or not cause.waiting or not short:
         return None
+    if cause.reason in _REFUSED and now - (cause.at or now) > _TRIED_AGAIN:
+        return None  # it would have been tried again, and refused
     held = _held_since(cause, started, created, now)
-    # Each crash is the newest, and so is what is held since then: the crashes are counted.
-    return held if _crashes(cause) and cause.count > _LOOPS else held + STALL_AFTER
+    if _crashes(cause) and cause.loops > _LOOPS:
+        # Each crash is the newest, and so is what is held since then: the crashes are counted.
+        held = next((moment for moment in (started, created) if moment is not None), held)
+    return held + STALL_AFTER
 
 
 def _held_since(cause: Cause, started: float | None, created: float | None, now: float) -> float:
-    at = None if cause.reason in _REFUSED else cause.at
+    at = cause.at if cause.began is None else cause.began
     found = (moment for moment in (at, started, created) if moment is not None)
     return next(found, now)
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 import msgspec
 
 from mcp_tui.domain.kinds import Outline
-from mcp_tui.domain.kube import Pod, condition, epoch
+from mcp_tui.domain.kube import ContainerState, Pod, condition, epoch
 from mcp_tui.domain.roots import claims_of
 
 
@@ -43,14 +43,26 @@ def ending(whole: Outline, pods: Iterable[Pod]) -> bool:
 
 
 def resumed(whole: Outline, parts: Sequence[Outline], pods: Sequence[Pod]) -> float | None:
-    """When the newest of what runs was started: before, no step of this attempt could be logged."""
+    """When what runs was started: before, no step of this attempt could be logged.
+
+    Of several pods the one that runs longest tells: where all were started anew, so was it, and
+    one that crashes again and again makes no attempt of the others'.
+    """
     if not parts and not pods:  # as of most rows
         return whole.started
     moments = [whole.started, *(part.started for part in parts)]
-    for pod in pods:
-        moments.append(epoch(pod.status.start_time))
-        running = (status.state.running for status in pod.status.container_statuses)
-        moments += [epoch(each.started_at) for each in running if each is not None]
+    running = [_began(pod) for pod in pods if pod.status.phase == "Running"]
+    moments.append(min((moment for moment in running if moment is not None), default=None))
+    return max((moment for moment in moments if moment is not None), default=None)
+
+
+def _began(pod: Pod) -> float | None:
+    """When a pod was started, or its first container was again."""
+    statuses = pod.status.container_statuses
+    name = pod.spec.containers[0].name if pod.spec.containers else ""
+    main = next((each for each in statuses if each.name == name), statuses[0] if statuses else None)
+    again = main.state.running.started_at if main is not None and main.state.running else None
+    moments = (epoch(pod.status.start_time), epoch(again))
     return max((moment for moment in moments if moment is not None), default=None)
 
 
@@ -118,10 +130,20 @@ def _newest(pods: Iterable[Pod]) -> Iterable[Pod]:
 
 
 def _unready(pod: Pod) -> bool:
-    """Whether a pod of phase Running does not work, as one whose containers crash."""
+    """Whether a pod of phase Running does not work, as one whose containers crash.
+
+    One whose containers run or have ended well does its work, whatever a probe beside it says.
+    """
     if pod.status.phase != "Running":
         return False
+    states = [status.state for status in pod.status.container_statuses]
+    if any(state.waiting is not None or _failed(state) for state in states):
+        return True
     ready = condition(pod.status.conditions, "Ready")
-    if ready is not None:
-        return not ready.is_true
-    return any(status.state.waiting is not None for status in pod.status.container_statuses)
+    if ready is None or ready.is_true:
+        return False
+    return not states or ready.reason != "ContainersNotReady"
+
+
+def _failed(state: ContainerState) -> bool:
+    return state.terminated is not None and state.terminated.exit_code != 0

@@ -24,8 +24,10 @@ SHORTEST: Final = 6
 HIDDEN: Final = "***"
 """What is shown in the place of a secret."""
 
-# Who keeps messages short cuts a secret in two: so much of its beginning is taken for it.
+# Who keeps messages short cuts a secret in two: so much of its beginning is taken for it, where it
+# is so long that the beginning is no word.
 _BEGINNING: Final = 12
+_LONG: Final = 16
 # Tokens are renewed, and an answer may still be to a call with the one before.
 _KEPT: Final = 16
 
@@ -39,19 +41,17 @@ class Secrets:
     """What a client sends and nobody is to read; none of it is in its repr."""
 
     def __init__(self) -> None:
-        self._known: dict[str, None] = {}
+        self._known: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
         return "Secrets()"
 
     def learn(self, *secrets: str) -> None:
         """Remember secrets; the newest few of them are known."""
-        for secret in secrets:
-            if len(secret) >= SHORTEST:
-                self._known.pop(secret, None)
-                self._known[secret] = None
-        while len(self._known) > _KEPT:
-            del self._known[next(iter(self._known))]
+        known = [each for each in self._known if each not in secrets]
+        known += [each for each in secrets if len(each) >= SHORTEST]
+        # As a whole: it is told from threads, while words are being looked through.
+        self._known = tuple(dict.fromkeys(known))[-_KEPT:]
 
     def learn_pair(self, user: str, password: str) -> None:
         """Remember a password, and what it is together with its user in a header."""
@@ -68,8 +68,10 @@ class Secrets:
     def hide(self, text: str) -> str:
         """A text without them; to be asked before it is cut, so that no half is left."""
         forms = {form for secret in self._known for form in _forms(secret)}
-        for head in sorted({_head(form) for form in forms}):
+        for head in sorted({form[:_BEGINNING] for form in forms if len(form) >= _LONG}):
             text = _without(head, forms, text)
+        for form in sorted(forms, key=len, reverse=True):
+            text = text.replace(form, HIDDEN)
         return text
 
 
@@ -90,10 +92,6 @@ def _forms(secret: str) -> Iterator[str]:
     ):
         if len(form) >= SHORTEST:
             yield form
-
-
-def _head(form: str) -> str:
-    return form[: max(SHORTEST, min(_BEGINNING, len(form) // 2))]
 
 
 def _without(head: str, forms: Collection[str], text: str) -> str:

@@ -40,6 +40,10 @@ class RunKeys(FrameScreen, inherit_bindings=False):
         """References of the runs that are marked, or of the one under the cursor."""
         raise NotImplementedError
 
+    def bases_chosen(self) -> tuple[str, ...]:
+        """The same as ``context/id`` each: what a baseline is, wherever it was chosen."""
+        return self.runs_chosen()
+
     def look_at(self, view: str, *, metrics: tuple[str, ...] = (), baseline: str = "") -> None:
         """Look at the chosen runs together, at these metrics, beside a baseline of its own."""
         from mcp_tui.tui.screens.together import Looked, show
@@ -63,7 +67,7 @@ class RunKeys(FrameScreen, inherit_bindings=False):
 
     def action_baseline(self) -> None:
         """What others are held against: this one, or none."""
-        runs = self.runs_chosen()
+        runs = self.bases_chosen()
         if len(runs) != 1:
             self.say("one run can be the baseline: clear the marks first")
         elif self.baseline == runs[0]:

@@ -9,6 +9,8 @@ from textual.pilot import Pilot
 from mcp_tui.actions.evidence import GateLine
 from mcp_tui.domain.plan import Confirmation, Tier
 from mcp_tui.tui.app import Console
+from mcp_tui.tui.panes.models import ModelsScreen
+from mcp_tui.tui.screens.compare import CompareScreen
 from mcp_tui.tui.screens.confirm import ConfirmScreen
 from mcp_tui.tui.screens.modeldetail import ModelScreen
 from mcp_tui.tui.screens.modelform import ApproveScreen, CopyScreen, PromoteScreen
@@ -381,3 +383,18 @@ async def test_a_move_whose_console_was_killed_is_said() -> None:
         assert "the alias was moved" in screen_text(app)
         await pilot.press("h")
         await until(pilot, lambda: "found" in screen_text(app))
+
+
+async def test_a_version_is_a_baseline_as_its_run_is() -> None:
+    async with console(FakeBackend(), (120, 30)) as (app, pilot):
+        await _ranker(pilot, app, "j", "b")
+        assert isinstance(app.screen, ModelsScreen)
+        (run,) = app.screen.bases_chosen()
+        assert app.baseline == run and run.startswith("dev/")
+        await until(pilot, lambda: f"baseline {run[4:12]}" in screen_lines(app)[2])
+        await pilot.press("j", "equals_sign")
+        await until(pilot, lambda: isinstance(app.screen, CompareScreen))
+        assert isinstance(app.screen, CompareScreen)
+        assert app.screen.looked.references[0] == app.screen.looked.baseline == run
+        await pilot.press("escape", "k", "b")
+        await until(pilot, lambda: app.baseline == "")

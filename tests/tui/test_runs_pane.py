@@ -343,6 +343,10 @@ async def test_a_submission_that_is_typed_is_kept_whatever_run_is_made_again() -
         await pilot.pause()
         await pilot.press("escape", "s")
         await until(pilot, lambda: "name: changed" in screen_text(app))
+        app.screen.sent()
+        app.pop_screen()
+        await pilot.press("s")
+        await until(pilot, lambda: "name: again" in screen_text(app))
         await pilot.press("escape", "2", "s")
         await until(pilot, lambda: "name: mine" in screen_text(app))
 

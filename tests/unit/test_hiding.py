@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import html
 import json
+import threading
 from urllib.parse import quote
 
 import pytest
@@ -100,3 +101,36 @@ def test_no_part_of_one_is_in_an_error(text: str) -> None:
     said += explain(type("ProxyError", (Exception,), {})(text), server="http://h", hide=hide)
     for each in said:
         assert TOKEN[:8] not in each and TOKEN[-8:] not in each, each[-300:]
+
+
+def test_words_that_begin_as_a_password_does_stay() -> None:
+    known = Secrets()
+    known.learn("password1234", "changeme1")
+    words = "wrong password for admin; passwords do not match; please changeme"
+    assert known.hide(words) == words
+    assert known.hide("sent password1234, changeme1") == f"sent {HIDDEN}, {HIDDEN}"
+    body = json.dumps({"message": "no", "reason": "Unauthorized"}).encode()
+    known.learn("Unauthorized")
+    assert api_error(401, {}, body, where="w", hide=known.hide).reason == "Unauthorized"
+
+
+def test_they_are_learnt_while_words_are_looked_through() -> None:
+    """Token files are read in threads."""
+    known = Secrets()
+    known.learn(*(f"secret-{number}" for number in range(16)))
+    over = threading.Event()
+
+    def learn() -> None:
+        while not over.is_set():
+            for number in range(16):
+                known.learn(f"secret-{number}")
+
+    threads = [threading.Thread(target=learn) for _ in range(3)]
+    for each in threads:
+        each.start()
+    try:
+        assert {known.hide("a secret-7 b") for _ in range(2_000)} == {f"a {HIDDEN} b"}
+    finally:
+        over.set()
+        for each in threads:
+            each.join()

@@ -38,9 +38,11 @@ QUOTA = (
 )
 
 
-def looping(restarts: int = 7, ready: bool | None = None, last: int = 400) -> dict[str, Any]:
+def looping(
+    restarts: int = 7, ready: bool | None = None, last: int = 400, ran: int = 20
+) -> dict[str, Any]:
     end = ended(1)
-    end["terminated"]["finishedAt"] = at(last)
+    end["terminated"] |= {"startedAt": at(last - ran), "finishedAt": at(last)}
     crashed = container(waiting("CrashLoopBackOff"), last=end, restarts=restarts)
     conditions = [{"type": "Ready", "status": str(ready)}] if ready is not None else []
     return running(crashed, conditions=conditions)
@@ -193,10 +195,11 @@ def test_a_ray_job_ends_with_the_job_that_submits_it() -> None:
 # -- readiness ----------------------------------------------------------------------------------
 
 
-def torch(workers: int = 0, running: int | None = None) -> PyTorchJob:
+def torch(workers: int = 0, running: int | None = None, began: int = 5) -> PyTorchJob:
     replicas = {"Master": {"replicas": 1}} | ({"Worker": {"replicas": workers}} if workers else {})
     active = {"Master": {"active": 1}} | ({"Worker": {"active": running}} if running else {})
-    status = {"startTime": at(5), "replicaStatuses": active, "conditions": [true("Running", 9)]}
+    status = {"startTime": at(began), "replicaStatuses": active}
+    status["conditions"] = [true("Running", 9)]
     spec = {"pytorchReplicaSpecs": replicas}
     return make(PyTorchJob, {"metadata": meta(), "spec": spec, "status": status})
 
@@ -222,6 +225,47 @@ def test_a_worker_that_keeps_crashing_stalls_the_others() -> None:
         assert found.why.startswith("Error train-worker-1 (exit 1)")
 
 
+@pytest.mark.parametrize(
+    ("crashes", "pods", "ran", "began", "state"),
+    [
+        (7, 1, 20, 5, JobState.STALLED),
+        (1, 4, 20, 5, JobState.RUNNING),  # each once, as while the first cannot be found yet
+        (9, 1, 700, 5, JobState.RUNNING),  # now and then in days
+        (7, 1, 20, 960, JobState.RUNNING),  # so young that it may be all in its beginning
+    ],
+)
+def test_what_is_a_crash_loop(
+    crashes: int, pods: int, ran: int, began: int, state: JobState
+) -> None:
+    item = torch(4, 4, began=began)
+    others = [pod(works(), f"train-worker-{n}") for n in range(10, 14)]
+    bad = [
+        pod(looping(crashes, ready=False, last=990, ran=ran), f"train-worker-{n}")
+        for n in range(pods)
+    ]
+    assert row(item, *others, *bad).state is state
+
+
+@pytest.mark.parametrize(
+    "status",
+    [
+        running(
+            container({"running": {"startedAt": at(30)}}),
+            conditions=[{"type": "Ready", "status": "False", "reason": "ContainersNotReady"}],
+        ),
+        running(
+            container({"terminated": {"exitCode": 0}}),
+            container({"running": {"startedAt": at(30)}}, name="proxy"),
+            conditions=[{"type": "Ready", "status": "False", "reason": "ContainersNotReady"}],
+        ),
+    ],
+    ids=["a probe fails", "its proxy still runs"],
+)
+def test_a_pod_whose_containers_do_well_works(status: dict[str, Any]) -> None:
+    found = row(torch(0), pod(status, "train-master-0"))
+    assert (found.state, found.ready) == (JobState.RUNNING, 1)
+
+
 def test_a_crash_beside_a_ray_job_is_told_though_it_counts_no_pods() -> None:
     status = {"jobStatus": "RUNNING", "jobDeploymentStatus": "Running", "startTime": at(5)}
     ray = make(RayJob, {"metadata": meta(), "status": status})
@@ -239,17 +283,26 @@ def test_pods_that_cannot_be_made_are_missed() -> None:
     item = job(GANG, TWO_RUN)
     found = row(item)
     assert (found.why, found.wanted, found.active) == ("2 of 4 pods ready", 4, 2)
-    said = [refusal("Job", "u1", "FailedCreate", QUOTA, 590)]
+    said = [refusal("Job", "u1", "FailedCreate", QUOTA, when) for when in (12, 590)]
     found = row(item, pod(works(), "train-0-x7k2p", "u1"), now=600, events=said)
     assert found.state is JobState.RUNNING
     assert found.why.startswith("2 of 4 pods ready; QuotaExceeded: gpu")
     when = changes_at(found, None, T0 + 600)
-    assert when is not None and when == pytest.approx(T0 + 10 + 600, abs=1)
-    # It is tried again and again, and each try is the newest: the wait began with the job.
-    again = [refusal("Job", "u1", "FailedCreate", QUOTA, 605)]
+    assert when is not None and when == pytest.approx(T0 + 12 + 600, abs=1)
+    # It is tried again and again, and each try is the newest: the wait began with the first.
+    again = [*said, refusal("Job", "u1", "FailedCreate", QUOTA, 605)]
     found = row(item, pod(works(), "train-0-x7k2p", "u1"), now=when - T0, events=again)
-    assert (found.state, found.since) == (JobState.STALLED, T0 + 10)
+    assert (found.state, found.since) == (JobState.STALLED, T0 + 12)
     assert found.why.startswith("QuotaExceeded: gpu")
+
+
+@pytest.mark.parametrize("ago", [3, 400, 1_500])
+def test_a_refusal_in_a_long_life_stalls_nothing_at_once(ago: int) -> None:
+    """A quota counts the pod that goes while its successor is made; and what is old is over."""
+    item = job(GANG, {**TWO_RUN, "active": 3, "ready": 3})
+    said = [refusal("Job", "u1", "FailedCreate", QUOTA, 18_000 - ago)]
+    found = row(item, pod(works(), "train-0-x7k2p", "u1"), now=18_000, events=said)
+    assert found.state is JobState.RUNNING
 
 
 @pytest.mark.parametrize(
@@ -321,6 +374,17 @@ def test_a_pod_made_anew_or_started_again_counts_as_well() -> None:
         assert changes_at(found, quiet, T0 + 1_000) == pytest.approx(T0 + 950 + 600, abs=1)
     below = child("llm-node-0", {**RUNNING, "startTime": at(960)})
     assert row(job_set(*TWO), children=[below], run=quiet).state is JobState.RUNNING
+
+
+def test_what_crashes_beside_them_is_no_new_attempt_of_the_others() -> None:
+    quiet = RunFacts(run_id="r", step=5, updated=T0 + 100, interval=10)
+    worker = pod(works(startTime=at(20)), "train-0-x7k2p", "u1")
+    again = pod(works(startTime=at(950)), "train-1-x7k2p", "u1", born=950)
+    shipper = container({"running": {"startedAt": at(990)}}, name="shipper")
+    inside = container({"running": {"startedAt": at(30)}})
+    beside = pod(running(inside, shipper, startTime=at(20)), "train-2-x7k2p", "u1")
+    found = row(job(status=RUNNING), worker, again, beside, run=quiet)
+    assert (found.state, found.resumed) == (JobState.STALLED, T0 + 30)
 
 
 def test_times_that_cannot_be_read_are_none() -> None:

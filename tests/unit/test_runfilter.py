@@ -202,7 +202,8 @@ def test_each_part_of_an_or_is_a_filter_without_one(parts: list[list[str]]) -> N
     except UsageError:
         return
     expected = tuple(dict.fromkeys(" AND ".join(c.strip() for c in each) for each in parts))
-    if len(parts) > 1:
+    # Behind the dot of a name (NULL5.) a word is the rest of that name, and no filter is right so.
+    if len(parts) > 1 and not re.search(r"[^\W\d]\w*\.(\s|$)", text):
         assert found == expected
 
 

@@ -224,7 +224,9 @@ class Streams(RuleBasedStateMachine):
     def teardown(self) -> None:
         self.drain()
         # Watches alone leave no ghost of a pod that is gone from their phases and no list held.
-        for uid in sorted(self.jobs):
+        # Roots last, as only they are asked for: a list of what is below one says nothing of it.
+        roots = {group.root.metadata.uid for group in root_of(self.jobs.values())}
+        for uid in sorted(self.jobs, key=lambda uid: (uid in roots, uid)):
             pods, events = self.held(uid)
             self.store.set_pods(uid, pods)
             self.store.set_events(uid, events)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-MOST_ASKED: Final = 600.0
+_MOST_ASKED: Final = 600.0
 """The longest wait, in seconds, that a server is granted."""
 
 
@@ -86,7 +86,7 @@ class Backoff:
         delay = self._next * (1 + self._rng.random() * self._timing.jitter)
         self._next = min(self._timing.most, self._next * 2)
         if asked is not None and asked > delay:
-            return min(asked, MOST_ASKED) * (1 + self._rng.random() * 0.1)
+            return min(asked, _MOST_ASKED) * (1 + self._rng.random() * 0.1)
         return delay
 
     def spread(self, seconds: float) -> float:

@@ -23,6 +23,7 @@ LONGEST: Final = 1e7
 """Seconds that a server may ask to wait; a number of a thousand digits fits in no float."""
 
 _TITLE: Final = re.compile(rb"<title[^>]*>([^<]{1,4096})", re.IGNORECASE)
+_WORD: Final = re.compile(r"[A-Za-z_]{1,40}")
 # So much of a body is looked through for words.
 _LOOKED: Final = 4096
 _READ: Final = 65_536
@@ -197,7 +198,9 @@ def api_error(
         said = answer.get("message") or answer.get("error")
         message = _said(said, hide) if isinstance(said, str) else ""
         kinds = (answer.get(name) for name in ("reason", "error_code", "errorType"))
-        reason = _said(str(next(filter(None, kinds), "")), hide)
+        reason = str(next(filter(None, kinds), ""))
+        if not _WORD.fullmatch(reason):
+            reason = _said(reason, hide)
         details = answer.get("details")
         seconds = details.get("retryAfterSeconds") if isinstance(details, dict) else None
         if retry is None and isinstance(seconds, int | float) and seconds > 0:

@@ -14,7 +14,6 @@ import msgspec
 
 from mcp_tui.domain.text import clean_line
 from mcp_tui.errors import ApiError, UnreachableError
-from mcp_tui.sources.kubernetes.backoff import MOST_ASKED
 from mcp_tui.sources.kubernetes.transport import KubeClient
 
 _STAMP: Final = re.compile(rb"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:\d\d)) ?")
@@ -23,6 +22,8 @@ _PIECE: Final = 1_048_576
 # A log may be silent for ever, and so may a connection that died: after so long it is opened anew.
 _SILENCE: Final = 120.0
 _AGAIN: Final = (0.5, 1.0, 2.0, 4.0, 8.0)
+# The longest wait, in seconds, that a server is granted: a pod that goes takes its lines with it.
+_MOST_ASKED: Final = 30.0
 # A connection that lasted so long was no failure.
 _LASTED: Final = 10.0
 
@@ -175,7 +176,8 @@ async def read_log(
                 or (failures >= len(_AGAIN) and (ended() or not cursor.last))
             ):
                 raise
-            words, asked = error.line(), min(error.retry_after or 0.0, MOST_ASKED)
+            words = error.line()
+            asked = min(error.retry_after or 0.0, _AGAIN[-1] if ended() else _MOST_ASKED)
         if time.monotonic() - opened > _LASTED:
             failures = 0
         elif words and (failures or asked):

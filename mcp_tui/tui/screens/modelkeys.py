@@ -29,6 +29,11 @@ class ModelKeys(RunKeys, inherit_bindings=False):
             if each.version and each.run_id
         )
 
+    def bases_chosen(self) -> tuple[str, ...]:
+        """Their runs."""
+        found = (each for each in self.chosen() if each.version and each.run_id)
+        return tuple(f"{each.context}/{each.run_id}" for each in found)
+
     def action_curves(self) -> None:
         """What was measured of them, beside the champion, with the gates; Tab goes to curves."""
         self.look_at("evaluation")

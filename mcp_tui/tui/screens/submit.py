@@ -194,6 +194,11 @@ class SubmitScreen(PlanningScreen, inherit_bindings=False):
                 self.form.rebase(form_fields(self.editor.text))
         self.draft.text = self.editor.text
 
+    def sent(self) -> None:
+        """What made a run again has served: the next time begins with the run."""
+        if self.draft.begun:
+            self.draft.text, self.draft.unwritten = "", {}
+
     # -- planning ---------------------------------------------------------------------------
 
     async def make(self) -> Plan:
