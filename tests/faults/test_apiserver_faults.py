@@ -262,12 +262,14 @@ async def test_every_status_on_a_log_a_shell_and_a_forward(
     slept: list[float] = []
     told: list[str] = []
     troubles: list[str] = []
+    over = False
 
     async def sleep(seconds: float) -> None:
         slept.append(seconds)
 
     async def log(follow: bool) -> None:
         options: Any = {"follow": follow, "sleep": sleep, "on_trouble": troubles.append}
+        options["ended"] = lambda: over
         async for _ in read_log(client, namespace, "one", "main", **options):
             pass
 
@@ -287,8 +289,13 @@ async def test_every_status_on_a_log_a_shell_and_a_forward(
         assert proxy.count() == calls
     assert len(slept) == (5 if again else 0)
     # What the server asks for is granted within reason, and said from the beginning.
-    assert not slept or min(slept) == min(wait or 0.5, 600.0), slept
+    assert not slept or min(slept) == min(wait or 0.5, 30.0), slept
     assert len(troubles) == (len(slept) - (not wait) if again else 0)
+    over = True  # what it still has may go with its pod
+    slept.clear()
+    with pytest.raises(ApiError):
+        await log(True)
+    assert not slept or max(slept) == 8.0
     proxy.calls.clear()
     async with forward(client, namespace, "one", 80, on_error=told.append) as port:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
