@@ -7,12 +7,12 @@ import pytest
 from tests.bench import growth
 from tests.soak import SOAK
 
+if SOAK:  # some minutes, and a cluster of its own
 
-@pytest.mark.soak
-@pytest.mark.skipif(not SOAK, reason="a cluster of its own and some minutes: in the long form")
-def test_a_row_can_be_measured(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("MCP_TUI_BENCH_GROUND", raising=False)
-    found = dict(zip(growth.HEADINGS, growth.row(200), strict=True))
-    assert found.pop("jobs") == "200"
-    assert all(float(value) >= 0 for value in found.values()), found
-    assert float(found["storm, events/s"]) > 0
+    @pytest.mark.soak
+    def test_a_row_can_be_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.delenv("MCP_TUI_BENCH_GROUND", raising=False)
+        found = dict(zip(growth.HEADINGS, growth.row(200), strict=True))
+        assert found.pop("jobs") == "200"
+        assert all(float(value) >= 0 for value in found.values()), found
+        assert float(found["storm, events/s"]) > 0
