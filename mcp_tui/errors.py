@@ -6,6 +6,8 @@ line and exits with its code, a pane shows it in its place. Anything else is a d
 
 from __future__ import annotations
 
+import errno
+import os
 from enum import IntEnum
 
 
@@ -45,6 +47,19 @@ class McpTuiError(Exception):
         """The one line shown to a user: ``where: what; hint``."""
         text = f"{self.where}: {self.what}" if self.where else self.what
         return f"{text}; {self.hint}" if self.hint else text
+
+    def lines(self) -> list[str]:
+        """The same for who can show several: a line for each of its faults."""
+        return [self.line()]
+
+
+def out_of_files(error: BaseException) -> bool:
+    """Whether it was the want of a file descriptor that something failed for."""
+    # A library that cannot be opened is an ImportError without a number.
+    return isinstance(error, OSError | ImportError) and (
+        getattr(error, "errno", None) in (errno.EMFILE, errno.ENFILE)
+        or os.strerror(errno.EMFILE) in str(error)
+    )
 
 
 class UsageError(McpTuiError):

@@ -11,12 +11,10 @@ import traceback
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
-from mcp_tui.errors import ExitCode, McpTuiError
+from mcp_tui.errors import ExitCode, McpTuiError, out_of_files
 
 if TYPE_CHECKING:
     from mcp_tui.cli.output import Printer
-
-_NO_FILES: Final = (errno.EMFILE, errno.ENFILE)
 
 NO_ROOM: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EBADF)
 """What a system call says where an output cannot be written for want of room, or is closed."""
@@ -78,16 +76,14 @@ def _run(argv: Sequence[str] | None) -> int:
         return int(ExitCode.INTERRUPTED)
     except McpTuiError as error:
         # Of a file with several faults each has a line of its own.
-        lines = error.lines() if hasattr(error, "lines") else [error.line()]
-        for line in lines:
+        for line in error.lines():
             printer.note(f"mcp-tui: {line}")
         return int(error.exit_code)
     except (OSError, ImportError) as error:
         number = getattr(error, "errno", None)
         if isinstance(error, BrokenPipeError) or number in NO_ROOM:
             raise
-        # A library that cannot be opened is an ImportError without a number.
-        if number in _NO_FILES or os.strerror(errno.EMFILE) in str(error):
+        if out_of_files(error):
             printer.note("mcp-tui: too many files are open; raise the limit: ulimit -n")
             return int(ExitCode.USAGE)
         return _defect(printer, error)

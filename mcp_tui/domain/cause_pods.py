@@ -30,9 +30,9 @@ _START_REASONS: Final = frozenset(
     {"StartError", "ContainerCannotRun", "CreateContainerError", "RunContainerError"}
 )
 _NOT_A_REASON: Final = frozenset({"", "ContainerCreating", "PodInitializing"})
-# Ends that something else usually brought about: a graceful stop, a lost node.
 # Seconds that a container runs before the kubelet's pause after its end is the first again.
 _RESETS: Final = 600.0
+# Ends that something else usually brought about: a graceful stop, a lost node.
 _CONSEQUENCES: Final = frozenset({"Killed", "Terminated", "ContainerStatusUnknown"})
 
 
@@ -70,18 +70,12 @@ def deepest(findings: Sequence[Finding]) -> Cause | None:
     """
     if not findings:
         return None
-    classes: dict[tuple[str, int | None], int] = defaultdict(int)
-    for found in findings:
-        classes[_class(found)] += found.cause.count
     roots = [min(incident, key=_depth) for incident in _incidents(findings)]
     votes: dict[tuple[str, int | None], int] = defaultdict(int)
     for root in roots:
         votes[_class(root)] += root.cause.count
     best = min(roots, key=lambda root: (-votes[_class(root)], *_depth(root)))
-    same = [found.cause.loops for found in findings if _class(found) == _class(best)]
-    return msgspec.structs.replace(
-        best.cause, count=classes[_class(best)], loops=max(same) if best.cause.loops else 0
-    )
+    return _counted(best, findings)
 
 
 def behind(findings: Sequence[Finding], pod: str, exit_code: int | None) -> Cause | None:
@@ -106,10 +100,15 @@ def behind(findings: Sequence[Finding], pod: str, exit_code: int | None) -> Caus
         ]
         if not known:
             return None
-        best = min(known, key=_depth)
-        same = [found for found in findings if _class(found) == _class(best)]
-        return msgspec.structs.replace(best.cause, count=sum(found.cause.count for found in same))
+        return _counted(min(known, key=_depth), findings)
     return None
+
+
+def _counted(best: Finding, findings: Sequence[Finding]) -> Cause:
+    """A cause with how often there was one of its kind."""
+    same = [found.cause for found in findings if _class(found) == _class(best)]
+    loops = max(cause.loops for cause in same) if best.cause.loops else 0
+    return msgspec.structs.replace(best.cause, count=sum(c.count for c in same), loops=loops)
 
 
 def _class(found: Finding) -> tuple[str, int | None]:

@@ -6,13 +6,10 @@ key or command has done nothing, and can be given again.
 
 from __future__ import annotations
 
-import errno
-import os
 from collections.abc import Callable
 from types import TracebackType
-from typing import Final
 
-_NO_FILES: Final = (errno.EMFILE, errno.ENFILE)
+from mcp_tui.errors import out_of_files
 
 
 class Said:
@@ -34,11 +31,7 @@ class Said:
         error: BaseException | None,
         _trace: TracebackType | None,
     ) -> bool:
-        if not isinstance(error, OSError | ImportError):
-            return False
-        # A library that cannot be opened is an ImportError without a number.
-        number = getattr(error, "errno", None)
-        if number not in _NO_FILES and os.strerror(errno.EMFILE) not in str(error):
+        if error is None or not out_of_files(error):
             return False
         self._say("too many files are open on this machine; raise the limit: ulimit -n")
         return True

@@ -190,6 +190,13 @@ async def test_the_yaml_of_an_object_of_20_megabytes(
 STATUSES = (401, 403, 409, 410, 422, 429, 500, 502, 503, 504)
 
 
+def refuse_all(proxy: FaultProxy, status: int, wait: str | int | None) -> None:
+    """Have every call refused, with the time to wait where there is one."""
+    headers: Any = (("Content-Type", "application/json"),)
+    headers += (("Retry-After", str(wait)),) if wait else ()
+    proxy.add(Fault(Answer(status, encoded(refusal(status, "Why", "no \x1b[2Jway")), headers)))
+
+
 @pytest.mark.parametrize("wait", [None, "7"])
 @pytest.mark.parametrize("status", STATUSES)
 async def test_every_status_on_every_verb(
@@ -203,9 +210,7 @@ async def test_every_status_on_every_verb(
     """Said as it is, with the time to wait; asked once; a write may be of unknown outcome."""
     client = client_of(proxy, ground, tmp_path, "admin")
     client.gate = Gate(read_only=False)
-    headers: Any = (("Content-Type", "application/json"),)
-    headers += (("Retry-After", wait),) if wait else ()
-    proxy.add(Fault(Answer(status, encoded(refusal(status, "Why", "no \x1b[2Jway")), headers)))
+    refuse_all(proxy, status, wait)
     path, one = JOBS.path(namespace), JOBS.path(namespace, "one")
 
     async def watch() -> None:
@@ -256,9 +261,7 @@ async def test_every_status_on_a_log_a_shell_and_a_forward(
     """Said as it is, before anything is open; only a log that is followed is asked for again."""
     client = client_of(proxy, ground, tmp_path, "admin")
     client.gate = Gate(read_only=False)
-    headers: Any = (("Content-Type", "application/json"),)
-    headers += (("Retry-After", str(wait)),) if wait else ()
-    proxy.add(Fault(Answer(status, encoded(refusal(status, "Why", "no \x1b[2Jway")), headers)))
+    refuse_all(proxy, status, wait)
     slept: list[float] = []
     told: list[str] = []
     troubles: list[str] = []

@@ -167,6 +167,16 @@ def test_a_closed_terminal_ends_it_in_order(terminal: Terminal, stopped: Path) -
     assert stopped.exists()
 
 
+def pour(terminal: Terminal, data: bytes) -> None:
+    """Write much, and read what is drawn meanwhile, as a terminal does."""
+    while data:
+        readable, writable, _ = select.select([terminal.fd], [terminal.fd], [], 1.0)
+        if writable:
+            data = data[os.write(terminal.fd, data[:4096]) :]
+        if readable:
+            terminal.read()
+
+
 @pytest.mark.parametrize("brackets", [("", ""), ("\x1b[200~", "\x1b[201~")])
 def test_a_megabyte_of_rubbish_in_the_filter_is_over_at_once(
     terminal: Terminal, brackets: tuple[str, str]
@@ -174,12 +184,7 @@ def test_a_megabyte_of_rubbish_in_the_filter_is_over_at_once(
     terminal.type("/")
     terminal.until(lambda: terminal.screen.display[23].startswith(" /"))
     data = (brackets[0] + "xq zt\r" * 150_000 + brackets[1]).encode()
-    while data:
-        readable, writable, _ = select.select([terminal.fd], [terminal.fd], [], 1.0)
-        if writable:
-            data = data[os.write(terminal.fd, data[:4096]) :]
-        if readable:
-            terminal.read()
+    pour(terminal, data)
     terminal.until(lambda: "xq zt" in terminal.screen.display[23])
     terminal.insist("\x1b", lambda: "? all keys" in terminal.screen.display[23])
     terminal.type("?")
@@ -197,12 +202,7 @@ def test_a_megabyte_in_one_line_of_the_filter_is_taken_at_once(
     data = (brackets[0] + "ranker " * 150_000 + brackets[1]).encode()
     sent = len(data)
     assert sent > 1_000_000
-    while data:
-        readable, writable, _ = select.select([terminal.fd], [terminal.fd], [], 1.0)
-        if writable:
-            data = data[os.write(terminal.fd, data[:4096]) :]
-        if readable:
-            terminal.read()
+    pour(terminal, data)
     terminal.until(lambda: "ranker ranker" in terminal.screen.display[23])
     terminal.insist("\x1b", lambda: "? all keys" in terminal.screen.display[23])
     terminal.type("?")

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import contextlib
-from collections.abc import AsyncIterator, Mapping
-from types import SimpleNamespace
+from collections.abc import Mapping
 from typing import Any, cast
 
 import pytest
@@ -20,7 +18,7 @@ from mcp_tui.cli.output import Printer
 from mcp_tui.cli.parser import parse
 from mcp_tui.cli.session import Session
 from mcp_tui.config import Config
-from mcp_tui.domain.plan import Outcome, OutcomeStatus, Plan, Target, Tier, Verb
+from mcp_tui.domain.plan import Outcome, OutcomeStatus, Plan, Tier
 from mcp_tui.errors import (
     ApiError,
     ExitCode,
@@ -30,6 +28,7 @@ from mcp_tui.errors import (
     UsageError,
 )
 from mcp_tui.sources.connect import Connection
+from tests.unit.submitting import TARGET, plan_with
 
 PLACE = inside.Place(namespace="ml", pod="a-0", container="main", uid="p")
 
@@ -89,12 +88,8 @@ def test_a_part_of_a_second_does_not_remove_a_deadline(deadline: str) -> None:
 async def test_an_interrupted_submission_says_how_to_look_at_what_it_made(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], status: OutcomeStatus
 ) -> None:
-    target = Target(context="c", kind="Job", namespace="ml", name="a", uid="u")
-    plan = Plan(id="0" * 32, verb=Verb.SUBMIT, context="c", tier=Tier.DEV, targets=(target,),
-                writes=())  # fmt: skip
-
     class Interrupted:
-        interrupted = (Outcome(target=target, status=status, message="m"),)
+        interrupted = (Outcome(target=TARGET, status=status, message="m"),)
 
         async def check(self, plan: Plan) -> Plan:
             return plan
@@ -102,21 +97,7 @@ async def test_an_interrupted_submission_says_how_to_look_at_what_it_made(
         async def apply(self, plan: Plan, *, progress: Any) -> None:
             raise asyncio.CancelledError
 
-    @contextlib.asynccontextmanager
-    async def opened(args: argparse.Namespace) -> AsyncIterator[Any]:
-        yield SimpleNamespace(printer=Printer(color=False), engine=lambda _: Interrupted())
-
-    async def answer(*_: object) -> Plan:
-        return plan
-
-    async def silent(*_: object) -> None:
-        return None
-
-    monkeypatch.setattr(submit, "open_session", opened)
-    monkeypatch.setattr(submit, "planned", answer)
-    for name in ("confirmed", "say_unfinished"):
-        monkeypatch.setattr(submit, name, silent)
-    monkeypatch.setattr(submit, "read_config", lambda _: None)
+    plan_with(monkeypatch, Printer(color=False), lambda _: Interrupted())
     with pytest.raises(asyncio.CancelledError):
         await submit.submit(parse(["job", "submit", "--config", "x"]))
     told = "look for it with: mcp-tui --context c -n ml job ls -l mcp-tui.io/plan-id=0000"

@@ -25,9 +25,10 @@ from mcp_tui.cli.views import columns
 from mcp_tui.config import Config
 from mcp_tui.domain.jobview import JobKey, JobState, JobView
 from mcp_tui.domain.model import RegisteredModel
-from mcp_tui.domain.plan import Outcome, OutcomeStatus, Plan, Target, Tier, Verb
+from mcp_tui.domain.plan import Outcome, OutcomeStatus, Plan
 from mcp_tui.errors import UsageError
 from mcp_tui.store.select import parse_filter
+from tests.unit.submitting import TARGET, plan_with
 
 
 @pytest.mark.parametrize(
@@ -185,9 +186,6 @@ async def test_a_job_that_was_never_shown_is_not_said_to_be_gone() -> None:
 async def test_a_submission_waits_for_its_effect_as_long_as_it_is_told(
     monkeypatch: pytest.MonkeyPatch, words: str, proof: float
 ) -> None:
-    target = Target(context="c", kind="Job", namespace="ml", name="a", uid="u")
-    plan = Plan(id="0" * 32, verb=Verb.SUBMIT, context="c", tier=Tier.DEV, targets=(target,),
-                writes=())  # fmt: skip
     asked: list[float] = []
 
     class Fails:
@@ -195,27 +193,13 @@ async def test_a_submission_waits_for_its_effect_as_long_as_it_is_told(
             return plan
 
         async def apply(self, plan: Plan, *, progress: Any) -> list[Outcome]:
-            return [Outcome(target=target, status=OutcomeStatus.FAILED, message="m")]
+            return [Outcome(target=TARGET, status=OutcomeStatus.FAILED, message="m")]
 
     def engine(timeout: float) -> Fails:
         asked.append(timeout)
         return Fails()
 
-    @contextlib.asynccontextmanager
-    async def opened(args: argparse.Namespace) -> AsyncIterator[Any]:
-        yield SimpleNamespace(printer=Printer(out=io.StringIO(), color=False), engine=engine)
-
-    async def answer(*_: object) -> Plan:
-        return plan
-
-    async def silent(*_: object) -> None:
-        return None
-
-    monkeypatch.setattr(submit, "open_session", opened)
-    monkeypatch.setattr(submit, "planned", answer)
-    for name in ("confirmed", "say_unfinished"):
-        monkeypatch.setattr(submit, name, silent)
-    monkeypatch.setattr(submit, "read_config", lambda _: None)
+    plan_with(monkeypatch, Printer(out=io.StringIO(), color=False), engine)
     assert await submit.submit(parse(["job", "submit", "--config", "x", *words.split()])) == 3
     assert asked == [proof]
 

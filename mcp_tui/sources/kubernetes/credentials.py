@@ -72,12 +72,12 @@ class Credentials:
         self._secrets.learn(self._user.token, *_of_key(self._user.key_data))
         self._secrets.learn_pair(self._user.username, self._user.password)
         self._secrets.learn_url(context.server)  # httpx makes a header of what stands in it
+        with contextlib.suppress(ValueError):  # of a URL that is none
+            proxy = proxy_for(context.server, context.cluster_info.proxy_url, self._env)
+            self._secrets.learn_url(proxy)
 
     def hide(self, text: str) -> str:
         """What a server or plugin says, without what it was sent or gave: nobody is to read it."""
-        with contextlib.suppress(ValueError):  # of a URL that is none
-            proxy = self._context.cluster_info.proxy_url
-            self._secrets.learn_url(proxy_for(self._context.server, proxy, self._env))
         return self._secrets.hide(text)
 
     async def headers(self) -> dict[str, str]:
@@ -117,15 +117,17 @@ class Credentials:
 
         Such as where to log in, and with which code; empty otherwise.
         """
-        runs = self._running is not None and not self._running.done()
-        return (
-            f"the credential plugin has not ended yet{self._heard}" if runs and self._heard else ""
-        )
+        waits = self._runs and self._heard
+        return f"the credential plugin has not ended yet{self._heard}" if waits else ""
+
+    @property
+    def _runs(self) -> bool:
+        return self._running is not None and not self._running.done()
 
     def late(self, deadline: float) -> UnreachableError | None:
         """Why a call had nothing to send for ``deadline`` seconds, where a plugin still runs."""
         plugin = self._user.exec
-        if plugin is None or self._running is None or self._running.done():
+        if plugin is None or not self._runs:
             return None
         return UnreachableError(
             f"the credential plugin has not ended after {deadline:g} s{self._heard}",
