@@ -35,7 +35,7 @@ from tests.cluster.ground import CONTEXTS, read_state, stop
 from tests.cluster.namespace import possible as namespace_possible
 from tests.cluster.plane import REPO
 from tests.cluster.process import MARK, end_marked
-from tests.soak import times
+from tests.soak import SOAK, times
 
 _RUN = "MCP_TUI_TEST_RUN"
 _OWNER = "MCP_TUI_TEST_OWNER"
@@ -167,8 +167,18 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
         _watchdog.stop()
 
 
+def _minutes(item: pytest.Item) -> float:
+    mark = item.get_closest_marker("soak")
+    return float(mark.kwargs.get("minutes", 0)) if SOAK and mark else 0.0
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what needs the real control plane."""
+    """Mark what needs the real control plane, and begin with what is known to take long.
+
+    A worker that runs out of tests is given those from the end of another's: what takes long and
+    stood there would be left to a single worker.
+    """
+    items.sort(key=_minutes, reverse=True)
     for item in items:
         names = set(getattr(item, "fixturenames", ()))
         params = getattr(getattr(item, "callspec", None), "params", {})

@@ -99,12 +99,16 @@ async def _go_on(
             printer.table(news, shown, wide=args.output == "wide", header=False)
             for view in gone:
                 printer.line(f"- gone  {view.key.name}")
-        elif args.output == "json":
-            for view in news:
-                printer.line(msgspec.json.encode(document(view)).decode())
+        elif args.output in ("json", "yaml"):
+            told = [document(view) for view in news]
+            told += [{**document(view), "gone": True} for view in gone]
+            for each in told:
+                if args.output == "json":
+                    printer.line(msgspec.json.encode(each).decode())
+                else:
+                    printer.documents([each], "yaml")
         else:
-            for view in news:
-                print_views([view], shown, args.output, printer)
+            print_views(news, shown, args.output, printer)
         await changed.wait()
         await asyncio.sleep(0.2)
 

@@ -12,7 +12,7 @@ from mcp_tui.domain.job import JobState, JobView
 from mcp_tui.domain.keys import COMPLETION_INDEX
 from mcp_tui.domain.podlabels import pod_selector
 from mcp_tui.domain.text import clean_line, word
-from mcp_tui.errors import ExitCode, GoneError, UsageError
+from mcp_tui.errors import ExitCode, GoneError, McpTuiError, UsageError
 from mcp_tui.sources.kubernetes.podlog import LogRecord
 from mcp_tui.store.joblogs import JobLogs, LogQuery
 from mcp_tui.store.jobwatch import JobWatch
@@ -24,12 +24,16 @@ _KNOWN = 5.0
 async def logs(args: argparse.Namespace) -> int:
     """Print a job's logs; with ``--follow`` wait for them, and say what is waited for.
 
+    Where only some of them can be read the others are printed, and the exit code says that not all
+    were: 3 for what was refused, 4 for all else.
+
     Raises:
         UsageError: It has no such pod, container or rank.
         GoneError: Its pods are gone, and its logs with them.
     """
     async with open_session(args) as session:
         seen = await session.find(args.name, session.engine())
+        lines = _Lines(session.printer, stamps=args.timestamps, follow=args.follow)
         reader = JobLogs(
             session.connection.kube,
             LogQuery(
@@ -42,6 +46,7 @@ async def logs(args: argparse.Namespace) -> int:
                 previous=args.previous,
                 tail=args.tail,
             ),
+            on_note=lines.trouble,
         )
         changed = asyncio.Event()
         watch = JobWatch(
@@ -53,26 +58,38 @@ async def logs(args: argparse.Namespace) -> int:
             on_change=changed.set,
         )
         watch.start()
-        lines = _Lines(session.printer, stamps=args.timestamps)
         ending = asyncio.create_task(_end_with(reader, watch, lines)) if args.follow else None
         try:
             async for batch in reader.batches():
                 lines.show(batch)
             if not lines.count:
                 _explain(args, reader, await _view(watch, changed), session)
+        except McpTuiError:
+            if not args.follow or reader.unread is None:
+                raise  # followed, it was said as it came
         finally:
             if ending is not None:
                 ending.cancel()
             await watch.stop()
-        return ExitCode.OK
+        if reader.unread is None:
+            return ExitCode.OK
+        refused = reader.unread.exit_code is ExitCode.REFUSED
+        return ExitCode.REFUSED if refused else ExitCode.UNREACHABLE
 
 
 class _Lines:
-    """Prints log lines, each with its pod once there are several."""
+    """Prints log lines, each with its pod once there are several, and what is missing of them.
 
-    def __init__(self, printer: Printer, *, stamps: bool) -> None:
+    Args:
+        follow: Troubles are said as they come; else once there are lines: if none ever comes, the
+            command's own error says why.
+    """
+
+    def __init__(self, printer: Printer, *, stamps: bool, follow: bool) -> None:
         self.printer = printer
         self.count = 0
+        self._follow = follow
+        self._troubles: list[str] = []
         self._stamps = stamps
         self._pods: set[str] = set()
         self._said = ""
@@ -85,6 +102,18 @@ class _Lines:
             stamp = f"{record.stamp} " if self._stamps else ""
             self.printer.line(f"{prefix}{stamp}{record.text}")
             self.count += 1
+        self._say()
+
+    def trouble(self, words: str) -> None:
+        """Something of the logs cannot be read."""
+        self._troubles.append(words)
+        self._say()
+
+    def _say(self) -> None:
+        if self.count or self._follow:
+            for words in self._troubles:
+                self.printer.note(f"mcp-tui: {words}")
+            self._troubles.clear()
 
     def waits(self, view: JobView) -> None:
         """Say once what is waited for."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from decimal import Decimal
 from functools import lru_cache
 from typing import Final, NamedTuple
@@ -93,6 +93,7 @@ class _Facts(NamedTuple):
     wanted: int
     resumed: float | None
     ending: bool
+    counted: str
 
 
 def run_id_of(job: AnyJob) -> str:
@@ -178,6 +179,8 @@ def view_job(
         wanted=max(active, whole.wanted),
         resumed=resumed(whole, parts, pods),
         ending=ending(whole, pods),
+        # Where its Jobs are known, what counts is their pods.
+        counted="jobs" if whole.counts_jobs and not _has_jobs(parts) else "pods",
     )
     state = _state(facts)
     since = _since(facts, state)
@@ -225,6 +228,10 @@ def view_job(
         run_note=_run_note(state, run),
         urgency=_urgency(state, since, now, key.name),
     )
+
+
+def _has_jobs(parts: Sequence[Outline]) -> bool:
+    return any(part.kind == "Job" for part in parts)
 
 
 def _state(facts: _Facts) -> JobState:
@@ -329,8 +336,7 @@ def _why(facts: _Facts, state: JobState) -> str:
     parts = [run.newest()] if run is not None else []
     if not any(parts) and whole.remaining is not None:
         parts.append(f"{duration(whole.remaining)} left")
-    what = "jobs" if whole.counts_jobs else "pods"
-    counts = f"{facts.ready} of {facts.wanted} {what} ready"
+    counts = f"{facts.ready} of {facts.wanted} {facts.counted} ready"
     if cause is not None:
         if cause.waiting and cause.reason in _REFUSED and not any(parts):
             # There are no pods that would show that some are missing.

@@ -76,6 +76,11 @@ def _with_children(whole: Outline, parts: Sequence[Outline], pods: Sequence[Pod]
             name: sum(getattr(part, name) for part in jobs)
             for name in ("active", "ready", "wanted", "succeeded", "failed")
         }
+        maker = inner or whole
+        if min(maker.lacking, maker.jobs - len(jobs)) > 0:
+            # Those of the Jobs that could not be made.
+            missing = max(1, maker.parallelism - sum(part.parallelism for part in jobs))
+            changes["wanted"] = sum(part.wanted for part in jobs) + missing
         starts = [part.started for part in jobs if part.started is not None]
         if starts and whole.started is None:
             changes["started"] = min(starts)

@@ -21,7 +21,14 @@ from mcp_tui.domain.kube import (
     condition,
     epoch,
 )
-from mcp_tui.domain.kube_custom import JobSet, PyTorchJob, RayJob, ReplicaCount, TrainJob
+from mcp_tui.domain.kube_custom import (
+    JobSet,
+    JobSetSpec,
+    PyTorchJob,
+    RayJob,
+    ReplicaCount,
+    TrainJob,
+)
 from mcp_tui.domain.podrequests import container_requests, pod_requests, requests_of, times
 
 _INDEXES: Final = re.compile(r"([0-9]{1,9})(?:-([0-9]{1,9}))?")
@@ -62,6 +69,8 @@ class Outline(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     counts_jobs: bool = False
     jobs: int = 0
     """Child Jobs that there will be before it is done, where that is known."""
+    lacking: int = 0
+    """Child Jobs that should be there by now, and its controller does not count."""
     counts_running: bool = False
     """``ready`` counts every pod of phase Running, and so those whose containers crash."""
     indexed: bool = False
@@ -223,6 +232,8 @@ def _job_set(job: JobSet) -> Outline:
         quantity.add(requested, needs, replicated.replicas)
     jobs = sum(replicated.replicas for replicated in spec.replicated_jobs)
     total = _total(status.replicated_jobs_status)
+    over = failed is not None or complete is not None
+    lacking = 0 if over or spec.suspend else _lacking(spec, status.replicated_jobs_status)
     first = spec.replicated_jobs[0].template.spec.template.spec if spec.replicated_jobs else None
     return Outline(
         kind="JobSet",
@@ -239,11 +250,28 @@ def _job_set(job: JobSet) -> Outline:
         failed=total.failed,
         counts_jobs=True,
         jobs=jobs,
+        lacking=lacking,
+        wanted=total.active + lacking if lacking else 0,
         parallelism=pods,
         image=_image(first) if first else "",
         requested=requested,
         restarts=status.restarts,
     )
+
+
+def _lacking(spec: JobSetSpec, counts: Iterable[ReplicaCount]) -> int:
+    """Jobs that are neither there nor waiting for another: those of an order may be made later."""
+    known = {each.name: each for each in counts}
+    order = spec.startup_policy.startup_policy_order == "InOrder"
+    if not known or order or any(each.depends_on for each in spec.replicated_jobs):
+        return 0
+    lacking = 0
+    for replicated in spec.replicated_jobs:
+        count = known.get(replicated.name, ReplicaCount())
+        # What is ready is counted as active, too.
+        there = max(count.active, count.ready) + count.succeeded + count.failed + count.suspended
+        lacking += max(0, replicated.replicas - there)
+    return lacking
 
 
 # RayJob's jobDeploymentStatus; a job that Ray stopped has not done its work.

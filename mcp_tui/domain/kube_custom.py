@@ -131,9 +131,16 @@ class JobTemplate(Kube, frozen=True, kw_only=True):
     spec: JobSpec = JobSpec()
 
 
+class DependsOn(Kube, frozen=True, kw_only=True):
+    """Another replicated job that has to be ready or complete before."""
+
+    name: str = ""
+
+
 class ReplicatedJob(Kube, frozen=True, kw_only=True):
     name: str = ""
     replicas: int = 1
+    depends_on: tuple[DependsOn, ...] = ()
     template: JobTemplate = JobTemplate()
 
 
@@ -141,8 +148,15 @@ class FailurePolicy(Kube, frozen=True, kw_only=True):
     max_restarts: int = 0
 
 
+class StartupPolicy(Kube, frozen=True, kw_only=True):
+    """``AnyOrder``, or ``InOrder``: each replicated job once the one before is ready."""
+
+    startup_policy_order: str = ""
+
+
 class JobSetSpec(Kube, frozen=True, kw_only=True):
     replicated_jobs: tuple[ReplicatedJob, ...] = ()
+    startup_policy: StartupPolicy = StartupPolicy()
     failure_policy: FailurePolicy = FailurePolicy()
     suspend: bool = False
     ttl_seconds_after_finished: int | None = None

@@ -104,6 +104,10 @@ class _Info(msgspec.Struct, frozen=True, kw_only=True):
     data: BuildInfo = BuildInfo()
 
 
+def _warnings(result: _Result, reply: Reply) -> tuple[str, ...]:
+    return tuple(failures.said_line(each, reply.hide) for each in result.warnings)
+
+
 class PrometheusClient:
     """One Prometheus server, read only.
 
@@ -155,8 +159,9 @@ class PrometheusClient:
         params = [("query", expression), ("timeout", f"{self._deadline:g}s")]
         if at is not None:
             params.append(("time", f"{at:.3f}"))
-        result = self._decode(await self._get("/api/v1/query", params), _Result)
-        warnings = result.warnings
+        reply = await self._get("/api/v1/query", params)
+        result = self._decode(reply, _Result)
+        warnings = _warnings(result, reply)
         if result.data.result_type == "vector":
             series = self._part(result, tuple[_WireSeries, ...])
             samples = tuple(
@@ -194,12 +199,13 @@ class PrometheusClient:
             ("step", f"{math.ceil(step * 1000) / 1000:.3f}"),
             ("timeout", f"{self._deadline:g}s"),
         ]
-        result = self._decode(await self._get("/api/v1/query_range", params), _Result)
+        reply = await self._get("/api/v1/query_range", params)
+        result = self._decode(reply, _Result)
         series = tuple(
             Series(labels=s.metric, points=tuple((p.at, number(p.value)) for p in s.values))
             for s in self._part(result, tuple[_WireSeries, ...])
         )
-        return RangeAnswer(series=series, warnings=result.warnings)
+        return RangeAnswer(series=series, warnings=_warnings(result, reply))
 
     async def _get(self, path: str, params: Sequence[tuple[str, str]]) -> Reply:
         return await self._caller.call("GET", path, params=params, deadline=self._deadline)

@@ -13,7 +13,7 @@ import msgspec
 
 from mcp_tui.domain.kube import ContainerStatus, Pod
 from mcp_tui.domain.roots import rank_of
-from mcp_tui.errors import ApiError, McpTuiError
+from mcp_tui.errors import ApiError, McpTuiError, RefusedError, UnreachableError
 from mcp_tui.sources.base import HealthState
 from mcp_tui.sources.kubernetes.podlog import Cursor, LogRecord, read_log
 from mcp_tui.sources.kubernetes.reflector import Delta, Reflector
@@ -166,6 +166,7 @@ class JobLogs:
     Attributes:
         done: Set when the job has ended: what is there is read to its end, and no more awaited.
         errors: The troubles, each kind once.
+        unread: The first error for which a log, or all of them, could not be read to its end.
     """
 
     def __init__(
@@ -187,6 +188,7 @@ class JobLogs:
         self._troubles: set[str] = set()
         self.done = asyncio.Event()
         self.errors: list[str] = []
+        self.unread: McpTuiError | None = None
 
     async def batches(self, *, idle: bool = False) -> AsyncGenerator[list[LogRecord], None]:
         """Batches in the order of time, as well as a merge of live streams can.
@@ -216,8 +218,8 @@ class JobLogs:
                 read_any = read_any or bool(batch)
                 if batch or idle:
                     yield batch
-            if not read_any and self.errors:
-                raise McpTuiError(self.errors[0])
+            if not read_any and self.unread is not None:
+                raise self.unread
         finally:
             tasks = [watching, *self._readers.values()]
             for task in tasks:
@@ -229,13 +231,21 @@ class JobLogs:
             return False
         health = reflector.health
         if watching.done() or health.state in _FAILED:
-            self._trouble("pods", health.message or "the pods cannot be watched")
+            words = health.message or "the pods cannot be watched"
+            if reflector.synced:  # what there was is read; who may list may not watch
+                self._trouble("pods", words)
+            else:
+                denied = health.state is HealthState.DENIED
+                self._fail("pods", RefusedError(words) if denied else UnreachableError(words))
             return not any(not task.done() for task in self._readers.values())
         if health.state is HealthState.RETRYING:
             self._trouble("pods", health.message)
         if not reflector.synced:
             # Without following, a server that does not answer is an answer.
-            return health.state is HealthState.RETRYING and not self._query.follow
+            if health.state is HealthState.RETRYING and not self._query.follow:
+                self._fail("pods", UnreachableError(health.message))
+                return True
+            return False
         idle = not any(not task.done() for task in self._readers.values())
         return idle and (not self._query.follow or self.done.is_set())
 
@@ -319,9 +329,9 @@ class JobLogs:
             except ApiError as error:
                 # A pod that was deleted meanwhile has no log any more, which is no fault.
                 if error.status != 404:
-                    self._trouble(str(error.status), error.line())
+                    self._fail(str(error.status), error)
             except McpTuiError as error:
-                self._trouble(type(error).__name__, error.line())
+                self._fail(type(error).__name__, error)
             self._read[key] = attempt
 
     def _has_ended(self, key: _Key, attempt: int) -> bool:
@@ -331,6 +341,11 @@ class JobLogs:
         if pod is None or status is None or pod.status.phase in ("Succeeded", "Failed"):
             return True
         return status.restart_count != attempt or status.state.running is None
+
+    def _fail(self, kind: str, error: McpTuiError) -> None:
+        """A log that should be there is not, or not whole."""
+        self.unread = self.unread or error
+        self._trouble(kind, error.line())
 
     def _trouble(self, kind: str, words: str) -> None:
         """Say each kind of trouble once, not for each of a thousand pods."""

@@ -95,12 +95,12 @@ async def test_the_servers_own_words(
 
 async def test_warnings_are_kept(prometheus: PrometheusClient, proxy: FaultProxy) -> None:
     body = (
-        b'{"status":"success","warnings":["partial \\u001b[2Jresponse"],'
+        b'{"status":"success","warnings":["partial \\u001b[2Jresponse for ab12-cd34-ef56"],'
         b'"data":{"resultType":"vector","result":[]}}'
     )
     proxy.add(Fault(act=Answer(200, body), path="query"))
-    through = client(proxy.url)
-    assert (await through.query("up")).warnings == ("partial response",)
+    through = client(proxy.url.replace("://", "://alice:ab12-cd34-ef56@"))
+    assert (await through.query("up")).warnings == ("partial response for ***",)
     await through.aclose()
 
 

@@ -112,7 +112,7 @@ def leave(terminal: Terminal) -> None:
     terminal.until(lambda: "0 ended" in terminal.text)
 
 
-@pytest.mark.soak
+@pytest.mark.soak(minutes=3)
 @pytest.mark.parametrize("lasts", sorted({MOMENT, times(MOMENT, LONGER)}))
 async def test_stopped_while_watches_end_and_versions_expire(scene: Scene, lasts: int) -> None:
     """What went while it was stopped goes from the screen, and its age is told as it is."""
@@ -169,7 +169,7 @@ async def test_stopped_while_watches_end_and_versions_expire(scene: Scene, lasts
         terminal.close()
 
 
-@pytest.mark.soak
+@pytest.mark.soak(minutes=3)
 async def test_stopped_for_long_it_lists_again_though_its_watch_is_open(scene: Scene) -> None:
     """What was sent meanwhile has come, and is nothing to go by after so long."""
     await make(scene, "part-a", "part-b")

@@ -28,7 +28,7 @@ from tests.hostile.commands import (
     train_config,
 )
 from tests.hostile.stream import plain_faults, printed, printed_faults
-from tests.hostile.texts import ATTACKS, hostile
+from tests.hostile.texts import ATTACKS, apart, hostile
 from tests.hostile.world import World
 from tests.joined.commands import ALL, COMMANDS, Command
 from tests.soak import times
@@ -70,9 +70,15 @@ def _ways(command: Command, argv: list[str]) -> Iterator[list[str]]:
 
 
 def sweep(
-    strings: list[str], folder: Path, *, status: int | None = None, fails: str = "", seed: int = 0
+    strings: list[str],
+    folder: Path,
+    *,
+    status: int | None = None,
+    fails: str = "",
+    seed: int = 0,
+    whole: bool = False,
 ) -> None:
-    """Every command in every format against one hostile world."""
+    """Every command against one hostile world: in every format, or in one of its formats."""
     chance = random.Random(seed)
     with World(strings, status=status, fails=fails) as world:
         env = world.files(folder)
@@ -81,9 +87,8 @@ def sweep(
         for command in COMMANDS:
             if command.terminal:
                 continue
-            # One of the formats in a short run; the next example has another.
             formats = command.formats or ("",)
-            for output in formats if times(0, 1) else chance.sample(formats, 1):
+            for output in formats if whole else chance.sample(formats, 1):
                 for argv in _ways(command, command.argv(names, output)):
                     check(command, output, run(argv, env))
         for output in ALL:
@@ -98,13 +103,13 @@ def sweep(
         assert not crash.exists(), crash.read_text()
 
 
-@pytest.mark.soak
+@pytest.mark.soak(minutes=2)
 @pytest.mark.parametrize("start", range(2))
 def test_every_attack_in_every_command(start: int, tmp_path: Path) -> None:
-    sweep(list(ATTACKS[start::2]), tmp_path, seed=start)
+    sweep(list(ATTACKS[start::2]), tmp_path, seed=start, whole=times(0, 1) > 0)
 
 
-@pytest.mark.soak
+@pytest.mark.soak(minutes=2)
 @pytest.mark.parametrize(
     ("status", "fails"),
     [
@@ -115,7 +120,8 @@ def test_every_attack_in_every_command(start: int, tmp_path: Path) -> None:
     ],
 )
 def test_every_attack_in_every_error(status: int, fails: str, tmp_path: Path) -> None:
-    sweep(list(ATTACKS), tmp_path, status=status, fails=fails, seed=status)
+    whole = times(0, 1) > 0
+    sweep(list(ATTACKS), tmp_path, status=status, fails=fails, seed=status, whole=whole)
 
 
 @pytest.mark.parametrize("turn", range(2))
@@ -215,16 +221,19 @@ def test_every_attack_in_a_command_that_goes_on(argv: tuple[str, ...], tmp_path:
     check_printed(" ".join(argv), command.raw)
 
 
-@pytest.mark.soak
-@settings(
-    max_examples=times(3, 60),
-    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
-)
-@given(
-    strings=st.lists(hostile, min_size=3, max_size=15),
-    status=st.sampled_from([None, None, None, 403, 500]),
-    seed=st.integers(0, 1_000_000),
-)
-def test_any_text_in_every_command(strings: list[str], status: int | None, seed: int) -> None:
-    with tempfile.TemporaryDirectory() as folder:
-        sweep(strings, Path(folder), status=status, seed=seed)
+@pytest.mark.soak(minutes=5)
+@pytest.mark.parametrize("share", range(times(1, 4)))
+def test_any_text_in_every_command(share: int, tmp_path: Path) -> None:
+    """Each example takes one of the formats of each command, the next one another."""
+
+    @settings(max_examples=times(3, 25), suppress_health_check=[HealthCheck.too_slow])
+    @given(
+        strings=st.lists(hostile, min_size=3, max_size=15),
+        status=st.sampled_from([None, None, None, 403, 500]),
+        chance=st.integers(0, 1_000_000),
+    )
+    def example(strings: list[str], status: int | None, chance: int) -> None:
+        with tempfile.TemporaryDirectory(dir=tmp_path) as folder:
+            sweep(strings, Path(folder), status=status, seed=chance)
+
+    apart(share, example)()

@@ -62,7 +62,7 @@ FINE = ("current-context",)
 READ, USED = times(3, 1_000), times(2, 100) / 100
 
 
-@pytest.mark.soak
+@pytest.mark.soak(minutes=8)
 @pytest.mark.parametrize("share", range(4))
 def test_every_attack_in_the_configuration(share: int, tmp_path: Path) -> None:
     with World(["fine"]) as world:
@@ -75,7 +75,7 @@ def test_every_attack_in_the_configuration(share: int, tmp_path: Path) -> None:
                     check(run(argv, env), (at, text[:60], argv))
 
 
-@pytest.mark.soak
+@pytest.mark.soak(minutes=8)
 @pytest.mark.parametrize("share", range(4))
 def test_every_attack_in_the_kubeconfig(share: int, tmp_path: Path) -> None:
     with World(["fine"]) as world:
@@ -157,7 +157,7 @@ exit {code}
 """
 
 
-@pytest.mark.soak
+@pytest.mark.soak(minutes=3)
 @pytest.mark.parametrize("code", [0, 1])
 def test_what_an_exec_plugin_says_is_clean(code: int, tmp_path: Path) -> None:
     with World(["fine"]) as world:

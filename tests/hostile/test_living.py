@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from tests.hostile.screen import Console
 from tests.hostile.stream import faults
-from tests.hostile.texts import hostile
+from tests.hostile.texts import apart, hostile
 from tests.hostile.world import World
 from tests.joined.panes import PANES, Pane
 from tests.soak import times
@@ -24,15 +24,16 @@ VIEWS = [pane for pane in PANES if not (pane.writes or pane.prod or pane.asks)]
 BACK = {">": "<", "f": "f"}
 
 
-@pytest.mark.soak
-def test_any_text_in_every_object_while_a_console_looks(tmp_path: Path) -> None:
+@pytest.mark.soak(minutes=6)
+@pytest.mark.parametrize("share", range(times(1, 3)))
+def test_any_text_in_every_object_while_a_console_looks(share: int, tmp_path: Path) -> None:
     """Each example changes all objects behind the watches, and is looked at in some view."""
     with World(["fine"]) as world:
         console = Console(world.files(tmp_path), size=SIZE, folder=tmp_path)
 
         trail: list[str] = []
 
-        @settings(max_examples=times(6, 600), phases=[Phase.explicit, Phase.generate])
+        @settings(max_examples=times(6, 200), phases=[Phase.explicit, Phase.generate])
         @given(
             strings=st.lists(hostile, min_size=1, max_size=20),
             view=st.sampled_from(VIEWS),
@@ -62,7 +63,7 @@ def test_any_text_in_every_object_while_a_console_looks(tmp_path: Path) -> None:
         try:
             console.until(lambda: "by urgency" in console.text and "? all keys" in console.text)
             console.quiet()
-            example()
+            apart(share, example)()
             assert console.leave() == 0
         finally:
             console.close()

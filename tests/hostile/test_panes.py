@@ -76,7 +76,7 @@ NARROW = sorted(
 WIDE = [pane for pane in PANES if pane.size != (80, 24) or pane.prod]
 
 
-@pytest.mark.soak
+@pytest.mark.soak(minutes=3)
 @pytest.mark.parametrize("start", range(times(1, 4)))
 def test_only_our_own_sequences_reach_the_terminal(start: int, tmp_path: Path) -> None:
     strings = list(ATTACKS[start:] + ATTACKS[:start])

@@ -196,7 +196,7 @@ async def _home(app: Console, pilot: Pilot[int], pane: Pane, namespace: str) -> 
     await reach(app, pilot, pane)
 
 
-@pytest.mark.soak
+@pytest.mark.soak(minutes=15)
 async def test_no_key_in_any_view_sends_a_write(watched: Watched, namespace: str) -> None:
     config = load(env=watched.env)
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Callable
 from typing import Final
 
+from hypothesis import seed, settings
 from hypothesis import strategies as st
 
 ESC, BEL, ST = "\x1b", "\x07", "\x1b\\"
@@ -126,3 +128,8 @@ def unsafe(text: str, *, keep: str = "") -> str:
             or ord(char) in _UNSEEN
         )
     )
+
+
+def apart(share: int, test: Callable[[], None]) -> Callable[[], None]:
+    """A test of one share: with examples of its own also where they are the same each time."""
+    return seed(share)(test) if settings.default.derandomize else test

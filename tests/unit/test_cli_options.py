@@ -151,7 +151,8 @@ def test_causes_are_asked_for_of_what_is_shown() -> None:
     assert jobs._looked_at([*wanted, *views], None)[0] == "u-other-00"
 
 
-async def test_a_job_that_was_never_shown_is_not_said_to_be_gone() -> None:
+@pytest.mark.parametrize("output", ["table", "json", "yaml"])
+async def test_a_job_that_was_never_shown_is_not_said_to_be_gone(output: str) -> None:
     class Feed:
         rows: Sequence[JobView] = (job("mine"), job("other"))
 
@@ -160,7 +161,7 @@ async def test_a_job_that_was_never_shown_is_not_said_to_be_gone() -> None:
 
     out, feed, changed = io.StringIO(), Feed(), asyncio.Event()
     shown = columns(contexts=False, namespaces=False)
-    args = parse(["job", "ls", "-w", "--filter", "mine"])
+    args = parse(["job", "ls", "-w", "--filter", "mine", "-o", output])
     watching = asyncio.create_task(
         jobs._go_on(
             [cast(Any, feed)], changed, shown, args, Printer(out=out, color=False),
@@ -177,7 +178,12 @@ async def test_a_job_that_was_never_shown_is_not_said_to_be_gone() -> None:
     finally:
         watching.cancel()
         await asyncio.gather(watching, return_exceptions=True)
-    assert out.getvalue() == "- gone  mine\n"
+    if output == "table":
+        assert out.getvalue() == "- gone  mine\n"
+        return
+    told = yaml.safe_load(out.getvalue())  # a line of JSON is one of YAML too
+    [told] = told if output == "yaml" else [told]
+    assert (told["name"], told["state"], told["gone"]) == ("mine", "running", True)
 
 
 @pytest.mark.parametrize(

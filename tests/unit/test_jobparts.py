@@ -174,6 +174,62 @@ def test_a_job_set_whose_next_job_cannot_be_made_does_not_end() -> None:
     assert row(job_set(*TWO, replicatedJobsStatus=counts[:1])).why != ENDING
 
 
+WORKS = {"active": 2, "ready": 2, "startTime": at(10)}
+COUNTS = [{"name": "lead", "active": 1, "ready": 1}, {"name": "work"}]
+
+
+def half_made(
+    *counts: dict[str, Any], owner: bool = False, order: str = "AnyOrder", **work: Any
+) -> JobSet:
+    template = {"spec": {"parallelism": 2}}
+    groups = [{"name": name, "template": template, **more} for name, more in
+              (("lead", {}), ("work", {"replicas": 2, **work}))]  # fmt: skip
+    body = meta("llm", "s", ("TrainJob", "llm", "t") if owner else None)
+    spec = {"replicatedJobs": groups, "startupPolicy": {"startupPolicyOrder": order}}
+    status = {"replicatedJobsStatus": counts}
+    return make(JobSet, {"metadata": body, "spec": spec, "status": status})
+
+
+def test_a_job_set_whose_second_job_cannot_be_made_is_not_whole() -> None:
+    """Its first Job is ready, which alone looks well."""
+    said = refusal("JobSet", "s", "JobCreationFailed", "exceeded quota: jobs", 900)
+    lead = child("llm-lead-0", WORKS, parallelism=2)
+    whole = half_made(*COUNTS)
+    found = row(whole, children=[lead], events=[said])
+    assert (found.state, found.ready, found.wanted) == (JobState.RUNNING, 2, 6)
+    assert found.why == "2 of 6 pods ready; FailedCreate: exceeded quota: jobs"
+    first = refusal("JobSet", "s", "JobCreationFailed", "exceeded quota: jobs", 100)
+    assert row(whole, children=[lead], events=[first, said]).state is JobState.STALLED
+    # What the JobSet itself counts is enough where its Jobs may not be read.
+    alone = row(whole, events=[said])
+    assert (alone.ready, alone.wanted) == (1, 3)
+    assert alone.why.startswith("1 of 3 jobs ready")
+    one_of_two = half_made(COUNTS[0], {"name": "work", "active": 1, "ready": 1})
+    assert (row(one_of_two).ready, row(one_of_two).wanted) == (2, 3)
+    # By a TrainJob as well.
+    train = make(TrainJob, {"metadata": meta("llm", "t")})
+    below = (half_made(*COUNTS, owner=True), lead)
+    assert row(train, children=below, events=[said]).wanted == 6
+
+
+@pytest.mark.parametrize(
+    "whole",
+    [
+        half_made(*COUNTS, order="InOrder"),
+        half_made(*COUNTS, dependsOn=[{"name": "lead", "status": "Complete"}]),
+        half_made(),
+        half_made(COUNTS[0], {"name": "work", "suspended": 2}),
+        half_made(COUNTS[0], {"name": "work", "active": 2, "ready": 1}),
+        half_made(COUNTS[0], {"name": "work", "succeeded": 1, "failed": 1}),
+    ],
+    ids=["order", "depends", "uncounted", "suspended", "there", "over"],
+)
+def test_a_job_that_is_to_come_later_or_has_been_is_not_missed(whole: JobSet) -> None:
+    lead = child("llm-lead-0", WORKS, parallelism=2)
+    found = row(whole, children=[lead])
+    assert (found.state, found.ready, found.wanted) == (JobState.RUNNING, 2, 2)
+
+
 def test_one_that_is_deleted_before_its_last_job_was_made_is_no_success(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -7,8 +7,9 @@ import json
 from collections.abc import AsyncIterator, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
-from mcp_tui.domain.text import one_line
 from mcp_tui.errors import UnreachableError
+from mcp_tui.sources.hiding import Hide, as_it_is
+from mcp_tui.sources.kubernetes.failures import said_line
 from mcp_tui.sources.kubernetes.resources import PODS
 from mcp_tui.sources.kubernetes.sockets import open_socket
 
@@ -35,8 +36,9 @@ class ExecSession:
         message: What the server said at the end when it was no success; sanitised.
     """
 
-    def __init__(self, socket: ClientConnection) -> None:
+    def __init__(self, socket: ClientConnection, hide: Hide = as_it_is) -> None:
         self._socket = socket
+        self._hide = hide
         self.exit_code: int | None = None
         self.message = ""
 
@@ -89,14 +91,14 @@ class ExecSession:
         try:
             status: Any = json.loads(data)
         except ValueError:
-            self.message = one_line(data.decode("utf-8", "replace"))
+            self.message = said_line(data.decode("utf-8", "replace"), self._hide)
             return
         if not isinstance(status, dict):
             return
         if status.get("status") == "Success":
             self.exit_code = 0
             return
-        self.message = one_line(str(status.get("message") or ""))
+        self.message = said_line(str(status.get("message") or ""), self._hide)
         details = status.get("details")
         causes = details.get("causes") if isinstance(details, dict) else None
         for cause in causes if isinstance(causes, list) else ():
@@ -153,4 +155,4 @@ async def open_exec(
         params.append(("container", container))
     path = PODS.path(namespace, pod, "exec")
     async with open_socket(client, path, params, PROTOCOLS, deadline=deadline) as socket:
-        yield ExecSession(socket)
+        yield ExecSession(socket, client.credentials.hide)

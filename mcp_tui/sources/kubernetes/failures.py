@@ -130,12 +130,15 @@ def explain(
             return "too many files are open on this machine", "raise the limit: ulimit -n"
     name = type(error).__name__
     if name == "ProxyError":
-        return f"the proxy refused: {_said(str(error), hide)}", "check proxy-url and HTTPS_PROXY"
+        return (
+            f"the proxy refused: {said_line(str(error), hide)}",
+            "check proxy-url and HTTPS_PROXY",
+        )
     if name in ("RemoteProtocolError", "ReadError", "WriteError"):
         return "the connection broke before the answer was complete", "it may help to try again"
     if name == "DecodingError":
         return "the answer is not what its Content-Encoding says", "is a proxy in between?"
-    return f"the connection failed ({_said(str(error), hide) or name})", ""
+    return f"the connection failed ({said_line(str(error), hide) or name})", ""
 
 
 def _certificate(error: ssl.SSLCertVerificationError, advice: Advice) -> tuple[str, str]:
@@ -160,7 +163,7 @@ def _tls(error: ssl.SSLError) -> tuple[str, str]:
     return f"TLS failed ({clean_line(reason.lower().replace('_', ' ')) or 'no reason given'})", ""
 
 
-def _said(text: str, hide: Hide) -> str:
+def said_line(text: str, hide: Hide = as_it_is) -> str:
     """The first line of what others say, without our credentials: they are gone before it is cut,
     and looked for again once nothing unseen is in their midst."""
     return hide(one_line(hide(text)))
@@ -196,11 +199,11 @@ def api_error(
         # What a Service behind the API server's proxy says comes as it is: Prometheus and MLflow
         # have words of their own for the same.
         said = answer.get("message") or answer.get("error")
-        message = _said(said, hide) if isinstance(said, str) else ""
+        message = said_line(said, hide) if isinstance(said, str) else ""
         kinds = (answer.get(name) for name in ("reason", "error_code", "errorType"))
         reason = str(next(filter(None, kinds), ""))
         if not _WORD.fullmatch(reason):
-            reason = _said(reason, hide)
+            reason = said_line(reason, hide)
         details = answer.get("details")
         seconds = details.get("retryAfterSeconds") if isinstance(details, dict) else None
         if retry is None and isinstance(seconds, int | float) and seconds > 0:
@@ -209,7 +212,7 @@ def api_error(
         message = foreign_words(headers, body, hide) or _default_message(status)
     hint = _HINTS.get(status, "")
     if 300 <= status < 400:
-        place = _host(_said(headers.get("location", ""), hide))
+        place = _host(said_line(headers.get("location", ""), hide))
         message = f"the server answers with a redirect to {place}"
         hint = "redirects are not followed; correct the server's URL"
     return ApiError(
@@ -266,13 +269,13 @@ def _host(location: str) -> str:
 
 def foreign_words(headers: dict[str, str], body: bytes, hide: Hide = as_it_is) -> str:
     """What an answer says that did not come from an API server, such as a proxy's page."""
-    kind = _said(headers.get("content-type", "").split(";")[0], hide)[:60]
+    kind = said_line(headers.get("content-type", "").split(";")[0], hide)[:60]
     title = _TITLE.search(body[: 2 * _LOOKED])
     if title is not None and title.start() < _LOOKED:
-        return f'a web page: "{_said(title[1].decode("utf-8", "replace"), hide)[:200]}"'
+        return f'a web page: "{said_line(title[1].decode("utf-8", "replace"), hide)[:200]}"'
     # MLflow's own refusals are a line of text under the type of a page.
     if kind == "text/plain" or (kind == "text/html" and b"<" not in body):
-        return _said(body[:_READ].decode("utf-8", "replace"), hide)[:300]
+        return said_line(body[:_READ].decode("utf-8", "replace"), hide)[:300]
     if kind and kind != "application/json":
         return f"an answer of type {kind}"
     return ""

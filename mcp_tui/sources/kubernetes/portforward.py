@@ -8,8 +8,10 @@ from collections.abc import AsyncIterator, Callable
 from typing import TYPE_CHECKING, Final, NoReturn
 
 from mcp_tui.domain.kube import Pod
-from mcp_tui.domain.text import clean_line, one_line
+from mcp_tui.domain.text import clean_line
 from mcp_tui.errors import ApiError, GoneError, McpTuiError, UsageError
+from mcp_tui.sources.hiding import Hide
+from mcp_tui.sources.kubernetes.failures import said_line
 from mcp_tui.sources.kubernetes.resources import PODS
 from mcp_tui.sources.kubernetes.sockets import open_socket
 
@@ -68,7 +70,7 @@ async def forward(
         try:
             params = [("ports", str(port))]
             async with open_socket(client, path, params, PROTOCOLS) as socket:
-                await _both_ways(socket, reader, writer, on_error)
+                await _both_ways(socket, reader, writer, on_error, client.credentials.hide)
             # What is not written yet belongs to the program: it is given time to take it.
             async with asyncio.timeout(30.0):
                 writer.close()
@@ -184,6 +186,7 @@ async def _both_ways(
     reader: asyncio.StreamReader,
     writer: asyncio.StreamWriter,
     on_error: Callable[[str], None],
+    hide: Hide,
 ) -> None:
     from websockets.exceptions import ConnectionClosed
 
@@ -209,7 +212,7 @@ async def _both_ways(
                 writer.write(data)
                 await writer.drain()
             elif channel == ERROR and data:
-                on_error(one_line(data.decode("utf-8", "replace")))
+                on_error(said_line(data.decode("utf-8", "replace"), hide))
                 return
 
     tasks = [asyncio.ensure_future(up()), asyncio.ensure_future(down())]

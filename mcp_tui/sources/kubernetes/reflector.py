@@ -312,7 +312,8 @@ class Reflector(Generic[T]):
             self._torn()
             return 0
         if isinstance(item, Status):
-            raise error_of(item, self.client.where("WATCH", self._path))
+            where = self.client.where("WATCH", self._path)
+            raise error_of(item, where, self.client.credentials.hide)
         if kind not in _CHANGES:
             self._torn()
             return 0

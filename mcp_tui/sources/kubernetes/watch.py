@@ -8,16 +8,19 @@ from typing import Final
 
 from mcp_tui.domain.decode import Lines
 from mcp_tui.domain.kube_wire import Status
-from mcp_tui.domain.text import clean_line
 from mcp_tui.errors import ApiError
+from mcp_tui.sources.hiding import Hide, as_it_is
 from mcp_tui.sources.kubernetes.backoff import Timing
-from mcp_tui.sources.kubernetes.failures import LONGEST
+from mcp_tui.sources.kubernetes.failures import LONGEST, said_line
 from mcp_tui.sources.kubernetes.gather import Gathered
 
 GATHER: Final = 0.025
 """Seconds between two blocks of a watch at least: in a storm what came meanwhile is one change.
 
 The first after a rest is taken at once."""
+
+_WORDS: Final = 300
+"""Characters of what an ERROR event says that are shown."""
 
 Query = list[tuple[str, str]]
 
@@ -131,9 +134,15 @@ class _Awake:
         return now
 
 
-def error_of(status: Status, where: str) -> Exception:
-    """What an ERROR event means: a version that is too old, or an error like any other."""
-    words = clean_line(status.message or status.reason or "no reason given", limit=300)
+def error_of(status: Status, where: str, hide: Hide = as_it_is) -> Exception:
+    """What an ERROR event means: a version that is too old, or an error like any other.
+
+    Args:
+        status: Of the event.
+        where: The call, as errors name it.
+        hide: Takes out what the server was sent and nobody is to read.
+    """
+    words = said_line(status.message or status.reason, hide)[:_WORDS] or "no reason given"
     if status.code == 410 or status.reason in ("Expired", "Gone"):
         return RelistError(f"the watch is too old: {words}")
     retry = status.details.retry_after_seconds

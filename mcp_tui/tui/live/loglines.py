@@ -48,7 +48,7 @@ async def log_lines(
             if lines or notes:
                 yield [*lines, *noted()]
     except McpTuiError as error:
-        if error.what not in reader.errors:
+        if error.line() not in reader.errors:
             raise
     if notes:
         yield noted()
