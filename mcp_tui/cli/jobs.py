@@ -6,7 +6,7 @@ import argparse
 import asyncio
 import contextlib
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -96,12 +96,13 @@ async def _go_on(
         gone = [v for key, v in seen.items() if key not in fresh and _passes(v, predicate)]
         seen = fresh
         if args.output in ("table", "wide"):
-            printer.table(news, shown, wide=args.output == "wide", header=False)
             for view in gone:
                 printer.line(f"- gone  {view.key.name}")
+            printer.table(news, shown, wide=args.output == "wide", header=False)
         elif args.output in ("json", "yaml"):
-            told = [document(view) for view in news]
-            told += [{**document(view), "gone": True} for view in gone]
+            # What is gone first: another of its name may be among the news.
+            told: list[Mapping[str, Any]] = [{**document(view), "gone": True} for view in gone]
+            told += [document(view) for view in news]
             for each in told:
                 if args.output == "json":
                     printer.line(msgspec.json.encode(each).decode())

@@ -33,7 +33,7 @@ async def logs(args: argparse.Namespace) -> int:
     """
     async with open_session(args) as session:
         seen = await session.find(args.name, session.engine())
-        lines = _Lines(session.printer, stamps=args.timestamps, follow=args.follow)
+        lines = _Lines(session.printer, stamps=args.timestamps)
         reader = JobLogs(
             session.connection.kube,
             LogQuery(
@@ -46,7 +46,8 @@ async def logs(args: argparse.Namespace) -> int:
                 previous=args.previous,
                 tail=args.tail,
             ),
-            on_note=lines.trouble,
+            # Who does not follow is told at the end, of what is missing alone.
+            on_note=lines.trouble if args.follow else lambda _words: None,
         )
         changed = asyncio.Event()
         watch = JobWatch(
@@ -64,32 +65,32 @@ async def logs(args: argparse.Namespace) -> int:
                 lines.show(batch)
             if not lines.count:
                 _explain(args, reader, await _view(watch, changed), session)
-        except McpTuiError:
-            if not args.follow or reader.unread is None:
-                raise  # followed, it was said as it came
+        except McpTuiError as error:
+            if not args.follow or error.line() not in reader.errors:
+                raise  # else it was said as it came
         finally:
             if ending is not None:
                 ending.cancel()
             await watch.stop()
-        if reader.unread is None:
-            return ExitCode.OK
-        refused = reader.unread.exit_code is ExitCode.REFUSED
-        return ExitCode.REFUSED if refused else ExitCode.UNREACHABLE
+        return _said(reader, session.printer, told=args.follow)
+
+
+def _said(reader: JobLogs, printer: Printer, *, told: bool) -> ExitCode:
+    """Say what could not be read, if it is not ``told`` yet; the exit code."""
+    for error, count in () if told else reader.failures:
+        printer.note(f"mcp-tui: {error.line()}" + (f" ({count} logs)" if count > 1 else ""))
+    if not reader.failures:
+        return ExitCode.OK
+    refused = reader.failures[0][0].exit_code is ExitCode.REFUSED
+    return ExitCode.REFUSED if refused else ExitCode.UNREACHABLE
 
 
 class _Lines:
-    """Prints log lines, each with its pod once there are several, and what is missing of them.
+    """Prints log lines, each with its pod once there are several, and what is missing of them."""
 
-    Args:
-        follow: Troubles are said as they come; else once there are lines: if none ever comes, the
-            command's own error says why.
-    """
-
-    def __init__(self, printer: Printer, *, stamps: bool, follow: bool) -> None:
+    def __init__(self, printer: Printer, *, stamps: bool) -> None:
         self.printer = printer
         self.count = 0
-        self._follow = follow
-        self._troubles: list[str] = []
         self._stamps = stamps
         self._pods: set[str] = set()
         self._said = ""
@@ -102,18 +103,10 @@ class _Lines:
             stamp = f"{record.stamp} " if self._stamps else ""
             self.printer.line(f"{prefix}{stamp}{record.text}")
             self.count += 1
-        self._say()
 
     def trouble(self, words: str) -> None:
-        """Something of the logs cannot be read."""
-        self._troubles.append(words)
-        self._say()
-
-    def _say(self) -> None:
-        if self.count or self._follow:
-            for words in self._troubles:
-                self.printer.note(f"mcp-tui: {words}")
-            self._troubles.clear()
+        """Something of the logs cannot be read, or not yet."""
+        self.printer.note(f"mcp-tui: {words}")
 
     def waits(self, view: JobView) -> None:
         """Say once what is waited for."""

@@ -67,11 +67,18 @@ def suspicious(data: bytes) -> bool:
     Raw control characters need no look: no JSON parser lets them pass.
     """
     return (
-        # Looking for one byte costs a twentieth of the expression, and most data has none.
-        (b"\\" in data and _odd_escape(data) is not None)
+        _odd_at(data, 0) is not None
         or b"\x7f" in data
         or (not data.isascii() and _UNSAFE_UTF8.search(data.translate(None, _ASCII)) is not None)
     )
+
+
+def _odd_at(data: bytes, start: int) -> int | None:
+    """Where an escape is that may stand for something unsafe; None for nowhere."""
+    # Looking for one byte costs a twentieth of the expression, and most data has none.
+    at = data.find(b"\\", start)
+    found = _odd_escape(data, at) if at >= 0 else None
+    return None if found is None else found.start()
 
 
 def decode(type_: type[T], data: bytes | msgspec.Raw) -> T:
@@ -115,10 +122,24 @@ def lines_decoder(type_: Any) -> Callable[[Lines], list[Any] | None]:
     """
     parse = msgspec.json.Decoder(type_).decode_lines
 
-    def piecewise(piece: bytes) -> Iterator[Any]:
+    def by_line(piece: bytes) -> Iterator[Any]:
         for odd, lines in groupby(piece.split(b"\n"), suspicious):
             found = parse(b"\n".join(lines))
             yield from map(scrub, found) if odd else found
+
+    def piecewise(piece: bytes) -> Iterator[Any]:
+        """Only the lines with an odd escape are cleaned: those between them are parsed as one."""
+        if b"\x7f" in piece or not piece.isascii():
+            yield from by_line(piece)
+            return
+        view, start = memoryview(piece), 0
+        while (found := _odd_at(piece, start)) is not None:
+            begin = max(start, piece.rfind(b"\n", start, found) + 1)
+            end = piece.find(b"\n", begin) + 1 or len(piece)
+            yield from parse(view[start:begin])
+            yield from map(scrub, parse(view[begin:end]))
+            start = end
+        yield from parse(view[start:])
 
     def decode_lines(pieces: Lines) -> list[Any] | None:
         values: list[Any] = []

@@ -180,7 +180,7 @@ def view_job(
         resumed=resumed(whole, parts, pods),
         ending=ending(whole, pods),
         # Where its Jobs are known, what counts is their pods.
-        counted="jobs" if whole.counts_jobs and not _has_jobs(parts) else "pods",
+        counted="jobs" if whole.counts_jobs and not _has_pods(whole, parts) else "pods",
     )
     state = _state(facts)
     since = _since(facts, state)
@@ -230,8 +230,8 @@ def view_job(
     )
 
 
-def _has_jobs(parts: Sequence[Outline]) -> bool:
-    return any(part.kind == "Job" for part in parts)
+def _has_pods(whole: Outline, parts: Sequence[Outline]) -> bool:
+    return whole.kind not in _COUNT_NO_PODS and any(part.kind == "Job" for part in parts)
 
 
 def _state(facts: _Facts) -> JobState:
@@ -330,7 +330,9 @@ def _why(facts: _Facts, state: JobState) -> str:
             return one_line(whole.message)
         if whole.failed and not facts.active:
             return f"trying again: {whole.failed} pod{'s' if whole.failed > 1 else ''} failed"
-        return f"starting: {facts.ready} of {facts.wanted or whole.parallelism} pods ready"
+        if not facts.wanted:
+            return f"starting: 0 of {whole.parallelism} pods ready"
+        return f"starting: {facts.ready} of {facts.wanted} {facts.counted} ready"
     if facts.ending:
         return ENDING
     parts = [run.newest()] if run is not None else []

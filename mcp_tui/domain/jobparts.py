@@ -79,11 +79,14 @@ def _with_children(whole: Outline, parts: Sequence[Outline], pods: Sequence[Pod]
         maker = inner or whole
         if min(maker.lacking, maker.jobs - len(jobs)) > 0:
             # Those of the Jobs that could not be made.
-            missing = max(1, maker.parallelism - sum(part.parallelism for part in jobs))
+            there = sum(min(p.parallelism, p.completions or p.parallelism) for p in jobs)
+            missing = max(1, maker.parallelism - there)
             changes["wanted"] = sum(part.wanted for part in jobs) + missing
         starts = [part.started for part in jobs if part.started is not None]
         if starts and whole.started is None:
             changes["started"] = min(starts)
+    elif inner is not None and inner.lacking:
+        changes["wanted"] = inner.wanted
     if whole.counts_jobs and _all_ending(inner or whole, jobs, pods):
         changes["ending"] = True
     source = inner or (jobs[0] if jobs else None)

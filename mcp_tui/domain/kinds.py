@@ -227,8 +227,9 @@ def _job_set(job: JobSet) -> Outline:
     for replicated in spec.replicated_jobs:
         each = replicated.template.spec
         parallel = 1 if each.parallelism is None else each.parallelism
-        pods += parallel * replicated.replicas
-        needs = times(pod_requests(each.template.spec), _at_once(parallel, each.completions))
+        at_once = _at_once(parallel, each.completions)
+        pods += at_once * replicated.replicas
+        needs = times(pod_requests(each.template.spec), at_once)
         quantity.add(requested, needs, replicated.replicas)
     jobs = sum(replicated.replicas for replicated in spec.replicated_jobs)
     total = _total(status.replicated_jobs_status)

@@ -13,7 +13,7 @@ import msgspec
 
 from mcp_tui.domain.kube import ContainerStatus, Pod
 from mcp_tui.domain.roots import rank_of
-from mcp_tui.errors import ApiError, McpTuiError, RefusedError, UnreachableError
+from mcp_tui.errors import ApiError, ExitCode, McpTuiError, RefusedError, UnreachableError
 from mcp_tui.sources.base import HealthState
 from mcp_tui.sources.kubernetes.podlog import Cursor, LogRecord, read_log
 from mcp_tui.sources.kubernetes.reflector import Delta, Reflector
@@ -166,7 +166,8 @@ class JobLogs:
     Attributes:
         done: Set when the job has ended: what is there is read to its end, and no more awaited.
         errors: The troubles, each kind once.
-        unread: The first error for which a log, or all of them, could not be read to its end.
+        failures: Those for which a log, or all of them, could not be read to its end, and of how
+            many; what was refused comes first.
     """
 
     def __init__(
@@ -188,7 +189,7 @@ class JobLogs:
         self._troubles: set[str] = set()
         self.done = asyncio.Event()
         self.errors: list[str] = []
-        self.unread: McpTuiError | None = None
+        self._failures: dict[str, tuple[McpTuiError, int]] = {}
 
     async def batches(self, *, idle: bool = False) -> AsyncGenerator[list[LogRecord], None]:
         """Batches in the order of time, as well as a merge of live streams can.
@@ -218,8 +219,8 @@ class JobLogs:
                 read_any = read_any or bool(batch)
                 if batch or idle:
                     yield batch
-            if not read_any and self.unread is not None:
-                raise self.unread
+            if not read_any and self._failures:
+                raise self.failures[0][0]
         finally:
             tasks = [watching, *self._readers.values()]
             for task in tasks:
@@ -232,8 +233,8 @@ class JobLogs:
         health = reflector.health
         if watching.done() or health.state in _FAILED:
             words = health.message or "the pods cannot be watched"
-            if reflector.synced:  # what there was is read; who may list may not watch
-                self._trouble("pods", words)
+            if reflector.synced and (self.done.is_set() or not self._query.follow):
+                self._trouble("pods", words)  # what there is to read is known
             else:
                 denied = health.state is HealthState.DENIED
                 self._fail("pods", RefusedError(words) if denied else UnreachableError(words))
@@ -326,12 +327,11 @@ class JobLogs:
                     on_trouble=functools.partial(self._trouble, "again"),
                 ):
                     await self._buffer.put(batch)
-            except ApiError as error:
-                # A pod that was deleted meanwhile has no log any more, which is no fault.
-                if error.status != 404:
-                    self._fail(str(error.status), error)
             except McpTuiError as error:
-                self._fail(type(error).__name__, error)
+                # A pod that was deleted meanwhile has no log any more, which is no fault.
+                gone = isinstance(error, ApiError) and error.status == 404 and pod in error.what
+                if not gone:
+                    self._fail("log", error)
             self._read[key] = attempt
 
     def _has_ended(self, key: _Key, attempt: int) -> bool:
@@ -342,14 +342,25 @@ class JobLogs:
             return True
         return status.restart_count != attempt or status.state.running is None
 
-    def _fail(self, kind: str, error: McpTuiError) -> None:
+    @property
+    def failures(self) -> list[tuple[McpTuiError, int]]:
+        """See the class."""
+        found = self._failures.values()
+        return sorted(found, key=lambda each: each[0].exit_code is not ExitCode.REFUSED)
+
+    def _fail(self, what: str, error: McpTuiError) -> None:
         """A log that should be there is not, or not whole."""
-        self.unread = self.unread or error
+        status = error.status if isinstance(error, ApiError) else type(error).__name__
+        kind = f"{what} {status}"
+        first, count = self._failures.get(kind, (error, 0))
+        # Asked again and again, the pods are still the same ones.
+        self._failures[kind] = first, count + 1 if what == "log" else 1
         self._trouble(kind, error.line())
 
     def _trouble(self, kind: str, words: str) -> None:
         """Say each kind of trouble once, not for each of a thousand pods."""
-        if words and kind not in self._troubles and len(self.errors) < _TROUBLES:
-            self._troubles.add(kind)
-            self.errors.append(words)
-            self._on_note(words)
+        if kind in self._troubles or words in ("", *self.errors) or len(self.errors) >= _TROUBLES:
+            return
+        self._troubles.add(kind)
+        self.errors.append(words)
+        self._on_note(words)

@@ -28,6 +28,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import httpx
 
+from tests.bench.rest import settle
 from tests.bench.scene import Scene
 from tests.bench.storm import READY, Beside, Storm, Writer
 from tests.cluster import Ground
@@ -324,10 +325,11 @@ async def _serve(
 
 @contextlib.contextmanager
 def recording(ground: Ground, *, jobs: int) -> Iterator[Path]:
-    """A recording of a storm on a ground; gone with the block."""
+    """A recording of a storm on a ground, which has come to rest after it; gone with the block."""
     path = ground.directory / "recording"
     record(ground, path, jobs=jobs)
     Scene(ground).put_jobs(jobs)
+    settle(ground)
     try:
         yield path
     finally:

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from tests.bench.rest import settle
 from tests.bench.scene import Scene, Size
 from tests.bench.terminal import Terminal
 from tests.bench.weather import ARGUMENTS, SETTLE, Keys, only, sort_by_each, use
@@ -64,33 +65,10 @@ def stage(size: Size = FULL) -> Iterator[Stage]:
         ground = Ground.start(Path(directory) / "ground", contexts=("dev",), owner=os.getpid())
         try:
             Scene(ground).fill(size)
-            _settle(ground)
+            settle(ground)
             yield Stage(ground, size)
         finally:
             ground.stop()
-
-
-def servers(ground: Ground) -> list[int]:
-    """The processes of the ground."""
-    return [found["pid"] for found in ground.state["processes"].values()]
-
-
-def _settle(ground: Ground) -> None:
-    """Wait until the cluster's own controllers have looked at it all."""
-    pids = servers(ground)
-    until = time.monotonic() + 300
-    while time.monotonic() < until:
-        before = sum(_cpu(pid) for pid in pids)
-        time.sleep(5)
-        if sum(_cpu(pid) for pid in pids) - before < 1.0:
-            return
-
-
-def _cpu(pid: int) -> float:
-    with contextlib.suppress(OSError):
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-    return 0.0
 
 
 @dataclass(frozen=True)

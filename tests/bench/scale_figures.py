@@ -14,6 +14,7 @@ from tests.bench.behind import behind
 from tests.bench.figure import Figure
 from tests.bench.flood import Flood, follow
 from tests.bench.replay import RATE, Replay
+from tests.bench.rest import servers, settle
 from tests.bench.scene import Scene, Size
 from tests.bench.storm import Storm, Writer
 from tests.bench.terminal import Terminal
@@ -55,6 +56,7 @@ def figures(size: Size = scale.FULL, names: Sequence[str] = ()) -> Iterator[Figu
     with scale.stage(size) as at:
         for name, part in PARTS:
             if not names or name in names:
+                settle(at.ground)
                 yield from part(at)
 
 
@@ -144,7 +146,7 @@ def _written(at: scale.Stage) -> Iterator[Figure]:
     def writer() -> Writer:
         return Writer(at.ground, jobs=at.size.jobs, rate=WRITTEN, seconds=STORM_SECONDS)
 
-    with behind(scale.servers(at.ground)):
+    with behind(servers(at.ground)):
         with writer() as storm:
             storm.begin()
             bare = bare_keys(at.size.jobs, 200)

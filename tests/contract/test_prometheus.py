@@ -99,7 +99,9 @@ async def test_warnings_are_kept(prometheus: PrometheusClient, proxy: FaultProxy
         b'"data":{"resultType":"vector","result":[]}}'
     )
     proxy.add(Fault(act=Answer(200, body), path="query"))
-    through = client(proxy.url.replace("://", "://alice:ab12-cd34-ef56@"))
+    known = Endpoint(url=proxy.url, token_env="TOKEN")
+    env = {"TOKEN": "ab12-cd34-ef56"}
+    through = PrometheusClient(connect("prometheus", known, gate=Gate(read_only=True), env=env))
     assert (await through.query("up")).warnings == ("partial response for ***",)
     await through.aclose()
 

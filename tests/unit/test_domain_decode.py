@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from itertools import product
 from typing import Any, ClassVar, Generic, TypeVar
 
 import msgspec
@@ -396,6 +397,17 @@ def test_what_is_unsafe_in_a_block_is_cleaned(name: bytes) -> None:
     changes = decode_watch_block(Job, [usual, usual.replace(b'"a"', b'"%s"' % name) + usual])
     assert changes is not None
     assert [change.object.metadata.name for change in changes] == ["a"] * 3
+
+
+def test_of_a_block_each_line_stays_in_its_place_whichever_are_unsafe() -> None:
+    for odds in product([False, True], repeat=5):
+        names = [f"{number}{chr(27) if odd else ''}" for number, odd in enumerate(odds)]
+        lines = [go_json({"type": "ADDED", "object": {"metadata": {"name": n}}}) for n in names]
+        whole = b"\n".join(lines)
+        for block in ([whole], [whole + b"\n"], [lines[0] + b"\n", b"\n".join(lines[1:])]):
+            changes = decode_watch_block(Job, block)
+            assert changes is not None
+            assert "".join(change.object.metadata.name for change in changes) == "01234"
 
 
 @pytest.mark.parametrize(

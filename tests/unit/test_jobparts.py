@@ -210,6 +210,13 @@ def test_a_job_set_whose_second_job_cannot_be_made_is_not_whole() -> None:
     train = make(TrainJob, {"metadata": meta("llm", "t")})
     below = (half_made(*COUNTS, owner=True), lead)
     assert row(train, children=below, events=[said]).wanted == 6
+    assert row(train, children=below[:1], events=[said]).wanted == 3
+    # A Job runs no more pods at once than it has to complete.
+    short = half_made(*COUNTS, template={"spec": {"parallelism": 4, "completions": 1}})
+    assert row(short, children=[lead], events=[said]).wanted == 4
+    none = half_made({"name": "lead"}, {"name": "work"})
+    assert row(none).why == "starting: 0 of 3 jobs ready"
+    assert row(half_made()).why == "starting: 0 of 6 pods ready"
 
 
 @pytest.mark.parametrize(
@@ -240,6 +247,13 @@ def test_one_that_is_deleted_before_its_last_job_was_made_is_no_success(
     assert asyncio.run(watch.judge()) is None
     watch.store.apply(Delta((child("llm-node-0", COMPLETE),)))
     assert asyncio.run(watch.judge()) is JobState.DONE
+
+
+def test_of_a_ray_job_no_pods_are_counted() -> None:
+    ray = make(RayJob, {"metadata": meta("r", "r"), "status": {"jobStatus": "RUNNING"}})
+    status = {"active": 1, "ready": 1, "startTime": at(10)}
+    submits = job({}, status, name="r-x", uid="r-x", owner=("RayJob", "r", "r"))
+    assert row(ray, children=[submits]).why == "1 of 1 jobs ready"
 
 
 def test_a_ray_job_ends_with_the_job_that_submits_it() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -34,7 +35,7 @@ def test_a_sink_that_applies_deltas_has_what_is_known(
             if gone:
                 batch.remove(f"u{uid}")
             else:
-                batch.upsert(f"u{uid}", job(uid, name, version))
+                batch.upsert(f"u{uid}", job(uid, name, version), str(version))
         delta = batch.delta()
         if delta is not None:
             upserts = {item.metadata.uid: item for item in delta.upserts}
@@ -46,6 +47,16 @@ def test_a_sink_that_applies_deltas_has_what_is_known(
         assert {u: r.metadata.resource_version for u, r in rows.items()} == known.versions()
         names = [row.metadata.name for row in rows.values()]
         assert len(names) == len(set(names)), "two objects of one name"
+
+
+@pytest.mark.parametrize(("version", "told"), [("1", False), ("2", False), ("", True)])
+def test_a_version_is_told_once_and_what_has_none_each_time(version: str, told: bool) -> None:
+    known = Known()
+    for each in ("1", version, version):
+        batch: Batch[Job] = Batch(known)
+        batch.upsert("u0", job(0, 0, 1), each)
+        last = batch.delta() is not None
+    assert last == told
 
 
 def test_nothing_is_kept_of_what_is_forgotten() -> None:

@@ -48,6 +48,13 @@ class Known:
         """Whether this very version of an object is known."""
         return bool(version) and self._versions.get(uid) == version
 
+    def renew(self, uid: str, version: str) -> str | None:
+        """Note another version of an object; the one before, or None of one that is not known."""
+        before = self._versions.get(uid)
+        if before is not None:
+            self._versions[uid] = version
+        return before
+
     def remember(self, uid: str, item: Any) -> tuple[bool, str]:
         """Note an object.
 
@@ -99,8 +106,16 @@ class Batch(Generic[T]):
         self._removes: dict[str, None] = {}
         self._new: set[str] = set()
 
-    def upsert(self, uid: str, item: T) -> None:
-        """An object is new or newer."""
+    def upsert(self, uid: str, item: T, version: str) -> None:
+        """An object of a version; nothing is said of one that was told already."""
+        before = self._known.renew(uid, version)
+        if before is None:
+            self.put(uid, item)
+        elif before != version or not version:
+            self._upserts[uid] = item
+
+    def put(self, uid: str, item: T) -> None:
+        """An object is new or newer, whatever was told of it before."""
         was_known, replaced = self._known.remember(uid, item)
         if not was_known:
             if uid in self._removes:
@@ -134,7 +149,7 @@ class Batch(Generic[T]):
                 break
             seen.add(uid)
             if not (trust and self._known.holds(uid, version_of(item))):
-                self.upsert(uid, item)
+                self.put(uid, item)
         return nameless
 
     def remove(self, uid: str) -> None:

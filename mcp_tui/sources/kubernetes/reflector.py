@@ -29,7 +29,7 @@ from mcp_tui.sources.kubernetes.backoff import Backoff, Timing
 from mcp_tui.sources.kubernetes.blocks import iter_blocks
 from mcp_tui.sources.kubernetes.doubt import Trust, is_gone
 from mcp_tui.sources.kubernetes.failures import BrokenOffError
-from mcp_tui.sources.kubernetes.known import Batch, Delta, Known, older, uid_of, version_of
+from mcp_tui.sources.kubernetes.known import Batch, Delta, Known, older, uid_of
 from mcp_tui.sources.kubernetes.pages import pages_of
 from mcp_tui.sources.kubernetes.resources import Resource
 from mcp_tui.sources.kubernetes.transport import KubeClient
@@ -320,24 +320,27 @@ class Reflector(Generic[T]):
         self._take(kind, item, batch)
         return 1
 
-    def _take(self, kind: str, item: T, batch: Batch[T]) -> None:
+    def _take(self, kind: str, item: Any, batch: Batch[T]) -> None:
         """Apply one event.
 
         Raises:
             RelistError: It comes after a later one: of what came between nothing is known.
         """
-        version = version_of(item)
-        if older(version, self._version):
+        meta = item.metadata
+        version, before = meta.resource_version, self._version
+        # It is asked of every event of a storm, whose versions are as long as one another.
+        if (len(version) != len(before) or version < before) and older(version, before):
             raise RelistError("the watch is out of order")
-        self._version = version or self._version
+        if version:
+            self._version = version
         if kind == "BOOKMARK":
             self._marked = True
-        elif not (uid := uid_of(item)):
+        elif not (uid := meta.uid or uid_of(item)):
             self._voice.drop()
         elif kind == "DELETED":
             batch.remove(uid)
-        elif not self._known.holds(uid, version) and (self._most is None or self._has_room(uid)):
-            batch.upsert(uid, item)
+        elif self._most is None or self._has_room(uid):
+            batch.upsert(uid, item, version)
 
     def _has_room(self, uid: str) -> bool:
         """Whether an object may be kept; one that is passed over is listed when there is room."""

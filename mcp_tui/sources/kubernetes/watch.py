@@ -149,7 +149,7 @@ def error_of(status: Status, where: str, hide: Hide = as_it_is) -> Exception:
     return ApiError(
         words,
         status=status.code or 500,
-        reason=status.reason,
+        reason=said_line(status.reason, hide),
         retry_after=float(min(retry, LONGEST)) if retry and retry > 0 else None,
         where=where,
     )

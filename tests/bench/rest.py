@@ -1,0 +1,51 @@
+"""A cluster at rest: a measurement beside its controllers' work would be one of that work too."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+from pathlib import Path
+from typing import Final
+
+from tests.cluster import Ground
+
+_BEAT: Final = 5.0
+_RESTS: Final = 0.12
+"""Of one processor, by all servers together: ten thousand jobs at rest take half of it."""
+
+_LATEST: Final = 300.0
+
+
+def servers(ground: Ground) -> list[int]:
+    """The processes of the ground."""
+    return [found["pid"] for found in ground.state["processes"].values()]
+
+
+def settle(ground: Ground) -> None:
+    """Wait until the cluster's own controllers have looked at all that was written to it.
+
+    They go on for a minute after ten thousand jobs were; where they never rest, they are waited for
+    as long as that may take, and it is said.
+    """
+    pids = servers(ground)
+    until = time.monotonic() + _LATEST
+    used = _used(pids)
+    while time.monotonic() < until:
+        time.sleep(_BEAT)
+        before, used = used, _used(pids)
+        if used - before < _RESTS * _BEAT:
+            return
+    share = (used - before) / _BEAT
+    print(f"     the servers do not rest: {share * 100:.0f} % of a core", flush=True)
+
+
+def _used(pids: list[int]) -> float:
+    return sum(map(_cpu, pids))
+
+
+def _cpu(pid: int) -> float:
+    with contextlib.suppress(OSError):
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    return 0.0
