@@ -63,7 +63,7 @@ def killed() -> list[int]:
         comes = all(
             moment == "left"
             or (moment == "done" and trouble.done)
-            or trouble.answer not in ("drop", "cut", "silence")
+            or (moment == "answered" and trouble.answer not in ("drop", "cut", "silence"))
             for trouble in own
         )
         # One of the calls looks for the effect.
