@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import difflib
-import importlib
 import itertools
 import re
 import sys
@@ -12,11 +11,20 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final, NoReturn
 
 from mcp_tui import __version__
-from mcp_tui.cli.output import FORMATS
+from mcp_tui.cli.parser_parts import (
+    Parser,
+    Run,
+    common_options,
+    confirmable,
+    count,
+    judges,
+    late,
+    output,
+    seconds,
+    some,
+)
 from mcp_tui.domain.text import clean_line
 from mcp_tui.errors import UsageError
-
-Run = Callable[[argparse.Namespace], Any]
 
 # Where a file or a folder of this machine is named, whose name may be any bytes.
 _FILES: Final = ("kubeconfig", "config_file", "config", "dir", "gates", "file")
@@ -24,121 +32,18 @@ _FILES: Final = ("kubeconfig", "config_file", "config", "dir", "gates", "file")
 _SURROGATE: Final = re.compile("[\ud800-\udfff]")
 
 
-def _late(module: str, function: str) -> Run:
-    """A handler that is imported when it is called: ``mcp_tui.cli.<module>.<function>``."""
-
-    def run(args: argparse.Namespace) -> Any:
-        return getattr(importlib.import_module(f"mcp_tui.cli.{module}"), function)(args)
-
-    return run
-
-
-class _Parser(argparse.ArgumentParser):
-    """Raises instead of exiting, so that usage errors look like all others."""
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        # An abbreviation that works today is another option tomorrow.
-        super().__init__(*args, **{"allow_abbrev": False, **kwargs})
-
-    def error(self, message: str) -> NoReturn:
-        raise UsageError(clean_line(message), hint=f"see {self.prog} --help")
-
-    def _check_value(self, action: argparse.Action, value: Any) -> None:
-        """Say what an unknown word is near to, in every Python's words alike."""
-        if action.choices is None or value in action.choices:
-            return
-        known = [str(choice) for choice in action.choices]
-        near = difflib.get_close_matches(str(value), known, n=1)
-        what = action.metavar if isinstance(action.metavar, str) else action.dest
-        what = what.lower() if not action.option_strings else "/".join(action.option_strings)
-        hint = f"did you mean {near[0]}?" if near else f"known: {', '.join(known)}"
-        raise UsageError(f"unknown {what} {clean_line(str(value))!r}", hint=hint)
-
-
-def _common(*, top: bool) -> argparse.ArgumentParser:
-    """Options that every command takes, before or after its name."""
-    missing: Any = None if top else argparse.SUPPRESS
-    false: Any = False if top else argparse.SUPPRESS
-    p = argparse.ArgumentParser(add_help=False)
-    g = p.add_argument_group("common options")
-    g.add_argument("--context", default=missing, metavar="A[,B]", help="kubeconfig context(s)")
-    g.add_argument("-n", "--namespace", default=missing, metavar="NS", help="namespace")
-    g.add_argument(
-        "-A", "--all-namespaces", action="store_true", default=false, help="every namespace"
-    )
-    g.add_argument("--kubeconfig", default=missing, metavar="FILE", help="instead of KUBECONFIG")
-    g.add_argument(
-        "--config-file", default=missing, metavar="FILE", help="mcp-tui's own configuration"
-    )
-    g.add_argument(
-        "--read-only", action="store_true", default=false, help="nothing that writes leaves"
-    )
-    g.add_argument("--no-color", action="store_true", default=false, help="no colours")
-    return p
-
-
-def _output(p: argparse.ArgumentParser, default: str = "table") -> None:
-    p.add_argument("-o", "--output", choices=FORMATS, default=default, help="format")
-
-
-def _judges(p: argparse.ArgumentParser) -> None:
-    """Its exit code says more than that it was printed: a reader that goes away is no success."""
-    p.set_defaults(judges=True)
-
-
-def _confirmable(p: argparse.ArgumentParser) -> None:
-    _judges(p)
-    p.add_argument(
-        "--dry-run",
-        action="store_true",
-        help="show the plan, checked by the server's own dry run; change nothing",
-    )
-    p.add_argument(
-        "--confirm", metavar="CONTEXT/NAME", default="", help="confirm without being asked"
-    )
-    p.add_argument("-o", "--output", choices=("table", "json", "yaml"), default="table")
-    p.add_argument(
-        "--timeout", type=_seconds, default=60.0, metavar="DURATION", help="to see the effect"
-    )
-
-
-def _seconds(text: str) -> float:
-    units = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
-    number, unit = (text[:-1], text[-1]) if text and text[-1] in units else (text, "s")
-    try:
-        value = float(number) * units[unit]
-    except ValueError:
-        value = -1.0
-    if not 0 <= value < 1e9:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a duration such as 90, 30s, 5m or 2h")
-    return value
-
-
-def _count(text: str) -> int:
-    if not text.isascii() or not text.isdigit():
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number")
-    return int(text)
-
-
-def _some(text: str) -> int:
-    value = _count(text)
-    if not 1 <= value <= 1_000_000:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1 to 1000000")
-    return value
-
-
 def build() -> argparse.ArgumentParser:
     """The whole parser; also what completion and the README's table are made from."""
-    common = _common(top=False)
-    parser = _Parser(
+    common = common_options(top=False)
+    parser = Parser(
         prog="mcp-tui",
         description="The terminal console of a machine-learning control plane.",
-        parents=[_common(top=True)],
+        parents=[common_options(top=True)],
     )
     parser.add_argument("--version", action="version", version=f"mcp-tui {__version__}")
     _console_options(parser)
-    parser.set_defaults(run=_late("console", "console"), command="console", judges=False)
-    commands = parser.add_subparsers(metavar="COMMAND", parser_class=_Parser, title="commands")
+    parser.set_defaults(run=late("console", "console"), command="console", judges=False)
+    commands = parser.add_subparsers(metavar="COMMAND", parser_class=Parser, title="commands")
 
     def add(to: Any, name: str, run: Run, text: str, *, words: str = "") -> argparse.ArgumentParser:
         p: argparse.ArgumentParser = to.add_parser(
@@ -147,13 +52,13 @@ def build() -> argparse.ArgumentParser:
         p.set_defaults(run=run, command=words or name, judges=False)
         return p
 
-    console = add(commands, "console", _late("console", "console"), "open the console")
+    console = add(commands, "console", late("console", "console"), "open the console")
     _console_options(console)
     _job_commands(commands, add, common)
     _model_commands(commands, add, common)
 
     demo = add(
-        commands, "demo", _late("demo", "demo"), "open the console on an embedded control plane"
+        commands, "demo", late("demo", "demo"), "open the console on an embedded control plane"
     )
     _console_options(demo)
     demo.add_argument(
@@ -162,30 +67,30 @@ def build() -> argparse.ArgumentParser:
     demo.add_argument("--dir", metavar="DIR", help="keep its files there, instead of a new one")
 
     doctor = add(
-        commands, "doctor", _late("doctor", "doctor"), "say what is reachable, allowed and missing"
+        commands, "doctor", late("doctor", "doctor"), "say what is reachable, allowed and missing"
     )
-    _output(doctor)
-    _judges(doctor)
+    output(doctor)
+    judges(doctor)
     doctor.add_argument(
-        "--timeout", type=_seconds, default=10.0, metavar="DURATION", help="for each question"
+        "--timeout", type=seconds, default=10.0, metavar="DURATION", help="for each question"
     )
     contexts = add(
-        commands, "contexts", _late("contexts", "contexts"), "list contexts, tiers and endpoints"
+        commands, "contexts", late("contexts", "contexts"), "list contexts, tiers and endpoints"
     )
-    _output(contexts)
+    output(contexts)
     journal = add(
-        commands, "journal", _late("journal", "journal"), "list what this console has done"
+        commands, "journal", late("journal", "journal"), "list what this console has done"
     )
-    _output(journal)
+    output(journal)
     journal.add_argument(
-        "--limit", type=_some, default=50, metavar="N",
+        "--limit", type=some, default=50, metavar="N",
         help="the newest N, of the contexts and the namespace that are named",
     )  # fmt: skip
     from mcp_tui.cli.parser_runs import add_commands
 
     add_commands(commands, add, common)
     completion = add(
-        commands, "completion", _late("completion", "completion"), "print a shell's completion"
+        commands, "completion", late("completion", "completion"), "print a shell's completion"
     )
     completion.add_argument("shell", choices=("bash", "zsh", "fish"))
     return parser
@@ -208,44 +113,44 @@ def _job_commands(
     job = commands.add_parser(
         "job", help=text, description=text[0].upper() + text[1:] + ".", parents=[common]
     )
-    verbs = job.add_subparsers(metavar="VERB", parser_class=_Parser, title="verbs", required=True)
+    verbs = job.add_subparsers(metavar="VERB", parser_class=Parser, title="verbs", required=True)
 
-    ls = add(verbs, "ls", _late("jobs", "ls"), "list jobs", words="job ls")
-    _output(ls)
+    ls = add(verbs, "ls", late("jobs", "ls"), "list jobs", words="job ls")
+    output(ls)
     ls.add_argument("-l", "--selector", default="", metavar="LABELS", help="label selector")
     ls.add_argument("--filter", default="", help="as / in the console")
     ls.add_argument("-w", "--watch", action="store_true", help="go on, a line a change")
     ls.add_argument(
-        "--timeout", type=_seconds, default=10.0, metavar="DURATION", help="for the whole list"
+        "--timeout", type=seconds, default=10.0, metavar="DURATION", help="for the whole list"
     )
 
-    show = add(verbs, "show", _late("jobs", "show"), "show one job", words="job show")
+    show = add(verbs, "show", late("jobs", "show"), "show one job", words="job show")
     show.add_argument("name", help="NAME, or KIND/NAME")
-    _output(show)
+    output(show)
     show.add_argument("-w", "--watch", action="store_true", help="follow it to its end")
     show.add_argument("--logs", action="store_true", help="with --watch: its log lines too")
     show.add_argument(
         "--timeout",
-        type=_seconds,
+        type=seconds,
         default=None,
         metavar="DURATION",
         help="with --watch: give up after so long a silence; the default is never",
     )
 
-    logs = add(verbs, "logs", _late("logs", "logs"), "print a job's logs", words="job logs")
+    logs = add(verbs, "logs", late("logs", "logs"), "print a job's logs", words="job logs")
     logs.add_argument("name", help="NAME, or KIND/NAME")
     logs.add_argument("-f", "--follow", action="store_true", help="go on")
     logs.add_argument("-p", "--previous", action="store_true", help="of the container before")
     logs.add_argument("-c", "--container", default="", help="one container")
     logs.add_argument("--pod", default="", help="one pod")
-    logs.add_argument("--rank", type=_count, default=None, help="one completion index")
+    logs.add_argument("--rank", type=count, default=None, help="one completion index")
     logs.add_argument(
-        "--tail", type=_count, default=None, metavar="N", help="the newest N lines of each pod"
+        "--tail", type=count, default=None, metavar="N", help="the newest N lines of each pod"
     )
     logs.add_argument("--timestamps", action="store_true", help="with the server's time")
 
     submit = add(
-        verbs, "submit", _late("submit", "submit"), "submit a training job", words="job submit"
+        verbs, "submit", late("submit", "submit"), "submit a training job", words="job submit"
     )
     submit.formatter_class = argparse.RawDescriptionHelpFormatter
     submit.epilog = _SUBMIT_EXAMPLES
@@ -259,7 +164,7 @@ def _job_commands(
     submit.add_argument(
         "--no-run", action="store_true", help="without an MLflow run, when MLflow is not there"
     )
-    _confirmable(submit)
+    confirmable(submit)
     submit.set_defaults(timeout=None)
     for action in submit._actions:
         if action.dest == "timeout":
@@ -273,29 +178,29 @@ def _job_commands(
         ("resume", "let suspended jobs go on"),
         ("delete", "remove finished jobs"),
     ):
-        p = add(verbs, verb, _late("act", verb), text, words=f"job {verb}")
+        p = add(verbs, verb, late("act", verb), text, words=f"job {verb}")
         p.add_argument("names", nargs="+", metavar="NAME", help="NAME, or KIND/NAME")
-        _confirmable(p)
+        confirmable(p)
     retry = add(
-        verbs, "retry", _late("act", "retry"), "submit a job again, with changes", words="job retry"
+        verbs, "retry", late("act", "retry"), "submit a job again, with changes", words="job retry"
     )
     retry.add_argument("names", nargs=1, metavar="NAME", help="NAME, or KIND/NAME")
     retry.add_argument("--memory", default=None, help="such as 128Gi")
     retry.add_argument("--cpu", default=None, help="such as 8 or 500m")
     retry.add_argument(
-        "--deadline", type=_seconds, default=None, metavar="DURATION", help="0 removes it"
+        "--deadline", type=seconds, default=None, metavar="DURATION", help="0 removes it"
     )
-    retry.add_argument("--retries", type=_count, default=None, help="backoffLimit")
+    retry.add_argument("--retries", type=count, default=None, help="backoffLimit")
     retry.add_argument("--env", action="append", default=[], metavar="KEY=VALUE", help="may repeat")
     retry.add_argument("--no-run", action="store_true", help="without an MLflow run")
-    _confirmable(retry)
+    confirmable(retry)
 
     _inside_commands(verbs, add)
 
     init = add(
         verbs,
         "init",
-        _late("schema", "init"),
+        late("schema", "init"),
         "print a documented train-config.yaml",
         words="job init",
     )
@@ -304,7 +209,7 @@ def _job_commands(
     add(
         verbs,
         "schema",
-        _late("schema", "schema"),
+        late("schema", "schema"),
         "print the JSON Schema of train-config.yaml",
         words="job schema",
     )
@@ -317,33 +222,33 @@ def _model_commands(
     model = commands.add_parser(
         "model", help=text, description=text[0].upper() + text[1:] + ".", parents=[common]
     )
-    verbs = model.add_subparsers(metavar="VERB", parser_class=_Parser, title="verbs", required=True)
+    verbs = model.add_subparsers(metavar="VERB", parser_class=Parser, title="verbs", required=True)
 
-    ls = add(verbs, "ls", _late("models", "ls"), "list registered models", words="model ls")
-    _output(ls)
+    ls = add(verbs, "ls", late("models", "ls"), "list registered models", words="model ls")
+    output(ls)
     ls.add_argument("--filter", default="", metavar="TEXT", help="only names that have it")
     show = add(
         verbs,
         "show",
-        _late("models", "show"),
+        late("models", "show"),
         "show a model's versions, or one of them",
         words="model show",
     )
     show.add_argument("name", metavar="NAME[/VERSION]")
-    _output(show)
+    output(show)
     history = add(
         verbs,
         "history",
-        _late("models", "history"),
+        late("models", "history"),
         "show how an alias came to where it is",
         words="model history",
     )
     history.add_argument("name", metavar="NAME")
-    _output(history)
+    output(history)
     promote = add(
         verbs,
         "promote",
-        _late("promote", "promote"),
+        late("promote", "promote"),
         "move an alias to a version, registered or copied first where asked",
         words="model promote",
     )
@@ -366,7 +271,7 @@ def _model_commands(
     rollback = add(
         verbs,
         "rollback",
-        _late("promote", "rollback"),
+        late("promote", "rollback"),
         "move an alias back to where it was before, by its record",
         words="model rollback",
     )
@@ -378,7 +283,7 @@ def _model_commands(
         p.add_argument("--alias", default="champion", help="the default is champion")
     for p in (promote, rollback):
         p.add_argument("--why", default="", metavar="TEXT", help="recorded with it")
-        _confirmable(p)
+        confirmable(p)
 
 
 _PROMOTE_EXAMPLES = """\
@@ -402,14 +307,14 @@ examples:
 
 def _inside_commands(verbs: Any, add: Callable[..., argparse.ArgumentParser]) -> None:
     shell = add(
-        verbs, "shell", _late("shell", "shell"), "open a shell in a container", words="job shell"
+        verbs, "shell", late("shell", "shell"), "open a shell in a container", words="job shell"
     )
     shell.add_argument("name", help="NAME, or KIND/NAME; -- COMMAND... runs that instead")
     shell.add_argument("-c", "--container", default="", help="instead of the main one")
     forward = add(
         verbs,
         "forward",
-        _late("shell", "forward"),
+        late("shell", "forward"),
         "forward a local port to a pod",
         words="job forward",
     )

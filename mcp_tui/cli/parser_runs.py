@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from mcp_tui.cli.output import FORMATS
-from mcp_tui.cli.parser import _confirmable, _judges, _late, _output, _Parser, _some
+from mcp_tui.cli.parser_parts import Parser, confirmable, judges, late, output, some
 
 TABLES: Final = ("table", "json", "md", "csv")
 """Formats of what is a table and goes into a review or a spreadsheet."""
@@ -32,10 +32,10 @@ def add_commands(
     evaluate = add(
         commands,
         "eval",
-        _late("evaluate", "evaluate"),
+        late("evaluate", "evaluate"),
         "put candidates beside the champion, and hold them against gates",
     )
-    _judges(evaluate)
+    judges(evaluate)
     evaluate.formatter_class = argparse.RawDescriptionHelpFormatter
     evaluate.epilog = _EXAMPLES
     evaluate.add_argument("runs", nargs="+", metavar="RUN", help="a candidate")
@@ -53,10 +53,10 @@ def add_commands(
     run = commands.add_parser(
         "run", help=text, description=text[0].upper() + text[1:] + ".", parents=[common]
     )
-    verbs = run.add_subparsers(metavar="VERB", parser_class=_Parser, title="verbs",
+    verbs = run.add_subparsers(metavar="VERB", parser_class=Parser, title="verbs",
                                required=True)  # fmt: skip
     _read_commands(verbs, add)
-    compare = _late("evaluate", "compare")
+    compare = late("evaluate", "compare")
     both = add(verbs, "compare", compare, "show what differs between runs", words="run compare")
     both.add_argument("runs", nargs="+", metavar="RUN", help="a run's id, NAME/VERSION, NAME@ALIAS")
     both.add_argument("--all", dest="everything", action="store_true", help="what is equal, too")
@@ -67,63 +67,63 @@ def add_commands(
 def add_approvals(commands: Any, add: Callable[..., argparse.ArgumentParser]) -> None:
     """``approve`` and ``approvals``."""
     approve = add(
-        commands, "approve", _late("approve", "approve"), "approve a model version, on record"
+        commands, "approve", late("approve", "approve"), "approve a model version, on record"
     )
     approve.add_argument("name", metavar="MODEL/VERSION")
     approve.add_argument("--level", required=True, metavar="NAME", help="which you fill")
     approve.add_argument("--reason", required=True, metavar="TEXT", help="recorded with it")
-    _confirmable(approve)
+    confirmable(approve)
     approvals = add(
         commands,
         "approvals",
-        _late("approve", "approvals"),
+        late("approve", "approvals"),
         "show how a version's approvals stand, or those of a model's newest versions",
     )
     approvals.add_argument("name", metavar="MODEL[/VERSION]")
     approvals.add_argument(
-        "--limit", type=_some, default=5, metavar="N", help="of a model: the newest N"
+        "--limit", type=some, default=5, metavar="N", help="of a model: the newest N"
     )
-    _output(approvals)
-    _judges(approvals)
+    output(approvals)
+    judges(approvals)
 
 
 def _read_commands(verbs: Any, add: Callable[..., argparse.ArgumentParser]) -> None:
     """The verbs that read runs."""
-    ls = add(verbs, "ls", _late("runs", "ls"), "list runs, the newest first", words="run ls")
+    ls = add(verbs, "ls", late("runs", "ls"), "list runs, the newest first", words="run ls")
     ls.add_argument("--filter", default="", help="MLflow's own; OR and parentheses too")
     ls.add_argument("--sort", default="", metavar="WHAT", help="metrics.f1, '-params.lr', end_time")
-    ls.add_argument("--limit", type=_some, default=50, metavar="N", help="the first N")
+    ls.add_argument("--limit", type=some, default=50, metavar="N", help="the first N")
     ls.add_argument("-w", "--watch", action="store_true", help="go on, a line a change")
     ls.add_argument("-o", "--output", choices=(*FORMATS, "csv"), default="table", help="format")
     of_all = add(
-        verbs, "experiments", _late("runs", "experiments"), "list experiments",
+        verbs, "experiments", late("runs", "experiments"), "list experiments",
         words="run experiments",
     )  # fmt: skip
-    of_all.add_argument("--limit", type=_some, default=50, metavar="N", help="the N changed last")
+    of_all.add_argument("--limit", type=some, default=50, metavar="N", help="the N changed last")
     of_all.add_argument(
-        "--read", type=_some, default=100, metavar="N", help="runs of each that are counted"
+        "--read", type=some, default=100, metavar="N", help="runs of each that are counted"
     )
-    _output(of_all)
+    output(of_all)
     for p in (ls, of_all):
         p.add_argument(
             "-e", "--experiment", action="append", default=[], metavar="NAME", help="or its id"
         )
         p.add_argument("--view", choices=("active", "deleted", "all"), default="active")
     reference = "a run's id, NAME/VERSION, NAME@ALIAS"
-    show = add(verbs, "show", _late("runshow", "show"), "show one run", words="run show")
+    show = add(verbs, "show", late("runshow", "show"), "show one run", words="run show")
     show.add_argument("run_id", metavar="RUN", help=reference)
     show.add_argument("--artifacts", action="store_true", help="its files, as a tree")
     show.add_argument("--artifact", default="", metavar="PATH", help="the head of one")
-    _output(show)
+    output(show)
     download = add(
-        verbs, "download", _late("runfiles", "download"), "download artifacts of a run",
+        verbs, "download", late("runfiles", "download"), "download artifacts of a run",
         words="run download",
     )  # fmt: skip
     download.add_argument("run_id", metavar="RUN", help=reference)
     download.add_argument("path", nargs="?", default="", metavar="PATH", help="one, or a folder")
     download.add_argument("--dir", default=".", metavar="DIR", help="where to; it has to be there")
     curves = add(
-        verbs, "curves", _late("curves", "curves"), "draw metrics of runs", words="run curves"
+        verbs, "curves", late("curves", "curves"), "draw metrics of runs", words="run curves"
     )
     curves.add_argument("runs", nargs="+", metavar="RUN", help=reference)
     curves.add_argument(
@@ -136,7 +136,7 @@ def _read_commands(verbs: Any, add: Callable[..., argparse.ArgumentParser]) -> N
     )
     curves.add_argument("--size", default="", metavar="WxH", help="such as 80x24")
     curves.add_argument(
-        "--points", type=_some, default=320, metavar="N", help="of each line, at most 2500"
+        "--points", type=some, default=320, metavar="N", help="of each line, at most 2500"
     )
     curves.add_argument("-o", "--output", choices=("table", "json", "csv"), default="table")
 
@@ -154,11 +154,11 @@ def _weight(text: str) -> float:
 def _edit_commands(verbs: Any, add: Callable[..., argparse.ArgumentParser]) -> None:
     """The verbs that change what MLflow keeps of a run."""
     one: dict[str, Any] = {"metavar": "RUN", "help": "a run's id, NAME/VERSION, NAME@ALIAS"}
-    tag = add(verbs, "tag", _late("runedit", "tag"), "set and delete a run's tags", words="run tag")
+    tag = add(verbs, "tag", late("runedit", "tag"), "set and delete a run's tags", words="run tag")
     tag.add_argument("run_id", **one)
     tag.add_argument("tags", nargs="+", metavar="KEY=VALUE", help="or KEY- to delete it")
     rename = add(
-        verbs, "rename", _late("runedit", "rename"), "give a run another name", words="run rename"
+        verbs, "rename", late("runedit", "rename"), "give a run another name", words="run rename"
     )
     rename.add_argument("run_id", **one)
     rename.add_argument("name", metavar="NAME")
@@ -166,11 +166,11 @@ def _edit_commands(verbs: Any, add: Callable[..., argparse.ArgumentParser]) -> N
         ("delete", "put runs into MLflow's bin"),
         ("restore", "take runs out of MLflow's bin"),
     ):
-        p = add(verbs, verb, _late("runedit", verb), text, words=f"run {verb}")
+        p = add(verbs, verb, late("runedit", verb), text, words=f"run {verb}")
         p.add_argument("run_ids", nargs="+", **one)
-        _confirmable(p)
+        confirmable(p)
     for p in (tag, rename):
-        _confirmable(p)
+        confirmable(p)
 
 
 def _formats(p: argparse.ArgumentParser) -> None:

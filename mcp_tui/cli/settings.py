@@ -13,7 +13,8 @@ import msgspec
 from mcp_tui.config import Config, ContextConfig, load
 from mcp_tui.domain.text import clean_line
 from mcp_tui.errors import UsageError
-from mcp_tui.sources.kubernetes.kubeconfig import ContextInfo, Kubeconfig, load_kubeconfig
+from mcp_tui.sources.kubernetes.contextinfo import ContextInfo
+from mcp_tui.sources.kubernetes.kubeconfig import Kubeconfig, load_kubeconfig
 
 # RFC 1123's label, as the API server wants it.
 _NAMESPACE: Final = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")

@@ -7,7 +7,7 @@ from contextlib import AbstractAsyncContextManager
 from typing import Final, Protocol
 
 from mcp_tui.sources.body import Opened
-from mcp_tui.sources.kubernetes.transport import Reply
+from mcp_tui.sources.reply import Reply
 
 Params = Sequence[tuple[str, str]]
 

@@ -16,7 +16,7 @@ from mcp_tui.errors import ApiError, McpTuiError
 from mcp_tui.sources import endpoint as endpoints
 from mcp_tui.sources.caller import Caller
 from mcp_tui.sources.gate import Gate, Source
-from mcp_tui.sources.kubernetes.kubeconfig import ContextInfo
+from mcp_tui.sources.kubernetes.contextinfo import ContextInfo
 from mcp_tui.sources.kubernetes.transport import KubeClient
 from mcp_tui.sources.mlflow import MlflowClient
 from mcp_tui.sources.prometheus import PrometheusClient

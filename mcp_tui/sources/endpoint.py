@@ -36,7 +36,8 @@ from mcp_tui.sources.hiding import Secrets
 from mcp_tui.sources.http import load_httpx
 from mcp_tui.sources.kubernetes import failures
 from mcp_tui.sources.kubernetes.proxyenv import proxy_for, unusable
-from mcp_tui.sources.kubernetes.transport import KubeClient, Reply
+from mcp_tui.sources.kubernetes.transport import KubeClient
+from mcp_tui.sources.reply import Reply
 
 T = TypeVar("T")
 

@@ -14,7 +14,7 @@ from mcp_tui.errors import ApiError, RefusedError
 from mcp_tui.sources.gate import Source
 from mcp_tui.sources.hiding import Secrets
 from mcp_tui.sources.kubernetes import failures
-from mcp_tui.sources.kubernetes.transport import Reply
+from mcp_tui.sources.reply import Reply
 
 TITLES: Final[dict[Source, str]] = {"mlflow": "MLflow", "prometheus": "Prometheus"}
 MAX_SECRET_BYTES: Final = 16 * 1024

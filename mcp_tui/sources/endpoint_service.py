@@ -12,7 +12,8 @@ from mcp_tui.sources.body import Opened
 from mcp_tui.sources.caller import MAX_BYTES, Params
 from mcp_tui.sources.endpoint_auth import HOST_HINT, HOST_REFUSED, TITLES
 from mcp_tui.sources.gate import Source
-from mcp_tui.sources.kubernetes.transport import KubeClient, Reply
+from mcp_tui.sources.kubernetes.transport import KubeClient
+from mcp_tui.sources.reply import Reply
 
 
 class ServiceCaller:

@@ -19,7 +19,7 @@ from mcp_tui.domain.text import clean_line
 from mcp_tui.errors import ApiError, UnreachableError, UsageError
 from mcp_tui.sources.caller import Caller
 from mcp_tui.sources.kubernetes import failures
-from mcp_tui.sources.kubernetes.transport import Reply
+from mcp_tui.sources.reply import Reply
 
 T = TypeVar("T")
 

@@ -22,7 +22,7 @@ from typing import Any, Final
 
 from mcp_tui.sources.gate import Gate
 from mcp_tui.sources.kubernetes.blocks import iter_blocks
-from mcp_tui.sources.kubernetes.kubeconfig import ClusterInfo, ContextInfo, UserInfo
+from mcp_tui.sources.kubernetes.contextinfo import ClusterInfo, ContextInfo, UserInfo
 from mcp_tui.sources.kubernetes.reflector import Delta, Reflector
 from mcp_tui.sources.kubernetes.resources import JOBS, PODS, Resource
 from mcp_tui.sources.kubernetes.transport import KubeClient

@@ -223,7 +223,7 @@ async def test_rbac_is_told_in_the_servers_words(ground: Ground, namespace: str)
 async def test_impersonation_reaches_the_server(ground: Ground) -> None:
     import dataclasses
 
-    from mcp_tui.sources.kubernetes.kubeconfig import Impersonation
+    from mcp_tui.sources.kubernetes.contextinfo import Impersonation
 
     context = load_kubeconfig({}, ground.kubeconfig).context("dev")
     who = Impersonation("jane", "7", ("a", "b"), (("example.com/x", ("1", "2")),))

@@ -41,7 +41,8 @@ from mcp_tui.errors import McpTuiError
 from mcp_tui.sources.endpoint import connect
 from mcp_tui.sources.gate import Gate
 from mcp_tui.sources.http import load_httpx
-from mcp_tui.sources.kubernetes.kubeconfig import ContextInfo, load_kubeconfig
+from mcp_tui.sources.kubernetes.contextinfo import ContextInfo
+from mcp_tui.sources.kubernetes.kubeconfig import load_kubeconfig
 from mcp_tui.sources.kubernetes.reflector import Reflector
 from mcp_tui.sources.kubernetes.transport import KubeClient
 from mcp_tui.sources.mlflow import MlflowClient

@@ -20,7 +20,7 @@ from mcp_tui.domain.plan import Tier
 from mcp_tui.sources.base import HealthState
 from mcp_tui.sources.connect import Connection
 from mcp_tui.sources.kubernetes import reflector as reflector_module
-from mcp_tui.sources.kubernetes.kubeconfig import ClusterInfo, ContextInfo, UserInfo
+from mcp_tui.sources.kubernetes.contextinfo import ClusterInfo, ContextInfo, UserInfo
 from mcp_tui.sources.kubernetes.resources import NAMESPACES
 from mcp_tui.store.feed import JobsFeed
 from mcp_tui.store.jobs import JobStore

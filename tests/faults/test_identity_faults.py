@@ -18,7 +18,7 @@ import pytest
 from mcp_tui.sources.base import HealthState
 from mcp_tui.sources.gate import Gate
 from mcp_tui.sources.kubernetes import execplugin
-from mcp_tui.sources.kubernetes.kubeconfig import ExecPlugin
+from mcp_tui.sources.kubernetes.contextinfo import ExecPlugin
 from mcp_tui.sources.kubernetes.transport import KubeClient
 from tests.cluster import Ground
 from tests.faults.apiserver import encoded, refusal

@@ -21,7 +21,8 @@ from mcp_tui.domain.kube import Job
 from mcp_tui.domain.kube_wire import ObjectList
 from mcp_tui.errors import ApiError, ExitCode, UnknownOutcomeError, UnreachableError, UsageError
 from mcp_tui.sources.gate import Gate
-from mcp_tui.sources.kubernetes.kubeconfig import ExecPlugin, load_kubeconfig
+from mcp_tui.sources.kubernetes.contextinfo import ExecPlugin
+from mcp_tui.sources.kubernetes.kubeconfig import load_kubeconfig
 from mcp_tui.sources.kubernetes.resources import JOBS
 from mcp_tui.sources.kubernetes.transport import KubeClient
 from tests.cluster import Ground

@@ -12,7 +12,7 @@ import httpx
 
 from mcp_tui.sources.base import HealthState, SourceHealth
 from mcp_tui.sources.gate import Gate
-from mcp_tui.sources.kubernetes.kubeconfig import ClusterInfo, ContextInfo, UserInfo
+from mcp_tui.sources.kubernetes.contextinfo import ClusterInfo, ContextInfo, UserInfo
 from mcp_tui.sources.kubernetes.reflector import Delta, Reflector
 from mcp_tui.sources.kubernetes.transport import KubeClient
 from mcp_tui.store.jobs import JobStore

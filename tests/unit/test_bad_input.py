@@ -19,8 +19,9 @@ from mcp_tui.domain.run import Run, RunInfo
 from mcp_tui.errors import UsageError
 from mcp_tui.sources.endpoint import connect
 from mcp_tui.sources.gate import Gate
+from mcp_tui.sources.kubernetes.contextinfo import ClusterInfo, ExecPlugin
 from mcp_tui.sources.kubernetes.execplugin import parse_credential, run_plugin
-from mcp_tui.sources.kubernetes.kubeconfig import ClusterInfo, ExecPlugin, load_kubeconfig
+from mcp_tui.sources.kubernetes.kubeconfig import load_kubeconfig
 from mcp_tui.sources.mlflow.client import MlflowClient
 
 BYTE = "\udcff"

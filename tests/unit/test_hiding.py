@@ -12,7 +12,7 @@ import pytest
 
 from mcp_tui.sources.hiding import HIDDEN, Secrets
 from mcp_tui.sources.kubernetes.failures import api_error, explain, not_json
-from mcp_tui.sources.kubernetes.transport import Reply
+from mcp_tui.sources.reply import Reply
 
 TOKEN = "sha256~Qn7/Xv+3kd&Lw9=="
 PASSWORD = 'p"w <ü> 12%'

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from mcp_tui.sources.kubernetes.transport import Reply
 from mcp_tui.sources.mlflow import MlflowClient
+from mcp_tui.sources.reply import Reply
 
 METRIC = "loss"
 

@@ -15,8 +15,9 @@ import pytest
 import yaml
 
 from mcp_tui.errors import McpTuiError, UsageError
+from mcp_tui.sources.kubernetes.contextinfo import ContextInfo
 from mcp_tui.sources.kubernetes.credentials import Credentials, repeated_headers
-from mcp_tui.sources.kubernetes.kubeconfig import ContextInfo, Kubeconfig, load_kubeconfig
+from mcp_tui.sources.kubernetes.kubeconfig import Kubeconfig, load_kubeconfig
 from tests.cluster.certs import Authority, Pair
 
 SECRET = "s3cr3t-token"

@@ -24,9 +24,9 @@ from mcp_tui.errors import (
     UsageError,
 )
 from mcp_tui.sources.gate import Gate
+from mcp_tui.sources.kubernetes.contextinfo import ClusterInfo, ContextInfo, ExecPlugin, UserInfo
 from mcp_tui.sources.kubernetes.credentials import Credentials
 from mcp_tui.sources.kubernetes.execplugin import Credential, run_plugin
-from mcp_tui.sources.kubernetes.kubeconfig import ClusterInfo, ContextInfo, ExecPlugin, UserInfo
 from mcp_tui.sources.kubernetes.sockets import open_socket
 from mcp_tui.sources.kubernetes.transport import KubeClient
 from tests.cluster.certs import Authority

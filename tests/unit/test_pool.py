@@ -18,7 +18,7 @@ import pytest_asyncio
 
 from mcp_tui.errors import ApiError, McpTuiError, UsageError
 from mcp_tui.sources.gate import Gate
-from mcp_tui.sources.kubernetes.kubeconfig import ClusterInfo, ContextInfo, ExecPlugin, UserInfo
+from mcp_tui.sources.kubernetes.contextinfo import ClusterInfo, ContextInfo, ExecPlugin, UserInfo
 from mcp_tui.sources.kubernetes.transport import KubeClient
 from tests.cluster.certs import Authority, Pair
 

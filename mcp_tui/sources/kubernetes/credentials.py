@@ -18,8 +18,8 @@ from mcp_tui.domain.text import clean_line
 from mcp_tui.errors import RefusedError, UnreachableError, UsageError
 from mcp_tui.sources.hiding import Secrets
 from mcp_tui.sources.kubernetes import execplugin
+from mcp_tui.sources.kubernetes.contextinfo import ContextInfo, Impersonation
 from mcp_tui.sources.kubernetes.execplugin import Credential
-from mcp_tui.sources.kubernetes.kubeconfig import ContextInfo, Impersonation
 from mcp_tui.sources.kubernetes.proxyenv import proxy_for
 
 TOKEN_FILE_AGE: Final = 60.0

@@ -23,7 +23,7 @@ from typing import Any, Final
 
 from mcp_tui.domain.text import clean, clean_line, one_line
 from mcp_tui.errors import RefusedError, UnreachableError, UsageError
-from mcp_tui.sources.kubernetes.kubeconfig import ClusterInfo, ExecPlugin
+from mcp_tui.sources.kubernetes.contextinfo import ClusterInfo, ExecPlugin
 
 MAX_OUTPUT: Final = 1024 * 1024
 MAX_SAID: Final = 8 * 1024

@@ -10,14 +10,12 @@ import ssl
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from mcp_tui.domain.text import clean_line, one_line, without_credentials
 from mcp_tui.errors import ApiError, UnreachableError
 from mcp_tui.sources.hiding import Hide, as_it_is
-
-if TYPE_CHECKING:
-    from mcp_tui.sources.kubernetes.transport import Reply
+from mcp_tui.sources.reply import Reply
 
 LONGEST: Final = 1e7
 """Seconds that a server may ask to wait; a number of a thousand digits fits in no float."""

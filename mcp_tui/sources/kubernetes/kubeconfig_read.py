@@ -13,8 +13,7 @@ from urllib.parse import urlsplit
 
 from mcp_tui.domain.text import clean_line, one_line
 from mcp_tui.errors import UsageError
-from mcp_tui.sources.kubernetes.kubeconfig import (
-    MAX_BYTES,
+from mcp_tui.sources.kubernetes.contextinfo import (
     ClusterInfo,
     Entry,
     ExecPlugin,
@@ -22,6 +21,7 @@ from mcp_tui.sources.kubernetes.kubeconfig import (
     UserInfo,
 )
 
+MAX_BYTES: Final = 16 * 1024 * 1024
 _SINGULAR: Final = {"contexts": "context", "clusters": "cluster", "users": "user"}
 _EXEC_VERSIONS: Final = (
     "client.authentication.k8s.io/v1",

@@ -10,7 +10,8 @@ from typing import Any, Final
 from mcp_tui.domain.kube_wire import ObjectList
 from mcp_tui.domain.text import clean_line
 from mcp_tui.errors import UnreachableError
-from mcp_tui.sources.kubernetes.transport import KubeClient, Reply
+from mcp_tui.sources.kubernetes.transport import KubeClient
+from mcp_tui.sources.reply import Reply
 
 # What a server's own kinds begin with. A list of custom resources ends with it: of that, the next
 # page is not known before the whole is read.

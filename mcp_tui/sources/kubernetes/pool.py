@@ -10,8 +10,8 @@ from typing import Any, Final
 
 from mcp_tui.errors import UsageError
 from mcp_tui.sources.http import load_httpx
+from mcp_tui.sources.kubernetes.contextinfo import ContextInfo
 from mcp_tui.sources.kubernetes.credentials import Credentials
-from mcp_tui.sources.kubernetes.kubeconfig import ContextInfo
 from mcp_tui.sources.kubernetes.proxyenv import proxy_for, unusable
 
 # An idle connection older than this may be dead behind a NAT or VPN without either end knowing.

@@ -12,7 +12,7 @@ import contextlib
 import os
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Final, NoReturn, TypeVar
 
 import msgspec
@@ -28,12 +28,12 @@ from mcp_tui.errors import (
 )
 from mcp_tui.sources.body import ACCEPTED, Opened, read_head, read_pieces, read_whole
 from mcp_tui.sources.gate import Gate
-from mcp_tui.sources.hiding import Hide, as_it_is
 from mcp_tui.sources.http import load_httpx
 from mcp_tui.sources.kubernetes import access, failures
+from mcp_tui.sources.kubernetes.contextinfo import ContextInfo
 from mcp_tui.sources.kubernetes.credentials import Credentials, repeated_headers
-from mcp_tui.sources.kubernetes.kubeconfig import ContextInfo
 from mcp_tui.sources.kubernetes.pool import Pool
+from mcp_tui.sources.reply import Reply
 
 T = TypeVar("T")
 Params = Mapping[str, str] | Sequence[tuple[str, str]]
@@ -43,17 +43,6 @@ MAX_ERROR_BYTES: Final = 64 * 1024
 WRITES: Final = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 JSON_PATCH: Final = "application/json-patch+json"
 MERGE_PATCH: Final = "application/merge-patch+json"
-
-
-@dataclass(frozen=True, slots=True)
-class Reply:
-    """A successful answer."""
-
-    status: int
-    headers: Mapping[str, str]
-    body: bytes = field(repr=False)
-    hide: Hide = field(default=as_it_is, repr=False)
-    """What words of it pass before they are shown: it takes out what the server was sent."""
 
 
 @dataclass(slots=True)

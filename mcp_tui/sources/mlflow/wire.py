@@ -14,7 +14,7 @@ from mcp_tui.errors import ApiError, UnknownOutcomeError, UnreachableError
 from mcp_tui.sources.caller import Caller
 from mcp_tui.sources.gate import split_query
 from mcp_tui.sources.kubernetes import failures
-from mcp_tui.sources.kubernetes.transport import Reply
+from mcp_tui.sources.reply import Reply
 
 T = TypeVar("T")
 
