@@ -126,7 +126,9 @@ class Troubled(FaultProxy):
         trouble = course.trouble(call)
         course.moment(call, "left")
         if "watch=true" in target and not trouble.answer:
+            # Its answer ends when whoever asked goes: it is one from its first line.
             course.moment(call, "done")
+            course.moment(call, "answered")
             await super()._work(head, body, act, reader, writer)
             return
         answer: tuple[Head, bytes] | None = None
