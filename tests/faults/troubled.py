@@ -35,6 +35,7 @@ class Course:
         other: Somebody else acts, past the proxies.
         left: The calls that left since it began.
         killed: Whether the schedule's kill came.
+        missed: Whether it cannot come: what happened to its call has no such moment.
         over: Set when everybody has left: what is late arrives now.
     """
 
@@ -44,6 +45,7 @@ class Course:
     other: Callable[[str], Awaitable[None]]
     left: list[Call] = field(default_factory=list)
     killed: bool = False
+    missed: bool = False
     over: asyncio.Event = field(default_factory=asyncio.Event)
     under_way: set[asyncio.Task[Any]] = field(default_factory=set)
     _down_until: float = 0.0
@@ -73,6 +75,14 @@ class Course:
 
     def trouble(self, call: Call) -> Trouble:
         """What happens to it."""
+        found = self._trouble(call)
+        stop = self.schedule.stop
+        if stop is not None and self.places(call)[stop[1]] == stop[2]:
+            done, answered = found.done, found.answer not in ("drop", "cut", "silence")
+            self.missed = not {"left": True, "done": done, "answered": answered}[stop[3]]
+        return found
+
+    def _trouble(self, call: Call) -> Trouble:
         at = self.places(call)
         down = self.schedule.down
         if down is not None and at["call"] >= down[1]:
