@@ -143,6 +143,8 @@ def step(plane: Plane, rng: random.Random) -> None:
 def restore(plane: Plane, server: ApiServer, rng: random.Random) -> None:
     """It goes away, and comes back with an older state, or with one that has come further."""
     back, names = rng.randint(1, 4), rng.choices(NAMES, k=rng.randrange(8))
+    if server.down:
+        return  # It is being put back already, and was not there in between.
     server.down = True
     server.restart()
 
