@@ -121,11 +121,16 @@ class Console(Terminal):
             self.home()  # that pane is as it was left, with its filter
 
     def choose(self, name: str, kind: str = "Job") -> None:
-        """Have one job alone in the list."""
+        """Have one job alone in the list, and be asked no more."""
         self.type("/")
-        self.until(lambda: self.screen.display[self.size[1] - 1].startswith(" /"))
+        self.until(self._asks)
         self.type(f"/ {kind} {name} /\r")
         self.until(lambda: f" {name} " in self.text and "1 of " in self.text)
+        self.until(lambda: not self._asks())
+
+    def _asks(self) -> bool:
+        """Whether the last line is that of a filter."""
+        return self.screen.display[self.size[1] - 1].startswith(" /")
 
     def paste(self, text: str) -> None:
         """A paste in brackets, whatever is in it but their end."""
