@@ -10,7 +10,9 @@ from typing import Final
 
 from tests.cluster import Ground
 
-_BEAT: Final = 5.0
+BEAT: Final = 5.0
+"""Seconds between two looks."""
+
 _RESTS: Final = 0.12
 """Of one processor, by all servers together: ten thousand jobs at rest take half of it."""
 
@@ -32,11 +34,11 @@ def settle(ground: Ground) -> None:
     until = time.monotonic() + _LATEST
     used = _used(pids)
     while time.monotonic() < until:
-        time.sleep(_BEAT)
+        time.sleep(BEAT)
         before, used = used, _used(pids)
-        if used - before < _RESTS * _BEAT:
+        if used - before < _RESTS * BEAT:
             return
-    share = (used - before) / _BEAT
+    share = (used - before) / BEAT
     print(f"     the servers do not rest: {share * 100:.0f} % of a core", flush=True)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,7 +13,18 @@ from typing import Any, cast
 import pytest
 
 from mcp_tui.sources.kubernetes.backoff import Timing
-from tests.bench import churn, commands, growth, idle, panes, replay, scale, scale_figures, weather
+from tests.bench import (
+    churn,
+    commands,
+    growth,
+    idle,
+    panes,
+    replay,
+    rest,
+    scale,
+    scale_figures,
+    weather,
+)
 from tests.bench.figure import Figure
 from tests.bench.flood import Flood, Log
 from tests.bench.scene import Size
@@ -104,6 +116,40 @@ def test_a_churn_that_is_none_is_a_miss(
     assert names == (["creations and deletions a second, churn"] if miss else [])
 
 
+def test_servers_have_come_to_rest_before_anything_is_measured(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    done: list[str] = []
+
+    def part(name: str) -> Callable[[object], Iterator[Figure]]:
+        def measure(_at: object) -> Iterator[Figure]:
+            done.append(name)
+            return iter(())
+
+        return measure
+
+    monkeypatch.setattr(scale, "stage", lambda _: contextlib.nullcontext(AT))
+    monkeypatch.setattr(scale_figures, "settle", lambda _: done.append("rest"))
+    monkeypatch.setattr(scale_figures, "PARTS", tuple((each, part(each)) for each in "abc"))
+    assert not list(scale_figures.figures(names=("a", "c")))
+    assert done == ["rest", "a", "rest", "c"]
+
+
+@pytest.mark.parametrize("used", [[0.5, 0.5, 0.5, 0.1], [0.1]])
+def test_rest_is_hardly_any_work_of_all_servers(
+    monkeypatch: pytest.MonkeyPatch, used: list[float]
+) -> None:
+    """Seconds of a processor in each beat, of two servers together."""
+    ground = SimpleNamespace(state={"processes": {"a": {"pid": 1}, "b": {"pid": 2}}})
+    spent = [0.0, *itertools.accumulate(each * rest.BEAT for each in used)]
+    beats = iter(range(1, len(spent)))
+    now = [0]
+    monkeypatch.setattr(rest, "_cpu", lambda _: spent[now[0]] / 2)
+    monkeypatch.setattr(rest.time, "sleep", lambda _: now.__setitem__(0, next(beats)))
+    rest.settle(cast(Any, ground))
+    assert now[0] == len(used)
+
+
 @pytest.mark.parametrize(("rate", "miss"), [(230, False), (150, True)])
 def test_a_server_that_is_hardly_written_to_is_a_miss(
     monkeypatch: pytest.MonkeyPatch, rate: float, miss: bool
@@ -111,7 +157,7 @@ def test_a_server_that_is_hardly_written_to_is_a_miss(
     storm = SimpleNamespace(begin=lambda: None, end=lambda: None)
     monkeypatch.setattr(scale_figures, "Writer", lambda *_, **__: contextlib.nullcontext(storm))
     monkeypatch.setattr(scale_figures, "behind", lambda _: contextlib.nullcontext())
-    monkeypatch.setattr(scale, "servers", lambda _: [])
+    monkeypatch.setattr(scale_figures, "servers", lambda _: [])
     monkeypatch.setattr(scale_figures, "bare_keys", lambda *_: Keys({"move": [100.0]}))
     monkeypatch.setattr(scale_figures, "endure", lambda *_, **__: lived(rate))
     monkeypatch.setattr(
