@@ -7,6 +7,7 @@ by the file itself.
 from __future__ import annotations
 
 import io
+import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
@@ -137,9 +138,12 @@ def answer(parsed: Parsed) -> bytes:
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Read a file from stdin, and write what is asked of it."""
+    """Read a file from stdin, and write what is asked of it; the process ends here."""
     bound(MEMORY)
     sys.stdout.buffer.write(answer(parse(arguments[0], sys.stdin.buffer.read())))
+    sys.stdout.flush()
+    # Not in order: one of Arrow's threads may be starting as it takes them down, which aborts.
+    os._exit(0)
 
 
 if __name__ == "__main__":

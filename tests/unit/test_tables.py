@@ -172,3 +172,16 @@ def test_the_console_itself_reads_none() -> None:
     )
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert said.stdout.strip() == "set()", said.stderr
+
+
+def test_a_process_that_has_answered_takes_nothing_down() -> None:
+    """What Arrow takes down at the end of a process may abort it: its answer is whole by then."""
+    script = (
+        "import atexit, os; from mcp_tui.sources.tableparse import main;"
+        "atexit.register(os.abort); main(['head'])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", script], input=GOOD, capture_output=True, timeout=60
+    )
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert msgspec.msgpack.decode(done.stdout, type=Parsed).head is not None
