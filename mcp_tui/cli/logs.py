@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from mcp_tui.cli.output import Printer
 from mcp_tui.cli.session import Session, open_session
@@ -65,19 +65,21 @@ async def logs(args: argparse.Namespace) -> int:
                 lines.show(batch)
             if not lines.count:
                 _explain(args, reader, await _view(watch, changed), session)
-        except McpTuiError as error:
-            if not args.follow or error.line() not in reader.errors:
-                raise  # else it was said as it came
+        except McpTuiError:
+            if not reader.failures:
+                raise
         finally:
             if ending is not None:
                 ending.cancel()
             await watch.stop()
-        return _said(reader, session.printer, told=args.follow)
+        return _said(reader, session.printer, told=reader.errors if args.follow else ())
 
 
-def _said(reader: JobLogs, printer: Printer, *, told: bool) -> ExitCode:
-    """Say what could not be read, if it is not ``told`` yet; the exit code."""
-    for error, count in () if told else reader.failures:
+def _said(reader: JobLogs, printer: Printer, *, told: Collection[str]) -> ExitCode:
+    """Say what could not be read and was not ``told`` as it came; the exit code."""
+    for error, count in reader.failures:
+        if error.line() in told:
+            continue
         printer.note(f"mcp-tui: {error.line()}" + (f" ({count} logs)" if count > 1 else ""))
     if not reader.failures:
         return ExitCode.OK

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 
 import msgspec
 
-from mcp_tui.domain.kinds import Outline
+from mcp_tui.domain.kinds import Outline, at_once
 from mcp_tui.domain.kube import ContainerState, Pod, condition, epoch
 from mcp_tui.domain.roots import claims_of
 
@@ -79,7 +79,7 @@ def _with_children(whole: Outline, parts: Sequence[Outline], pods: Sequence[Pod]
         maker = inner or whole
         if min(maker.lacking, maker.jobs - len(jobs)) > 0:
             # Those of the Jobs that could not be made.
-            there = sum(min(p.parallelism, p.completions or p.parallelism) for p in jobs)
+            there = sum(at_once(part.parallelism, part.completions) for part in jobs)
             missing = max(1, maker.parallelism - there)
             changes["wanted"] = sum(part.wanted for part in jobs) + missing
         starts = [part.started for part in jobs if part.started is not None]

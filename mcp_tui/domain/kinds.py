@@ -129,7 +129,7 @@ def _job(job: Job) -> Outline:
         indexed=spec.completion_mode == "Indexed",
         failed_indexes=status.failed_indexes,
         image=_image(pod),
-        requested=requests_of(pod, _at_once(parallelism, spec.completions)),
+        requested=requests_of(pod, at_once(parallelism, spec.completions)),
     )
 
 
@@ -227,9 +227,9 @@ def _job_set(job: JobSet) -> Outline:
     for replicated in spec.replicated_jobs:
         each = replicated.template.spec
         parallel = 1 if each.parallelism is None else each.parallelism
-        at_once = _at_once(parallel, each.completions)
-        pods += at_once * replicated.replicas
-        needs = times(pod_requests(each.template.spec), at_once)
+        most = at_once(parallel, each.completions)
+        pods += most * replicated.replicas
+        needs = times(pod_requests(each.template.spec), most)
         quantity.add(requested, needs, replicated.replicas)
     jobs = sum(replicated.replicas for replicated in spec.replicated_jobs)
     total = _total(status.replicated_jobs_status)
@@ -356,7 +356,8 @@ def _pods(job: AnyJob) -> tuple[TemplateSpec, ...]:
     return ()
 
 
-def _at_once(parallelism: int, completions: int | None) -> int:
+def at_once(parallelism: int, completions: int | None) -> int:
+    """Pods that a Job runs at once at most."""
     return parallelism if completions is None else min(parallelism, completions)
 
 

@@ -233,12 +233,14 @@ class JobLogs:
         health = reflector.health
         if watching.done() or health.state in _FAILED:
             words = health.message or "the pods cannot be watched"
-            if reflector.synced and (self.done.is_set() or not self._query.follow):
-                self._trouble("pods", words)  # what there is to read is known
-            else:
+            over = not any(not task.done() for task in self._readers.values())
+            known = reflector.synced and (self.done.is_set() or not self._query.follow)
+            if over and not known:
                 denied = health.state is HealthState.DENIED
                 self._fail("pods", RefusedError(words) if denied else UnreachableError(words))
-            return not any(not task.done() for task in self._readers.values())
+            else:  # it may pass, while what is there is read
+                self._trouble("pods", words)
+            return over
         if health.state is HealthState.RETRYING:
             self._trouble("pods", health.message)
         if not reflector.synced:
@@ -329,8 +331,10 @@ class JobLogs:
                     await self._buffer.put(batch)
             except McpTuiError as error:
                 # A pod that was deleted meanwhile has no log any more, which is no fault.
-                gone = isinstance(error, ApiError) and error.status == 404 and pod in error.what
-                if not gone:
+                if (
+                    getattr(error, "status", 0) != 404
+                    or f'pods "{pod}" not found' not in error.what
+                ):
                     self._fail("log", error)
             self._read[key] = attempt
 

@@ -99,12 +99,17 @@ async def test_nothing_that_can_be_read_is_one_error(
     for options in ((), ("-f",)):
         code, out, err = await logs(proxy, ground, tmp_path, "-n", namespace, "three", *options)
         assert (code, out, err.count("not you"), err.count("\n")) == (3, "", 1, 1), err
+        assert "(3 logs)" in err or options
     # Where one is refused and others fail, the refusal counts.
     proxy.clear()
     proxy.add(Fault(answer(500, "no node"), path=LOG, times=1))
     proxy.add(Fault(answer(403, "not you"), path=LOG))
     code, out, err = await logs(proxy, ground, tmp_path, "-n", namespace, "three")
-    assert (code, out) == (3, "") and "not you" in err, err
+    assert (code, out) == (3, "") and "not you" in err and "no node" in err, err
+    proxy.clear()
+    proxy.add(Fault(answer(404, "no such node"), path=LOG))
+    code, out, err = await logs(proxy, ground, tmp_path, "-n", namespace, "three")
+    assert (code, out) == (4, "") and "no such node (3 logs)" in err, err
     proxy.clear()
     # A job that is not there yet has no pods that could be listed either.
     proxy.add(Fault(answer(403, "not you"), path=r"/pods\?"))

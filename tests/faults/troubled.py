@@ -23,6 +23,9 @@ from tests.faults.wire import Head, encode_head, read_body, read_head
 TURN = 0.003
 """Seconds for one turn of a schedule's loop."""
 
+LINE = 0.05
+"""Seconds after which a watch has begun to answer."""
+
 
 @dataclass
 class Course:
@@ -138,7 +141,7 @@ class Troubled(FaultProxy):
         if "watch=true" in target and not trouble.answer:
             # Its answer ends when whoever asked goes: it is one from its first line.
             course.moment(call, "done")
-            course.moment(call, "answered")
+            asyncio.get_running_loop().call_later(LINE, course.moment, call, "answered")
             await super()._work(head, body, act, reader, writer)
             return
         answer: tuple[Head, bytes] | None = None

@@ -140,7 +140,8 @@ def test_rest_is_hardly_any_work_of_all_servers(
     monkeypatch: pytest.MonkeyPatch, used: list[float]
 ) -> None:
     """Seconds of a processor in each beat, of two servers together."""
-    ground = SimpleNamespace(state={"processes": {"a": {"pid": 1}, "b": {"pid": 2}}})
+    processes = {"a": {"pid": 1}, "b": {"pid": 2}}
+    ground = SimpleNamespace(state={"processes": processes}, directory=Path("x"))
     spent = [0.0, *itertools.accumulate(each * rest.BEAT for each in used)]
     beats = iter(range(1, len(spent)))
     now = [0]

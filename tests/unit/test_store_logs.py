@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mcp_tui.domain.kube import Pod
+from mcp_tui.errors import ExitCode
+from mcp_tui.sources.base import HealthState
 from mcp_tui.sources.kubernetes import podlog
 from mcp_tui.sources.kubernetes.podlog import Cursor, LogRecord, _Reading
-from mcp_tui.store.joblogs import Buffer
+from mcp_tui.sources.kubernetes.reflector import Reflector
+from mcp_tui.sources.kubernetes.transport import KubeClient
+from mcp_tui.store.joblogs import Buffer, JobLogs, LogQuery
 
 BATCH = 1_000
 
@@ -104,3 +111,24 @@ def test_what_has_no_line_end_is_given_when_it_is_known_to_be_whole() -> None:
     assert [record.text for record in reading.rest()] == ["half"]
     assert (cursor.last, cursor.seen) == (stamp, 1)
     assert reading.rest() == []
+
+
+async def test_a_denial_that_passes_while_a_log_is_read_is_no_failure() -> None:
+    logs = JobLogs(cast("KubeClient", None), LogQuery(namespace="n", selector="s", follow=True))
+    health = SimpleNamespace(state=HealthState.DENIED, message="no pods for you")
+    pods = cast("Reflector[Pod]", SimpleNamespace(health=health, synced=True))
+    watching = asyncio.create_task(asyncio.sleep(60))
+    reading = asyncio.create_task(asyncio.sleep(60))
+    logs._readers["u", "c"] = reading
+    try:
+        assert not logs._is_over(pods, watching)
+        assert (logs.errors, logs.failures) == (["no pods for you"], [])
+        # With nothing left to read nobody knows what else there would have been.
+        reading.cancel()
+        await asyncio.gather(reading, return_exceptions=True)
+        assert logs._is_over(pods, watching)
+        [(error, count)] = logs.failures
+        assert (error.what, error.exit_code, count) == ("no pods for you", ExitCode.REFUSED, 1)
+    finally:
+        watching.cancel()
+        await asyncio.gather(watching, return_exceptions=True)
