@@ -27,7 +27,7 @@ $(VENV)/.stamp: pyproject.toml .constraints.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c .constraints.txt -e '.[dev]'
 	@touch $@
 
-quick: venv ## the tests that need no server, in under 40 s
+quick: venv ## the tests that need no server (five minutes)
 	$(PYTEST) -q -n $(WORKERS) -m 'not real' tests/unit tests/tui
 
 coverage: venv ## which lines and branches the tests without servers run
