@@ -11,9 +11,7 @@ from typing import Any
 
 import msgspec
 
-from mcp_tui.cli.follow import Follow, check_options, follow
 from mcp_tui.cli.output import Column, Printer
-from mcp_tui.cli.session import open_session
 from mcp_tui.cli.settings import Chosen, chosen, configuration
 from mcp_tui.cli.views import columns, described, document, print_views, reference
 from mcp_tui.domain.job import JobState, JobView
@@ -213,6 +211,10 @@ class _Feed:
 
 async def show(args: argparse.Namespace) -> int:
     """Show one job; with ``--watch`` follow it to its end."""
+    # What acts is theirs; a list needs none of it, and is there sooner.
+    from mcp_tui.cli.follow import Follow, check_options, follow
+    from mcp_tui.cli.session import open_session
+
     check_options(args)
     if args.timeout is not None and not args.watch:
         raise UsageError("only --watch waits", where="--timeout", hint="add it, or leave this out")

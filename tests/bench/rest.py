@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-from collections import Counter
 from pathlib import Path
 from typing import Final
 
@@ -15,12 +14,10 @@ BEAT: Final = 5.0
 """Seconds between two looks."""
 
 _RESTS: Final = 0.12
-"""Of one processor, by all servers together: ten thousand jobs at rest take half of it."""
+"""Of one processor, by all servers together; ten thousand jobs at rest take less."""
 
-_LATEST: Final = 600.0
-"""Seconds that a ground is waited for, all times together: some machines never rest so far."""
-
-_waited: Counter[str] = Counter()
+LATEST: Final = 60.0
+"""Seconds that they are waited for: some are busy for ever, and come last then (``behind``)."""
 
 
 def servers(ground: Ground) -> list[int]:
@@ -28,20 +25,19 @@ def servers(ground: Ground) -> list[int]:
     return [found["pid"] for found in ground.state["processes"].values()]
 
 
-def settle(ground: Ground) -> None:
+def settle(ground: Ground, latest: float = LATEST) -> None:
     """Wait until the cluster's own controllers have looked at all that was written to it.
 
-    They go on for a minute after ten thousand jobs were; that they did not rest is said.
+    They go on for minutes after ten thousand jobs were; that they did not rest is said.
     """
     pids = servers(ground)
-    used = _used(pids)
+    used, until = _used(pids), time.monotonic() + latest
     while True:
         time.sleep(BEAT)
         before, used = used, _used(pids)
         if used - before < _RESTS * BEAT:
             return
-        _waited[str(ground.directory)] += BEAT
-        if _waited[str(ground.directory)] >= _LATEST:
+        if time.monotonic() > until:
             break
     share = (used - before) / BEAT
     print(f"     the servers do not rest: {share * 100:.0f} % of a core", flush=True)

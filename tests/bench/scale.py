@@ -65,7 +65,7 @@ def stage(size: Size = FULL) -> Iterator[Stage]:
         ground = Ground.start(Path(directory) / "ground", contexts=("dev",), owner=os.getpid())
         try:
             Scene(ground).fill(size)
-            settle(ground)
+            settle(ground, 300)
             yield Stage(ground, size)
         finally:
             ground.stop()

@@ -126,7 +126,8 @@ def _rest(found: idle.Rest, whose: str) -> Iterator[Figure]:
 
 
 def _keys(at: scale.Stage) -> Iterator[Figure]:
-    keys = scale.quiet_keys(at)
+    with behind(servers(at.ground)):
+        keys = scale.quiet_keys(at)
     for what, names in (("filter", ("filter", "escape")), ("sort", ("sort",))):
         slowest = max(value for name in names for value in keys.times[name])
         beside = f"slowest of {sum(len(keys.times[n]) for n in names)}"
@@ -174,7 +175,8 @@ def _rate(storm: Storm, least: float, what: str, whence: str) -> Figure:
 
 def _given(at: scale.Stage) -> Iterator[Figure]:
     """The full rate, and what a slow line makes of it."""
-    with replay.recording(at.ground, jobs=at.size.jobs) as path:
+    # The servers still deal with what was written to them, for the recording and before.
+    with replay.recording(at.ground, jobs=at.size.jobs) as path, behind(servers(at.ground)):
         yield from _stormed(at, _replayed(at, path, STORM_SECONDS), "a recording")
         told = _replayed(at, path, MINUTE, profile="ssh", size=weather.SMALL_SIZE)
         yield from _over_ssh(at, told)

@@ -49,6 +49,7 @@ def lived(rate: float, *, seconds: float = 30, same: bool = True) -> Weather:
 @pytest.fixture(autouse=True)
 def bare(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(scale_figures, "bare_key", lambda rows: 1.0)
+    monkeypatch.setattr(scale_figures, "servers", lambda _: [])
 
 
 def missed(figures: Iterator[Figure]) -> list[str]:
@@ -158,7 +159,6 @@ def test_a_server_that_is_hardly_written_to_is_a_miss(
     storm = SimpleNamespace(begin=lambda: None, end=lambda: None)
     monkeypatch.setattr(scale_figures, "Writer", lambda *_, **__: contextlib.nullcontext(storm))
     monkeypatch.setattr(scale_figures, "behind", lambda _: contextlib.nullcontext())
-    monkeypatch.setattr(scale_figures, "servers", lambda _: [])
     monkeypatch.setattr(scale_figures, "bare_keys", lambda *_: Keys({"move": [100.0]}))
     monkeypatch.setattr(scale_figures, "endure", lambda *_, **__: lived(rate))
     monkeypatch.setattr(
