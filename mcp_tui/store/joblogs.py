@@ -231,16 +231,16 @@ class JobLogs:
         if len(self._buffer):
             return False
         health = reflector.health
+        idle = all(task.done() for task in self._readers.values())
         if watching.done() or health.state in _FAILED:
             words = health.message or "the pods cannot be watched"
-            over = not any(not task.done() for task in self._readers.values())
             known = reflector.synced and (self.done.is_set() or not self._query.follow)
-            if over and not known:
+            if idle and not known:
                 denied = health.state is HealthState.DENIED
                 self._fail("pods", RefusedError(words) if denied else UnreachableError(words))
             else:  # it may pass, while what is there is read
                 self._trouble("pods", words)
-            return over
+            return idle
         if health.state is HealthState.RETRYING:
             self._trouble("pods", health.message)
         if not reflector.synced:
@@ -249,7 +249,6 @@ class JobLogs:
                 self._fail("pods", UnreachableError(health.message))
                 return True
             return False
-        idle = not any(not task.done() for task in self._readers.values())
         return idle and (not self._query.follow or self.done.is_set())
 
     @property

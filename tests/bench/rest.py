@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
 import time
-from pathlib import Path
 from typing import Final
 
+from tests.bench.tracker import processor
 from tests.cluster import Ground
 
 BEAT: Final = 5.0
@@ -31,24 +29,13 @@ def settle(ground: Ground, latest: float = LATEST) -> None:
     They go on for minutes after ten thousand jobs were; that they did not rest is said.
     """
     pids = servers(ground)
-    used, until = _used(pids), time.monotonic() + latest
+    used, until = processor(pids), time.monotonic() + latest
     while True:
         time.sleep(BEAT)
-        before, used = used, _used(pids)
+        before, used = used, processor(pids)
         if used - before < _RESTS * BEAT:
             return
         if time.monotonic() > until:
             break
     share = (used - before) / BEAT
     print(f"     the servers do not rest: {share * 100:.0f} % of a core", flush=True)
-
-
-def _used(pids: list[int]) -> float:
-    return sum(map(_cpu, pids))
-
-
-def _cpu(pid: int) -> float:
-    with contextlib.suppress(OSError):
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-    return 0.0

@@ -146,7 +146,7 @@ def test_rest_is_hardly_any_work_of_all_servers(
     spent = [0.0, *itertools.accumulate(each * rest.BEAT for each in used)]
     beats = iter(range(1, len(spent)))
     now = [0]
-    monkeypatch.setattr(rest, "_cpu", lambda _: spent[now[0]] / 2)
+    monkeypatch.setattr(rest, "processor", lambda pids: len(pids) * spent[now[0]] / 2)
     monkeypatch.setattr(rest.time, "sleep", lambda _: now.__setitem__(0, next(beats)))
     rest.settle(cast(Any, ground))
     assert now[0] == len(used)

@@ -54,7 +54,7 @@ async def sockets(tmp_path: Path) -> AsyncIterator[KubeClient]:
             status = {"status": "Failure", "message": said.decode()}
             await socket.send(b"\x03" + json.dumps(status).encode())
 
-    protocols = [*("v5.channel.k8s.io", "v4.channel.k8s.io")]
+    protocols = ["v5.channel.k8s.io", "v4.channel.k8s.io"]
     async with serve(parrot, "127.0.0.1", 0, subprotocols=protocols) as server:  # type: ignore[arg-type]  # they are a NewType of str
         client = client_of(tmp_path, next(iter(server.sockets)).getsockname()[1])
         yield client
