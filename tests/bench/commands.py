@@ -27,6 +27,9 @@ from tests.joined.commands import COMMANDS, Command
 WITHIN: Final = 4.0
 """Times a bare Python."""
 
+DEMO_WITHIN: Final = 2.0
+"""Times the console alone: the demo starts five servers on the same processors meanwhile."""
+
 BARE: Final = "import httpx, msgspec; print('there', flush=True)"
 ROUNDS: Final = 3
 _SAYS: Final = b"\x1b["
@@ -106,11 +109,14 @@ def measure(
 def figures() -> Iterator[Figure]:
     """As ``make bench`` prints them."""
     bare, found = measure()
+    demo, console = found.pop("demo"), found["console"]
     slowest = sorted(found, key=found.__getitem__, reverse=True)
     words = ", ".join(f"{name} {found[name] * 1000:.0f}" for name in slowest[:5])
     beside = f"a bare Python {bare * 1000:.0f} ms; the slowest of {len(found)}: {words}"
     name = "commands to their first output, the slowest"
     yield Figure(name, found[slowest[0]] / bare, WITHIN, "x", beside)
+    beside = f"demo {demo * 1000:.0f} ms, console alone {console * 1000:.0f} ms"
+    yield Figure("demo to its first output", demo / console, DEMO_WITHIN, "x", beside)
 
 
 def main() -> None:

@@ -184,6 +184,9 @@ class Visibility:
         said = self
 
         class Handler(BaseHTTPRequestHandler):
+            # Head and body go out in two writes: the second would wait for an acknowledgement.
+            disable_nagle_algorithm = True
+
             protocol_version = "HTTP/1.1"
 
             def address_string(self) -> str:

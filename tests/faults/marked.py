@@ -133,6 +133,9 @@ def parrot() -> Iterator[Server]:
     server: Server
 
     class Handler(BaseHTTPRequestHandler):
+        # Head and body go out in two writes: the second would wait for an acknowledgement.
+        disable_nagle_algorithm = True
+
         def _answer(self) -> None:
             length = int(self.headers.get("Content-Length") or 0)
             sent = self.rfile.read(length).decode(errors="replace")

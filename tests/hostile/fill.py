@@ -5,6 +5,7 @@ A struct or a field that is new is in by itself: nothing here names one.
 
 from __future__ import annotations
 
+import functools
 import types
 import typing
 from collections.abc import Mapping, Sequence
@@ -57,26 +58,25 @@ def fill(type_: Any, poison: Poison, known: Any = None, *, depth: int = 0) -> An
 
 def _struct(type_: Any, poison: Poison, known: Mapping[str, Any], depth: int) -> Any:
     made: dict[str, Any] = {}
-    fields = msgspec.structs.fields(type_)
-    hints = typing.get_type_hints(getattr(type_, "__origin__", type_))
-    arguments = dict(
-        zip(
-            getattr(getattr(type_, "__origin__", type_), "__parameters__", ()),
-            typing.get_args(type_),
-            strict=False,
-        )
-    )
-    for field in fields:
-        inner = arguments.get(hints[field.name], hints[field.name])
-        if field.encode_name in known and known[field.encode_name] is None:
+    for name, inner in _fields(type_):
+        if name in known and known[name] is None:
             continue
-        made[field.encode_name] = fill(inner, poison, known.get(field.encode_name), depth=depth + 1)
+        made[name] = fill(inner, poison, known.get(name), depth=depth + 1)
     config = type_.__struct_config__ if hasattr(type_, "__struct_config__") else None
     if config is not None and config.array_like:
         return list(made.values())
     # What no struct of ours declares is there too, and skipped.
     rest = {key: value for key, value in known.items() if key not in made and value is not None}
     return {**made, **rest}
+
+
+@functools.cache
+def _fields(type_: Any) -> tuple[tuple[str, Any], ...]:
+    """The fields of a struct by their names on the wire, and their types; slow to find out."""
+    of = getattr(type_, "__origin__", type_)
+    given = dict(zip(getattr(of, "__parameters__", ()), typing.get_args(type_), strict=False))
+    hints = {name: given.get(hint, hint) for name, hint in typing.get_type_hints(of).items()}
+    return tuple((f.encode_name, hints[f.name]) for f in msgspec.structs.fields(type_))
 
 
 def _of_union(args: Sequence[Any], poison: Poison, known: Any, depth: int) -> Any:

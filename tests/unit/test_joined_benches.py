@@ -152,7 +152,7 @@ def test_every_command_is_timed(monkeypatch: pytest.MonkeyPatch) -> None:
 
     def timed(argv: Sequence[str], *_: object, **__: object) -> float:
         ran.append(" ".join(argv))
-        return 9.0 if argv[-1] == "schema" else 1.0
+        return {"schema": 9.0, "demo": 30.0}.get(argv[-1], 1.0)
 
     monkeypatch.setattr(commands, "first_output", timed)
     monkeypatch.setattr(commands, "first_frame", timed)
@@ -162,5 +162,7 @@ def test_every_command_is_timed(monkeypatch: pytest.MonkeyPatch) -> None:
     for command in COMMANDS:
         (line,) = (each for each in ran if f" {command.words} " in f"{each} ")
         assert ("--dry-run" in line) == command.writes
-    (figure,) = commands.figures()
-    assert (figure.value, figure.kept) == (9.0, False)
+    # The demo is held against the console: neither hides a slow command, nor is it hidden.
+    slowest, demo = commands.figures()
+    assert (slowest.value, slowest.kept) == (9.0, False)
+    assert (demo.value, demo.kept) == (30.0, False)
