@@ -11,7 +11,7 @@ import msgspec
 
 from mcp_tui.domain import cause_messages as messages
 from mcp_tui.domain.cause_line import Cause
-from mcp_tui.domain.kube import ContainerStatus, Pod, Terminated, condition, epoch
+from mcp_tui.domain.kube import Container, ContainerStatus, Pod, Terminated, condition, epoch
 from mcp_tui.domain.podrequests import pod_requests
 from mcp_tui.domain.text import one_line
 
@@ -276,7 +276,7 @@ def _holdup(pod: Pod, job: str) -> Finding | None:
         if waiting.reason == "CrashLoopBackOff":
             return _crash_loop(pod, job, container, init)
         if waiting.reason in _IMAGE_REASONS:
-            message = messages.image(waiting.message, container.image)
+            message = messages.image(waiting.message, _image(pod, container.name))
         elif waiting.reason in _START_REASONS:
             message = messages.runtime(waiting.message)
         else:
@@ -341,14 +341,21 @@ def _sidecars(pod: Pod) -> frozenset[str]:
     return frozenset(c.name for c in pod.spec.init_containers if c.restart_policy == "Always")
 
 
+def _container(pod: Pod, name: str) -> Container:
+    each = (*pod.spec.init_containers, *pod.spec.containers)
+    return next((container for container in each if container.name == name), Container())
+
+
+def _image(pod: Pod, name: str) -> str:
+    """The image as it was asked for: what a status names may be what a runtime made of it."""
+    return _container(pod, name).image
+
+
 def _memory_limit(pod: Pod, name: str) -> str:
-    shared = pod.spec.resources.limits
-    for container in (*pod.spec.init_containers, *pod.spec.containers):
-        if container.name == name:
-            # Without one of its own it is held to what the pod's containers share.
-            of = container.resources.limits if "memory" in container.resources.limits else shared
-            return str(of.get("memory", ""))
-    return ""
+    limits = _container(pod, name).resources.limits
+    # Without one of its own it is held to what the pod's containers share.
+    of = limits if "memory" in limits else pod.spec.resources.limits
+    return str(of.get("memory", ""))
 
 
 def _began(pod: Pod) -> float:

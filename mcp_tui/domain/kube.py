@@ -71,7 +71,6 @@ class ObjectMeta(Kube, frozen=True, kw_only=True):
     namespace: str = ""
     uid: str = ""
     resource_version: str = ""
-    generation: int = 0
     creation_timestamp: str | None = None
     deletion_timestamp: str | None = None
     labels: dict[str, str] = msgspec.field(default_factory=dict)
@@ -183,8 +182,6 @@ class SchedulingGate(Kube, frozen=True, kw_only=True):
 class PodSpec(Kube, frozen=True, kw_only=True):
     init_containers: tuple[Container, ...] = ()
     containers: tuple[Container, ...] = ()
-    restart_policy: str = ""
-    active_deadline_seconds: int | None = None
     node_name: str = ""
     scheduling_gates: tuple[SchedulingGate, ...] = ()
     resources: Resources = Resources()
@@ -223,8 +220,6 @@ class ContainerStatus(Kube, frozen=True, kw_only=True):
     last_state: ContainerState = ContainerState()
     ready: bool = False
     restart_count: int = 0
-    image: str = ""
-    started: bool | None = None
 
 
 class PodStatus(Kube, frozen=True, kw_only=True):
@@ -263,15 +258,9 @@ class PodTemplate(Kube, frozen=True, kw_only=True):
 class JobSpec(Kube, frozen=True, kw_only=True):
     parallelism: int | None = None
     completions: int | None = None
-    active_deadline_seconds: int | None = None
-    backoff_limit: int | None = None
-    backoff_limit_per_index: int | None = None
-    max_failed_indexes: int | None = None
     template: PodTemplate = PodTemplate()
-    ttl_seconds_after_finished: int | None = None
     completion_mode: str = "NonIndexed"
     suspend: bool = False
-    managed_by: str = ""
 
 
 class UncountedPods(Kube, frozen=True, kw_only=True):
@@ -288,8 +277,6 @@ class JobStatus(Kube, frozen=True, kw_only=True):
     active: int = 0
     succeeded: int = 0
     failed: int = 0
-    terminating: int = 0
-    completed_indexes: str = ""
     failed_indexes: str = ""
     uncounted_terminated_pods: UncountedPods = UncountedPods()
     ready: int = 0
@@ -310,12 +297,10 @@ class ObjectReference(Kube, frozen=True, kw_only=True):
     namespace: str = ""
     name: str = ""
     uid: str = ""
-    field_path: str = ""
 
 
 class EventSource(Kube, frozen=True, kw_only=True):
     component: str = ""
-    host: str = ""
 
 
 class EventSeries(Kube, frozen=True, kw_only=True):
@@ -361,14 +346,9 @@ class Event(Kube, frozen=True, kw_only=True):
         return self.reporting_component or self.source.component
 
 
-class NodeSpec(Kube, frozen=True, kw_only=True):
-    unschedulable: bool = False
-
-
 class NodeStatus(Kube, frozen=True, kw_only=True):
     conditions: tuple[Condition, ...] = ()
     capacity: Quantities = msgspec.field(default_factory=dict)
-    allocatable: Quantities = msgspec.field(default_factory=dict)
 
 
 class Node(Kube, frozen=True, kw_only=True):
@@ -377,7 +357,6 @@ class Node(Kube, frozen=True, kw_only=True):
     kind: str = "Node"
     api_version: str = "v1"
     metadata: ObjectMeta = ObjectMeta()
-    spec: NodeSpec = NodeSpec()
     status: NodeStatus = NodeStatus()
 
 

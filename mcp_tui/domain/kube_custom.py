@@ -35,11 +35,6 @@ class ReplicaCount(Kube, frozen=True, kw_only=True):
     suspended: int = 0
 
 
-class RuntimeRef(Kube, frozen=True, kw_only=True):
-    name: str = ""
-    kind: str = ""
-
-
 class Trainer(Kube, frozen=True, kw_only=True):
     """What a TrainJob says of its trainer; ``env`` and ``run`` are as in ``TemplateContainer``."""
 
@@ -55,11 +50,8 @@ class Trainer(Kube, frozen=True, kw_only=True):
 
 
 class TrainJobSpec(Kube, frozen=True, kw_only=True):
-    runtime_ref: RuntimeRef = RuntimeRef()
     trainer: Trainer = Trainer()
     suspend: bool = False
-    active_deadline_seconds: int | None = None
-    managed_by: str = ""
 
 
 class TrainerStatus(Kube, frozen=True, kw_only=True):
@@ -67,7 +59,6 @@ class TrainerStatus(Kube, frozen=True, kw_only=True):
 
     progress_percentage: int | None = None
     estimated_remaining_seconds: int | None = None
-    last_updated_time: str | None = None
 
 
 class TrainJobStatus(Kube, frozen=True, kw_only=True):
@@ -88,9 +79,6 @@ class TrainJob(Kube, frozen=True, kw_only=True):
 
 class RunPolicy(Kube, frozen=True, kw_only=True):
     suspend: bool = False
-    backoff_limit: int | None = None
-    active_deadline_seconds: int | None = None
-    ttl_seconds_after_finished: int | None = None
 
 
 class ReplicaSpec(Kube, frozen=True, kw_only=True):
@@ -144,10 +132,6 @@ class ReplicatedJob(Kube, frozen=True, kw_only=True):
     template: JobTemplate = JobTemplate()
 
 
-class FailurePolicy(Kube, frozen=True, kw_only=True):
-    max_restarts: int = 0
-
-
 class StartupPolicy(Kube, frozen=True, kw_only=True):
     """``AnyOrder``, or ``InOrder``: each replicated job once the one before is ready."""
 
@@ -157,16 +141,12 @@ class StartupPolicy(Kube, frozen=True, kw_only=True):
 class JobSetSpec(Kube, frozen=True, kw_only=True):
     replicated_jobs: tuple[ReplicatedJob, ...] = ()
     startup_policy: StartupPolicy = StartupPolicy()
-    failure_policy: FailurePolicy = FailurePolicy()
     suspend: bool = False
-    ttl_seconds_after_finished: int | None = None
 
 
 class JobSetStatus(Kube, frozen=True, kw_only=True):
     conditions: tuple[Condition, ...] = ()
     restarts: int = 0
-    restarts_count_towards_max: int = 0
-    terminal_state: str = ""
     replicated_jobs_status: tuple[ReplicaCount, ...] = ()
 
 
@@ -183,7 +163,6 @@ class JobSet(Kube, frozen=True, kw_only=True):
 class RayGroup(Kube, frozen=True, kw_only=True):
     """The head group, always one pod, or a worker group; each replica is so many hosts."""
 
-    group_name: str = ""
     replicas: int | None = None
     num_of_hosts: int | None = None
     template: PodTemplate = PodTemplate()
@@ -196,13 +175,10 @@ class RayClusterSpec(Kube, frozen=True, kw_only=True):
 
 class RayJobSpec(Kube, frozen=True, kw_only=True):
     suspend: bool = False
-    backoff_limit: int | None = None
-    active_deadline_seconds: int | None = None
     ray_cluster_spec: RayClusterSpec = RayClusterSpec()
 
 
 class RayJobStatus(Kube, frozen=True, kw_only=True):
-    job_id: str = ""
     ray_cluster_name: str = ""
     job_status: str = ""
     job_deployment_status: str = ""
@@ -224,27 +200,14 @@ class RayJob(Kube, frozen=True, kw_only=True):
     status: RayJobStatus = RayJobStatus()
 
 
-class PodSet(Kube, frozen=True, kw_only=True):
-    name: str = ""
-    count: int = 0
-
-
 class WorkloadSpec(Kube, frozen=True, kw_only=True):
     queue_name: str = ""
     priority: int | None = None
     active: bool = True
-    pod_sets: tuple[PodSet, ...] = ()
-
-
-class PodSetAssignment(Kube, frozen=True, kw_only=True):
-    name: str = ""
-    count: int | None = None
-    flavors: dict[str, str] = msgspec.field(default_factory=dict)
 
 
 class Admission(Kube, frozen=True, kw_only=True):
     cluster_queue: str = ""
-    pod_set_assignments: tuple[PodSetAssignment, ...] = ()
 
 
 class RequeueState(Kube, frozen=True, kw_only=True):
@@ -287,10 +250,8 @@ class PendingWorkload(Kube, frozen=True, kw_only=True):
     """visibility.kueue.x-k8s.io: a place in a queue, both positions counted from 0."""
 
     metadata: ObjectMeta = ObjectMeta()
-    local_queue_name: str = ""
     priority: int = 0
     position_in_cluster_queue: int = 0
-    position_in_local_queue: int = 0
 
 
 class PendingWorkloads(msgspec.Struct, kw_only=True, rename="camel"):

@@ -17,7 +17,6 @@ T = TypeVar("T")
 class ListMeta(Kube, frozen=True, kw_only=True):
     resource_version: str = ""
     continue_: str = msgspec.field(default="", name="continue")
-    remaining_item_count: int | None = None
 
 
 class ObjectList(msgspec.Struct, Generic[T], kw_only=True, rename="camel"):

@@ -196,6 +196,12 @@ def test_a_deadline_spent_waiting_says_on_what() -> None:
     assert line(job, [stuck]) == "ImagePullBackOff train-x7k2p: a:1 -> DeadlineExceeded"
 
 
+def test_an_image_that_nobody_names_is_the_one_that_was_asked_for() -> None:
+    asked = [{"name": "side", "image": "b:2"}, {"name": "train", "image": "a:1"}]
+    stuck = pod(pending(container(waiting("ErrImagePull", ""))), containers=asked)
+    assert line(live_job(), [stuck]) == "ErrImagePull train-x7k2p: a:1"
+
+
 def test_a_failing_job_is_failed_before_its_pods_are_ended() -> None:
     job = make(
         Job,
