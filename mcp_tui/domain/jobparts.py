@@ -72,16 +72,17 @@ def _with_children(whole: Outline, parts: Sequence[Outline], pods: Sequence[Pod]
     inner = next((part for part in parts if part.kind == "JobSet"), None)
     changes: dict[str, object] = {}
     if whole.counts_jobs and jobs:
-        changes = {
+        counts = {
             name: sum(getattr(part, name) for part in jobs)
             for name in ("active", "ready", "wanted", "succeeded", "failed")
         }
+        changes.update(counts)
         maker = inner or whole
         if min(maker.lacking, maker.jobs - len(jobs)) > 0:
             # Those of the Jobs that could not be made.
             there = sum(at_once(part.parallelism, part.completions) for part in jobs)
             missing = max(1, maker.parallelism - there)
-            changes["wanted"] = sum(part.wanted for part in jobs) + missing
+            changes["wanted"] = counts["wanted"] + missing
         starts = [part.started for part in jobs if part.started is not None]
         if starts and whole.started is None:
             changes["started"] = min(starts)

@@ -11,6 +11,7 @@ from typing import Final
 import msgspec
 
 from mcp_tui.domain import quantity
+from mcp_tui.domain.jobsetorder import lacking_jobs
 from mcp_tui.domain.kube import (
     Condition,
     Container,
@@ -23,7 +24,6 @@ from mcp_tui.domain.kube import (
 )
 from mcp_tui.domain.kube_custom import (
     JobSet,
-    JobSetSpec,
     PyTorchJob,
     RayJob,
     ReplicaCount,
@@ -234,7 +234,7 @@ def _job_set(job: JobSet) -> Outline:
     jobs = sum(replicated.replicas for replicated in spec.replicated_jobs)
     total = _total(status.replicated_jobs_status)
     over = failed is not None or complete is not None
-    lacking = 0 if over or spec.suspend else _lacking(spec, status.replicated_jobs_status)
+    lacking = 0 if over or spec.suspend else lacking_jobs(spec, status.replicated_jobs_status)
     first = spec.replicated_jobs[0].template.spec.template.spec if spec.replicated_jobs else None
     return Outline(
         kind="JobSet",
@@ -258,21 +258,6 @@ def _job_set(job: JobSet) -> Outline:
         requested=requested,
         restarts=status.restarts,
     )
-
-
-def _lacking(spec: JobSetSpec, counts: Iterable[ReplicaCount]) -> int:
-    """Jobs that are neither there nor waiting for another: those of an order may be made later."""
-    known = {each.name: each for each in counts}
-    order = spec.startup_policy.startup_policy_order == "InOrder"
-    if not known or order or any(each.depends_on for each in spec.replicated_jobs):
-        return 0
-    lacking = 0
-    for replicated in spec.replicated_jobs:
-        count = known.get(replicated.name, ReplicaCount())
-        # What is ready is counted as active, too.
-        there = max(count.active, count.ready) + count.succeeded + count.failed + count.suspended
-        lacking += max(0, replicated.replicas - there)
-    return lacking
 
 
 # RayJob's jobDeploymentStatus; a job that Ray stopped has not done its work.

@@ -120,9 +120,10 @@ class JobTemplate(Kube, frozen=True, kw_only=True):
 
 
 class DependsOn(Kube, frozen=True, kw_only=True):
-    """Another replicated job that has to be ready or complete before."""
+    """Another replicated job that has to be before: its status is ``Ready`` or ``Complete``."""
 
     name: str = ""
+    status: str = ""
 
 
 class ReplicatedJob(Kube, frozen=True, kw_only=True):

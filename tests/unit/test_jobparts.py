@@ -9,6 +9,7 @@ from typing import Any, cast
 import pytest
 
 from mcp_tui.domain.job import ENDING, JobState, JobView, RunFacts, changes_at
+from mcp_tui.domain.kinds import outline
 from mcp_tui.domain.kube import Event, Job, Pod, epoch
 from mcp_tui.domain.kube_custom import JobSet, PyTorchJob, RayJob, TrainJob
 from mcp_tui.sources.connect import Connection
@@ -222,14 +223,16 @@ def test_a_job_set_whose_second_job_cannot_be_made_is_not_whole() -> None:
 @pytest.mark.parametrize(
     "whole",
     [
-        half_made(*COUNTS, order="InOrder"),
+        half_made({"name": "lead", "active": 1}, {"name": "work"}, order="InOrder"),
         half_made(*COUNTS, dependsOn=[{"name": "lead", "status": "Complete"}]),
+        half_made({"name": "lead", "active": 1}, dependsOn=[{"name": "lead", "status": "Ready"}]),
+        half_made(*COUNTS, dependsOn=[{"name": "gone", "status": "Ready"}]),
         half_made(),
         half_made(COUNTS[0], {"name": "work", "suspended": 2}),
         half_made(COUNTS[0], {"name": "work", "active": 2, "ready": 1}),
         half_made(COUNTS[0], {"name": "work", "succeeded": 1, "failed": 1}),
     ],
-    ids=["order", "depends", "uncounted", "suspended", "there", "over"],
+    ids=["order", "complete", "ready", "unknown", "uncounted", "suspended", "there", "over"],
 )
 def test_a_job_that_is_to_come_later_or_has_been_is_not_missed(whole: JobSet) -> None:
     lead = child("llm-lead-0", WORKS, parallelism=2)
@@ -460,3 +463,21 @@ def test_what_crashes_beside_them_is_no_new_attempt_of_the_others() -> None:
 def test_times_that_cannot_be_read_are_none() -> None:
     assert epoch("soon") is None
     assert row(job(status={"active": 1, "ready": 1, "startTime": "soon"})).resumed is None
+
+
+READY, DONE = {"name": "lead", "active": 1, "ready": 1}, {"name": "lead", "succeeded": 1}
+FAILED = {"name": "lead", "failed": 1}
+
+
+@pytest.mark.parametrize(
+    "whole",
+    [
+        half_made(READY, order="InOrder"),
+        half_made(DONE, order="InOrder"),
+        half_made(FAILED, dependsOn=[{"name": "lead", "status": "Ready"}]),
+        half_made(DONE, dependsOn=[{"name": "lead", "status": "Complete"}]),
+        half_made(READY, {"name": "work"}, dependsOn=[{"name": "lead", "status": "Ready"}]),
+    ],
+)
+def test_a_job_whose_turn_it_is_is_missed(whole: JobSet) -> None:
+    assert outline(whole).lacking == 2
