@@ -248,7 +248,8 @@ def _with_move(
         made=dict(evidence.made),
         open=tuple(r.plan[:12] for r in others),
     )
-    back = f"u (or mcp-tui model rollback {name}) moves {alias} to {named(came)}"
+    taken_back = f"mcp-tui model rollback {word(seen.name)}"
+    back = f"u (or {taken_back}) moves {alias} to {named(came)}"
     checks = [*of_record(seen, alias, why.now), *(going(r, why.now) for r in others)]
     return msgspec.structs.replace(
         plan,

@@ -79,7 +79,7 @@ async def finish(session: Session, engine: Engine, plan: Plan, args: argparse.Na
         outcomes = await engine.apply(plan, progress=session.printer.note)
     except asyncio.CancelledError:
         session.printer.note(
-            f"interrupted: what was sent before is in mcp-tui journal, plan {plan.id[:8]}"
+            f"interrupted: what was sent before of plan {plan.id[:8]} is in mcp-tui journal"
         )
         raise
     return report(outcomes, args, session.printer)

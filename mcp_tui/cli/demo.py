@@ -16,6 +16,7 @@ from mcp_tui.cli.output import Printer
 from mcp_tui.config import Config, load
 from mcp_tui.demo.stack import Stack, own_environment
 from mcp_tui.demo.stack_files import GET_PROMETHEUS
+from mcp_tui.domain.text import word
 from mcp_tui.errors import UnreachableError, UsageError
 
 
@@ -111,7 +112,7 @@ def _instructions(stack: Stack) -> list[str]:
     ]
     if stack.has_git:
         lines.append(
-            f"#   mcp-tui job submit --config {stack.train_config} "
+            f"#   mcp-tui job submit --config {word(str(stack.train_config))} "
             "--git-branch feature/v1.2 --watch"
         )
     else:

@@ -136,7 +136,7 @@ class _Follower:
     def _again(self) -> str:
         name = self.what.name if self.what.kind == "Job" else f"{self.what.kind}/{self.what.name}"
         return (
-            f"mcp-tui --context {word(self.session.chosen.name)} -n {self.what.namespace} "
+            f"mcp-tui --context {word(self.session.chosen.name)} -n {word(self.what.namespace)} "
             f"job show {word(name)} --watch"
         )
 
