@@ -27,19 +27,30 @@ def behind(pids: Iterable[int]) -> Iterator[None]:
 
     To put them back takes rights that only root has; for others they stay where they are.
     """
-    leaders = list(pids)
-    for pid in leaders:
-        _place(pid, _LAST)
+    were = {pid: place for pid in pids if (place := _place_of(pid)) is not None}
+    for pid in were:
+        _place(pid, _LAST, _LAST)
     try:
         yield
     finally:
-        for pid in leaders:
+        for pid, (nice, session) in were.items():
             with contextlib.suppress(PermissionError):
-                _place(pid, 0)
+                _place(pid, nice, session)
 
 
-def _place(pid: int, nice: int) -> None:
-    """Set the niceness of a session and, where no sessions count, of all threads of its group.
+def _place_of(pid: int) -> tuple[int, int] | None:
+    """The niceness of a process and of its session, 0 where none counts; None of none there."""
+    try:
+        nice = os.getpriority(os.PRIO_PROCESS, pid)
+    except ProcessLookupError:
+        return None
+    with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+        return nice, int(Path(f"/proc/{pid}/autogroup").read_text().rpartition(" ")[2])
+    return nice, 0
+
+
+def _place(pid: int, nice: int, session: int) -> None:
+    """Set the niceness of a group's threads, which counts where sessions do not, and a session's.
 
     Raises:
         PermissionError: It would come earlier than it does, which not everybody may have it do.
@@ -49,7 +60,7 @@ def _place(pid: int, nice: int) -> None:
     file = Path(f"/proc/{pid}/autogroup")
     for left in reversed(range(_TRIES)):
         try:
-            file.write_text(str(nice))
+            file.write_text(str(session))
         except BlockingIOError:
             if not left:
                 raise

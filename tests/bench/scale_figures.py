@@ -24,6 +24,7 @@ FRAME_MS = 50.0
 """From a key press to its frame."""
 
 GROWN_MB = 20.0
+MEMORY_MB: Final = 200
 CHURN_MB = 5.0
 BESIDE = 1.25
 """Starts differ by so much from one to the next."""
@@ -101,7 +102,7 @@ def _start(at: scale.Stage) -> Iterator[Figure]:
         f"all rows of {jobs}", ours.every / whole, 0.5, "x", f"{ours.every:.2f} s; {beside}"
     )
     beside = f"{at.size.pods:,} pods in the cluster; {beside}"
-    yield Figure(f"memory with {jobs}", ours.resident / 1e6, 200, "MB", beside)
+    yield Figure(f"memory with {jobs}", ours.resident / 1e6, MEMORY_MB, "MB", beside)
 
 
 def _idle(at: scale.Stage) -> Iterator[Figure]:
@@ -128,7 +129,10 @@ def _rest(found: idle.Rest, whose: str) -> Iterator[Figure]:
 def _keys(at: scale.Stage) -> Iterator[Figure]:
     with behind(servers(at.ground)):
         keys = scale.quiet_keys(at)
-    for what, names in (("filter", ("filter", "escape")), ("sort", ("sort",))):
+    for what, names in (
+        ("filter", ("slash", "filter", "enter", "escape")),
+        ("sort", ("sort",)),
+    ):
         slowest = max(value for name in names for value in keys.times[name])
         beside = f"slowest of {sum(len(keys.times[n]) for n in names)}"
         yield _ms(at, f"key to frame, {what} of {at.size.jobs:,}", slowest, beside)
@@ -279,10 +283,12 @@ def _churn(at: scale.Stage) -> Iterator[Figure]:
     told = churn.live_through(at.ground, env=at.env, jobs=at.size.jobs)
     beside = (
         f"the last quarter of {told.storm.seconds:.0f} s against the second; "
-        f"{told.storm.rate / 2:.0f} creations and deletions/s, {told.processor * 100:.0f} % of a "
-        f"core, {max(told.samples) / 1e6:.0f} MB at most"
+        f"{told.storm.rate / 2:.0f} creations and deletions/s, "
+        f"{told.processor * 100:.0f} % of a core"
     )
     yield Figure("memory grown while jobs come and go", told.grown / 1e6, CHURN_MB, "MB", beside)
+    most, beside = max(told.samples) / 1e6, f"in {told.storm.seconds:.0f} s"
+    yield Figure("most memory while jobs come and go", most, MEMORY_MB, "MB", beside)
     yield _rate(told.storm, KEPT_UP * churn.EVENTS, "creations and deletions", "churn")
     differs = float(not told.same)
     yield Figure("last state differs, churn", differs, 0, "", f"{told.storm.events:,} events")

@@ -117,6 +117,25 @@ def test_a_churn_that_is_none_is_a_miss(
     assert names == (["creations and deletions a second, churn"] if miss else [])
 
 
+def test_memory_that_comes_and_goes_with_the_jobs_is_a_miss(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It has not grown by the end, and was too much all the same."""
+    samples = (1,) * 20 + (201_000_000,) + (1,) * 39
+    told = churn.Churn(Storm(12_000, 60), samples, True, 0.1)
+    monkeypatch.setattr(churn, "live_through", lambda *_, **__: told)
+    assert missed(scale_figures._churn(AT)) == ["most memory while jobs come and go"]
+
+
+@pytest.mark.parametrize("slow", ["slash", "filter", "enter", "escape", "sort"])
+def test_each_key_of_a_filter_and_a_sort_counts(monkeypatch: pytest.MonkeyPatch, slow: str) -> None:
+    times = {**KEYS, "slash": [1.0], slow: [1.0, 51.0, 2.0]}
+    monkeypatch.setattr(scale_figures, "servers", lambda _: [])
+    monkeypatch.setattr(scale, "quiet_keys", lambda _: Keys(times))
+    (name,) = missed(scale_figures._keys(AT))
+    assert ("sort" in name) == (slow == "sort")
+
+
 def test_servers_have_come_to_rest_before_anything_is_measured(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
