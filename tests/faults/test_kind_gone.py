@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+import sys
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
@@ -14,8 +15,10 @@ import pytest_asyncio
 from mcp_tui.sources.base import HealthState
 from mcp_tui.sources.kubernetes.resources import Resource
 from tests.cluster import Ground
+from tests.cluster.plane import REPO
 from tests.faults.follow import ConfigMap, following, proxied, until
 from tests.faults.proxy import Answer, Fault, FaultProxy
+from tests.tui.terminal import Terminal
 
 CRDS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 
@@ -131,3 +134,37 @@ async def test_404_of_somebody_in_between_takes_no_row_away(
         proxy.clear()
         await it.reaches(HealthState.LIVE)
         await it.settled()
+
+
+def test_a_console_lives_through_a_kind_that_goes_and_comes_back(
+    ground3: Ground, tmp_path: Path
+) -> None:
+    """On a cluster where nobody else needs RayJobs."""
+    cluster, space = ground3.clusters["test"], f"t-{secrets.token_hex(4)}"
+    crd, jobs = f"{CRDS}/rayjobs.ray.io", f"/apis/ray.io/v1/namespaces/{space}/rayjobs"
+    kind = cluster.api("GET", crd).ok()
+    body = {"metadata": {"name": kind["metadata"]["name"]}, "spec": kind["spec"]}
+
+    def make(name: str) -> bool:
+        job = {"apiVersion": "ray.io/v1", "kind": "RayJob", "metadata": {"name": name}}
+        return cluster.api("POST", jobs, job | {"spec": {"entrypoint": "x"}}).status == 201
+
+    cluster.api("POST", "/api/v1/namespaces", {"metadata": {"name": space}}).ok()
+    assert make("first")
+    env = {**ground3.env, "XDG_STATE_HOME": str(tmp_path), "TERM": "xterm-256color"}
+    argv = [sys.executable, "-m", "mcp_tui", "--context", "test", "-n", space]
+    terminal = Terminal(argv, env, (120, 30), REPO)
+    try:
+        terminal.until(lambda: "first" in terminal.text)
+        cluster.api("DELETE", crd).ok()
+        terminal.until(lambda: "first" not in terminal.text and "no jobs" in terminal.text)
+        terminal.until(lambda: cluster.api("POST", CRDS, body).status in (201, 409))
+        terminal.until(lambda: make("second"))
+        terminal.until(lambda: "second" in terminal.text)
+        assert "first" not in terminal.text and "Traceback" not in terminal.text
+        terminal.insist("\x03", lambda: not terminal.read())
+        assert terminal.wait() == 0
+    finally:
+        terminal.close()
+        cluster.api("POST", CRDS, body)
+        cluster.api("DELETE", f"/api/v1/namespaces/{space}")
