@@ -18,7 +18,7 @@ from mcp_tui.actions.models import Wanted, plan_promote, plan_rollback
 from mcp_tui.actions.promoting import wanted_copy
 from mcp_tui.actions.retry import Changes
 from mcp_tui.actions.runedits import plan_run_edit
-from mcp_tui.actions.shell import Place, plan_forward, plan_shell
+from mcp_tui.actions.shell import plan_forward, plan_shell
 from mcp_tui.actions.submit import Code, plan_submit
 from mcp_tui.domain.plan import Plan, Verb
 from mcp_tui.domain.runedit import EditKind, RunEdit
@@ -132,17 +132,6 @@ async def _resume(engine: Engine, seen: Sequence[Seen], now: float) -> Plan:
 
 async def _retry(engine: Engine, seen: Sequence[Seen], now: float) -> Plan:
     return await engine.plan_retry(seen[0], Changes(memory="2Gi"), now=now)
-
-
-_PLACE: Final = Place(namespace="ml", pod="p", uid="u", container="main")
-
-
-async def _shell(engine: Engine, seen: Sequence[Seen], now: float) -> Plan:
-    return plan_shell(engine.scope, seen[0], _PLACE, ("true",))
-
-
-async def _forward(engine: Engine, seen: Sequence[Seen], now: float) -> Plan:
-    return plan_forward(engine.scope, seen[0], _PLACE, 0, 80)
 
 
 async def _promote(engine: Engine, seen: Sequence[Seen], now: float) -> Plan:
@@ -416,5 +405,6 @@ ACTIONS: Final[tuple[Action, ...]] = (
     ),
 )
 
-INSIDE: Final[dict[str, Planner]] = {"shell": _shell, "forward": _forward}
-"""How the two are planned that the engine does not apply."""
+APART: Final = frozenset(("shell", "forward", "keep a cause", "end the run of a job that failed"))
+"""What the engine does not apply, so that no schedule of faults goes through it: each has tests of
+its own (``tests/contract/test_actions_shell.py``, ``tests/contract/test_actions_keep.py``)."""

@@ -16,7 +16,7 @@ import mcp_tui
 from mcp_tui import actions
 from mcp_tui.cli.parser import build
 from mcp_tui.domain.plan import Verb
-from tests.joined.actions import ACTIONS, INSIDE
+from tests.joined.actions import ACTIONS, APART
 
 ROOT = Path(mcp_tui.__file__).parent
 # The methods by which a client writes; what reads by POST is not among them.
@@ -136,4 +136,4 @@ def test_every_entry_says_what_it_may_write() -> None:
     assert len({a.name for a in ACTIONS}) == len(ACTIONS)
     for action in ACTIONS:
         assert action.writes and all(re.compile(each) for each in action.writes)
-        assert (action.plan is not None) or action.verb is None or action.name in INSIDE
+        assert (action.plan is None) == (action.name in APART)
