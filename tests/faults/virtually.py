@@ -10,12 +10,14 @@ from typing import Any
 
 import httpx
 
+from mcp_tui.domain.serving import serving_of
 from mcp_tui.sources.base import HealthState, SourceHealth
 from mcp_tui.sources.gate import Gate
 from mcp_tui.sources.kubernetes.contextinfo import ClusterInfo, ContextInfo, UserInfo
 from mcp_tui.sources.kubernetes.reflector import Delta, Reflector
 from mcp_tui.sources.kubernetes.transport import KubeClient
 from mcp_tui.store.jobs import JobStore
+from mcp_tui.store.serving import ServingStore
 from tests.faults.apiserver import ApiServer
 from tests.faults.follow import Mirror
 from tests.faults.virtual import VirtualLoop
@@ -58,6 +60,7 @@ class Scene:
         self.offset = {"clock": 0.0, "wall": 0.0}
         self.mirror = Strict(self.server)
         self.store = JobStore("c")
+        self.serving = ServingStore()
         self.healths: list[SourceHealth] = []
         cluster = ClusterInfo("c", "http://c.invalid")
         user = UserInfo("u", token="t")
@@ -96,6 +99,8 @@ class Scene:
             self.store.apply_workloads(delta)
         elif self.source.into == "pods":
             self.store.apply_pods("all", delta)
+        elif self.source.into == "servers":
+            self.serving.apply("c", delta)
 
     def go(self, seconds: float) -> None:
         """Let time pass."""
@@ -144,7 +149,13 @@ class Scene:
         docs = self.server.objects.values()
         assert told == {d["metadata"]["uid"]: d["metadata"]["labels"]["turn"] for d in docs}
         assert self.reflector.known() == there
-        assert self.stored() == there
+        if self.source.into == "servers":
+            # It keeps what an object says of models, and no versions.
+            self.serving.flush()
+            said = (serving_of(row, context="c") for row in self.mirror.rows.values())
+            assert self.serving.table.rows() == {each.key: each for each in said}
+        else:
+            assert self.stored() == there
 
     def settle(self) -> None:
         """After quiet, everything equals the server."""

@@ -16,7 +16,7 @@ from mcp_tui.sources.kubernetes.resources import POD_METRICS, VISIBILITY, Resour
 from mcp_tui.store.usage import PodMetrics
 
 Body = dict[str, Any]
-Into = Literal["jobs", "workloads", "pods", ""]
+Into = Literal["jobs", "workloads", "pods", "", "servers"]
 
 _TIME: Final = "2026-11-23T03:00:00Z"
 _CONTAINER: Final[Body] = {"name": "main", "image": "busybox", "command": ["true"]}
@@ -33,7 +33,8 @@ class Source:
         body: An object but for its metadata; each turn gives another state of it.
         shown: Who shows it.
         followed: Whether a reflector follows it; else it is listed when it is wanted.
-        into: By which door it enters the :class:`mcp_tui.store.jobs.JobStore`; empty for none.
+        into: By which door it enters the :class:`mcp_tui.store.jobs.JobStore`, or ``servers`` for
+            the :class:`mcp_tui.store.serving.ServingStore`; empty for none.
     """
 
     name: str
@@ -213,9 +214,15 @@ SOURCES: Final[tuple[Source, ...]] = (
         _QUEUE,
         into="workloads",
     ),
-    Source("deployments", resources.DEPLOYMENTS, _server, _SERVED),
-    Source("inferenceservices", resources.INFERENCESERVICES, _inference_service, _SERVED),
-    Source("rollouts", resources.ROLLOUTS, _server, _SERVED),
+    Source("deployments", resources.DEPLOYMENTS, _server, _SERVED, into="servers"),
+    Source(
+        "inferenceservices",
+        resources.INFERENCESERVICES,
+        _inference_service,
+        _SERVED,
+        into="servers",
+    ),
+    Source("rollouts", resources.ROLLOUTS, _server, _SERVED, into="servers"),
     Source("proof", _also(resources.JOBS, type_=Probe), _probe, "the outcome of an action"),
     Source(
         "pod-metrics",

@@ -67,8 +67,7 @@ def test_what_the_feeds_follow_enters_the_store() -> None:
     for resource in (*_KINDS, *_ROOTS.values()):
         assert into[resource.key] == "jobs"
     assert {r.key for r in RESOURCES} <= {source.resource.key for source in SOURCES}
-    followed = {source.resource.key for source in SOURCES if source.followed}
-    assert {r.key for r in SERVERS} <= followed
+    assert {into[r.key] for r in SERVERS} == {"servers"}
     aggregated = {source.resource.group for source in SOURCES if not source.followed}
     assert {POD_METRICS[0], VISIBILITY} <= aggregated
 
