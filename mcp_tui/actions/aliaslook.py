@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final, Protocol, TypeVar
+from typing import Any, Final, Protocol, Self, TypeVar
 from urllib.parse import quote
 
 import msgspec
@@ -48,6 +48,20 @@ class SeenModel(msgspec.Struct, frozen=True, kw_only=True):
     there: bool = True
     aliases: Mapping[str, str] = {}
     versions: tuple[ModelVersion, ...] = ()
+
+    def existing(self, context: str) -> Self:
+        """The same.
+
+        Raises:
+            GoneError: There is none of that name in the context's registry.
+        """
+        if not self.there:
+            raise GoneError(
+                f"there is no model {clean_line(self.name, limit=120)}",
+                where=context,
+                hint="mcp-tui model ls lists them",
+            )
+        return self
 
     @property
     def numbers(self) -> frozenset[str]:

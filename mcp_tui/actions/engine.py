@@ -31,7 +31,6 @@ from mcp_tui.domain.text import clean_line
 from mcp_tui.domain.trainconfig import TrainConfig
 from mcp_tui.errors import (
     ApiError,
-    GoneError,
     McpTuiError,
     RefusedError,
     UnknownOutcomeError,
@@ -124,10 +123,13 @@ class Engine:
             evidence: Gates, origin and approvals, as whoever evaluated the version says.
 
         Raises:
-            UsageError: No such version, or an alias that MLflow does not take.
+            GoneError: No such model or version.
+            UsageError: An alias that MLflow does not take.
             RefusedError: The alias is there already.
         """
         seen = await self.see_model(name)
+        if wanted.version:
+            seen.existing(self.scope.context)
         asks = Why(user=await self.user(), now=now, why=why, override=override)
         evidence = evidence or Evidence()
         if alias:
@@ -169,11 +171,10 @@ class Engine:
         """Plan a rollback of an alias: to where it was before, or to a version that is named.
 
         Raises:
+            GoneError: No such model or version.
             RefusedError: The record does not say where; says why.
         """
-        seen = await self.see_model(name)
-        if not seen.there:
-            raise GoneError(f"there is no model {clean_line(name)}", where=self.scope.context)
+        seen = (await self.see_model(name)).existing(self.scope.context)
         asks = Why(user=await self.user(), now=now, why=why)
         return plan_rollback(self.scope, seen, asks, alias=alias, to=to)
 

@@ -37,7 +37,7 @@ from mcp_tui.domain.artifact import shown_uri
 from mcp_tui.domain.model import ModelVersion
 from mcp_tui.domain.plan import Confirmation, Plan, Target, Tier, Verb, Write
 from mcp_tui.domain.text import clean_line, word
-from mcp_tui.errors import RefusedError, UsageError
+from mcp_tui.errors import GoneError, RefusedError, UsageError
 from mcp_tui.sources.mlflow.registry import copied_tags, version_body
 
 CHAMPION: Final = "champion"
@@ -78,14 +78,15 @@ def plan_promote(
         alias: Empty registers or copies only.
 
     Raises:
-        UsageError: The alias is none that MLflow takes, or there is no such version.
+        GoneError: There is no such version.
+        UsageError: The alias is none that MLflow takes.
         RefusedError: The alias is there already.
     """
     evidence = evidence or Evidence()
     version = _there_already(seen, wanted)
     if version and seen.version(version) is None:
         known = ", ".join(v.version for v in seen.versions[:8]) or "none"
-        raise UsageError(
+        raise GoneError(
             f"there is no version {clean_line(version)} of {clean_line(seen.name)}",
             hint=f"there are: {known}",
         )
@@ -129,12 +130,12 @@ def plan_rollback(
     Raises:
         RefusedError: The record does not say where, or that the named version was there before
             (then it ships something, which asks for more than this); or the alias is there already.
-        UsageError: There is no such version.
+        GoneError: There is no such version.
     """
     told = seen.history(alias)
     if to:
         if seen.version(to) is None:
-            raise UsageError(f"there is no version {clean_line(to)} of {clean_line(seen.name)}")
+            raise GoneError(f"there is no version {clean_line(to)} of {clean_line(seen.name)}")
         if to not in told.lived:
             raise RefusedError(
                 f"version {clean_line(to)} of {clean_line(seen.name)} was never {alias}, by its "

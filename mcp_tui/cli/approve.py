@@ -46,9 +46,7 @@ async def approvals(args: argparse.Namespace) -> int:
     async with open_session(args) as session:
         registry(session)
         engine = session.engine()
-        seen = await engine.see_model(name)
-        if not seen.there:
-            raise GoneError(f"there is no model {clean_line(name)}", where=session.chosen.name)
+        seen = (await engine.see_model(name)).existing(session.chosen.name)
         chosen = [seen.version(version)] if version else list(seen.versions[: args.limit])
         found: list[tuple[ModelVersion, Judged | str]] = []
         for each in chosen:

@@ -198,14 +198,7 @@ async def history(args: argparse.Namespace) -> int:
 
 
 async def _seen(session: Session, name: str) -> SeenModel:
-    seen = await session.engine().see_model(name)
-    if not seen.there:
-        raise GoneError(
-            f"there is no model {clean_line(name, limit=120)}",
-            where=session.chosen.name,
-            hint="mcp-tui model ls lists them",
-        )
-    return seen
+    return (await session.engine().see_model(name)).existing(session.chosen.name)
 
 
 def unended(told: History) -> list[str]:

@@ -598,3 +598,18 @@ async def test_a_killed_promotion_is_said_at_the_next_start(
     code, _, err = await scene.run("model", "promote", f"{ranker}/3")
     assert code == 3 and scene.mlflow.count("registered-models/alias") == where, err
     assert "at it" in err or "is moving champion" in err
+
+
+async def test_a_model_or_a_version_that_is_not_there_is_named(scene: Scene, ranker: str) -> None:
+    none, ls = "there is no model nobody", "; mcp-tui model ls lists them"
+    for argv, says in (
+        (("model", "promote", "nobody/1", "--dry-run"), none + ls),
+        (("model", "rollback", "nobody", "--dry-run"), none + ls),
+        (("model", "history", "nobody"), none + ls),
+        (("approvals", "nobody"), none + ls),
+        (("model", "promote", f"{ranker}/9", "--dry-run"), f"no version 9 of {ranker}; there are:"),
+        (("model", "rollback", ranker, "--to", "9", "--dry-run"), f"no version 9 of {ranker}"),
+    ):
+        code, out, err = await scene.run(*argv)
+        assert (code, out, says in err) == (5, "", True), (argv, code, err)
+        assert len(err.splitlines()) == 1, err
