@@ -141,7 +141,8 @@ def plan_rollback(
                 f"version {clean_line(to)} of {clean_line(seen.name)} was never {alias}, by its "
                 "record",
                 hint="to ship it is a promotion: "
-                f"mcp-tui model promote {word(f'{seen.name}/{to}')} --alias {word(alias)}",
+                f"mcp-tui --context {word(scope.context)} model promote "
+                f"{word(f'{seen.name}/{to}')} --alias {word(alias)}",
             )
     elif not told.back.possible:
         hint = ""
@@ -249,7 +250,9 @@ def _with_move(
         made=dict(evidence.made),
         open=tuple(r.plan[:12] for r in others),
     )
-    taken_back = f"mcp-tui model rollback {word(seen.name)}"
+    taken_back = f"mcp-tui --context {word(plan.context)} model rollback {word(seen.name)}"
+    if alias != CHAMPION:
+        taken_back += f" --alias {word(alias)}"
     back = f"u (or {taken_back}) moves {alias} to {named(came)}"
     checks = [*of_record(seen, alias, why.now), *(going(r, why.now) for r in others)]
     return msgspec.structs.replace(

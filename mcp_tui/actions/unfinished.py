@@ -33,7 +33,7 @@ _NO_WRITE: Final = (Verb.SHELL, Verb.FORWARD)
 
 def look_for(target: Target, plan_id: str) -> str:
     """The command that shows what a plan made."""
-    return f"{_mcp_tui(target)} job ls -l {keys.PLAN_ID}={plan_id}"
+    return f"{_mcp_tui(target)} job ls -l {word(f'{keys.PLAN_ID}={plan_id}')}"
 
 
 def advice(action: Action) -> str:

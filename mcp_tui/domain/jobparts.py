@@ -78,10 +78,10 @@ def _with_children(whole: Outline, parts: Sequence[Outline], pods: Sequence[Pod]
         }
         changes.update(counts)
         maker = inner or whole
-        if min(maker.lacking, maker.jobs - len(jobs)) > 0:
+        if min(maker.lacking, maker.due_jobs - len(jobs)) > 0:
             # Those of the Jobs that could not be made.
             there = sum(at_once(part.parallelism, part.completions) for part in jobs)
-            missing = max(1, maker.parallelism - there)
+            missing = max(1, maker.due_pods - there)
             changes["wanted"] = counts["wanted"] + missing
         starts = [part.started for part in jobs if part.started is not None]
         if starts and whole.started is None:

@@ -2,34 +2,51 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
-from mcp_tui.domain.kube_custom import DependsOn, JobSetSpec, ReplicaCount
+from mcp_tui.domain.kube_custom import DependsOn, JobSetSpec, ReplicaCount, ReplicatedJob
 
 
-def lacking_jobs(spec: JobSetSpec, counts: Iterable[ReplicaCount]) -> int:
-    """How many Jobs are not there although it is their turn.
+def due_jobs(spec: JobSetSpec, counts: Iterable[ReplicaCount]) -> tuple[ReplicatedJob, ...]:
+    """The replicated jobs whose turn it is, or was: others wait for them to be ready or complete.
 
     Args:
         spec: Of the JobSet.
-        counts: Its status of each replicated job; where there is none yet, none is missed.
+        counts: Its status of each replicated job.
+    """
+    known = {each.name: each for each in counts}
+    replicas = {each.name: each.replicas for each in spec.replicated_jobs}
+    in_order = spec.startup_policy.startup_policy_order == "InOrder"
+    due, turn = [], True
+    for replicated in spec.replicated_jobs:
+        count = known.get(replicated.name, ReplicaCount())
+        reached = all(_reached(each, replicas, known) for each in replicated.depends_on)
+        # What was made once its turn had come stays, whatever becomes of what it waited for.
+        if (turn and reached) or _there(count):
+            due.append(replicated)
+        turn = turn and not (in_order and not _has_started(count, replicated.replicas))
+    return tuple(due)
+
+
+def lacking_jobs(due: Sequence[ReplicatedJob], counts: Iterable[ReplicaCount]) -> int:
+    """How many Jobs are not there although it is their turn.
+
+    A JobSet does not count a Job that has no active pod, so that some of them may be there.
+
+    Args:
+        due: See :func:`due_jobs`.
+        counts: The JobSet's status of each replicated job; where there is none yet, none is missed.
     """
     known = {each.name: each for each in counts}
     if not known:
         return 0
-    replicas = {each.name: each.replicas for each in spec.replicated_jobs}
-    in_order = spec.startup_policy.startup_policy_order == "InOrder"
-    lacking = 0
-    for replicated in spec.replicated_jobs:
-        count = known.get(replicated.name, ReplicaCount())
-        if all(_reached(each, replicas, known) for each in replicated.depends_on):
-            # What is ready is counted as active, too.
-            live = max(count.active, count.ready)
-            there = live + count.succeeded + count.failed + count.suspended
-            lacking += max(0, replicated.replicas - there)
-        if in_order and not _has_started(count, replicated.replicas):
-            break
-    return lacking
+    there = {each.name: _there(known.get(each.name, ReplicaCount())) for each in due}
+    return sum(max(0, each.replicas - there[each.name]) for each in due)
+
+
+def _there(count: ReplicaCount) -> int:
+    # What is ready is counted as active, too.
+    return max(count.active, count.ready) + count.succeeded + count.failed + count.suspended
 
 
 def _reached(

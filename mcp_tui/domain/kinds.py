@@ -11,7 +11,7 @@ from typing import Final
 import msgspec
 
 from mcp_tui.domain import quantity
-from mcp_tui.domain.jobsetorder import lacking_jobs
+from mcp_tui.domain.jobsetorder import due_jobs, lacking_jobs
 from mcp_tui.domain.kube import (
     Condition,
     Container,
@@ -27,6 +27,7 @@ from mcp_tui.domain.kube_custom import (
     PyTorchJob,
     RayJob,
     ReplicaCount,
+    ReplicatedJob,
     TrainJob,
 )
 from mcp_tui.domain.podrequests import container_requests, pod_requests, requests_of, times
@@ -71,6 +72,9 @@ class Outline(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Child Jobs that there will be before it is done, where that is known."""
     lacking: int = 0
     """Child Jobs that should be there by now, and its controller does not count."""
+    due_jobs: int = 0
+    due_pods: int = 0
+    """Child Jobs whose turn it is or was, and the pods that those run at once."""
     counts_running: bool = False
     """``ready`` counts every pod of phase Running, and so those whose containers crash."""
     indexed: bool = False
@@ -223,18 +227,16 @@ def _job_set(job: JobSet) -> Outline:
     status, spec = job.status, job.spec
     failed, complete = _true(status.conditions, "Failed"), _true(status.conditions, "Completed")
     requested: dict[str, Decimal] = {}
-    pods = 0
     for replicated in spec.replicated_jobs:
         each = replicated.template.spec
-        parallel = 1 if each.parallelism is None else each.parallelism
-        most = at_once(parallel, each.completions)
-        pods += most * replicated.replicas
+        most = _most(replicated)
         needs = times(pod_requests(each.template.spec), most)
         quantity.add(requested, needs, replicated.replicas)
-    jobs = sum(replicated.replicas for replicated in spec.replicated_jobs)
+    jobs = sum(each.replicas for each in spec.replicated_jobs)
     total = _total(status.replicated_jobs_status)
     over = failed is not None or complete is not None
-    lacking = 0 if over or spec.suspend else lacking_jobs(spec, status.replicated_jobs_status)
+    due = due_jobs(spec, status.replicated_jobs_status)
+    lacking = 0 if over or spec.suspend else lacking_jobs(due, status.replicated_jobs_status)
     first = spec.replicated_jobs[0].template.spec.template.spec if spec.replicated_jobs else None
     return Outline(
         kind="JobSet",
@@ -252,12 +254,20 @@ def _job_set(job: JobSet) -> Outline:
         counts_jobs=True,
         jobs=jobs,
         lacking=lacking,
+        due_jobs=sum(each.replicas for each in due),
+        due_pods=sum(_most(each) * each.replicas for each in due),
         wanted=total.active + lacking if lacking else 0,
-        parallelism=pods,
+        parallelism=sum(_most(each) * each.replicas for each in spec.replicated_jobs),
         image=_image(first) if first else "",
         requested=requested,
         restarts=status.restarts,
     )
+
+
+def _most(replicated: ReplicatedJob) -> int:
+    """The pods of one of its Jobs at once."""
+    spec = replicated.template.spec
+    return at_once(1 if spec.parallelism is None else spec.parallelism, spec.completions)
 
 
 # RayJob's jobDeploymentStatus; a job that Ray stopped has not done its work.

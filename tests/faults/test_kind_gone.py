@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 import sys
+import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
@@ -158,7 +159,8 @@ def test_a_console_lives_through_a_kind_that_goes_and_comes_back(
         terminal.until(lambda: "first" in terminal.text)
         cluster.api("DELETE", crd).ok()
         terminal.until(lambda: "first" not in terminal.text and "no jobs" in terminal.text)
-        terminal.until(lambda: cluster.api("POST", CRDS, body).status in (201, 409))
+        # While it ends it is there still.
+        terminal.until(lambda: cluster.api("POST", CRDS, body).status == 201)
         terminal.until(lambda: make("second"))
         terminal.until(lambda: "second" in terminal.text)
         assert "first" not in terminal.text and "Traceback" not in terminal.text
@@ -166,5 +168,7 @@ def test_a_console_lives_through_a_kind_that_goes_and_comes_back(
         assert terminal.wait() == 0
     finally:
         terminal.close()
-        cluster.api("POST", CRDS, body)
+        while cluster.api("GET", crd).body.get("metadata", {}).get("deletionTimestamp"):
+            time.sleep(0.1)
+        assert cluster.api("POST", CRDS, body).status in (201, 409)
         cluster.api("DELETE", f"/api/v1/namespaces/{space}")

@@ -11,8 +11,13 @@ from pathlib import Path
 
 import pytest
 
+from mcp_tui.actions.aliaslook import SeenModel
+from mcp_tui.actions.evidence import Why
+from mcp_tui.actions.jobs import Scope
 from mcp_tui.actions.journal import Action, Entry
+from mcp_tui.actions.models import Wanted, plan_promote
 from mcp_tui.actions.unfinished import advice
+from mcp_tui.domain.model import ModelVersion
 from mcp_tui.domain.plan import Target, Tier, Verb
 from mcp_tui.domain.text import clean_line
 from tests.hostile.commands import run
@@ -55,7 +60,7 @@ def test_what_is_said_of_an_action_that_did_not_end_can_be_pasted(tmp_path: Path
             entry = Entry(
                 at=1.0,
                 event="started",
-                plan="p",
+                plan=name,
                 verb=verb,
                 context=name,
                 tier=Tier.DEV,
@@ -66,6 +71,22 @@ def test_what_is_said_of_an_action_that_did_not_end_can_be_pasted(tmp_path: Path
             assert shlex.split(command)[1:5] == ["--context", shown, "-n", shown], command
             if number % 4 == 0 or "pwned" in name:
                 assert ran(command, tmp_path)[1] == shown
+
+
+def test_what_takes_a_promotion_back_can_be_pasted(tmp_path: Path) -> None:
+    for number, name in enumerate(map(whole, NAMES)):
+        versions = tuple(ModelVersion(name=name, version=str(n)) for n in (2, 1))
+        for alias in ("champion", "next"):
+            seen = SeenModel(name=name, versions=versions, aliases={alias: "1"})
+            scope, why = Scope(context=name, tier=Tier.DEV), Why(user="me", now=1.0)
+            plan = plan_promote(scope, seen, Wanted(version="2"), why, alias=alias)
+            command = plan.back.removeprefix("u (or ").rpartition(") moves ")[0]
+            shown = clean_line(name)
+            words = ["--context", shown, "model", "rollback", shown]
+            words += [] if alias == "champion" else ["--alias", alias]
+            assert shlex.split(command)[1:] == words, command
+            if number % 4 == 0 or "pwned" in name:
+                assert ran(command, tmp_path) == words
 
 
 @pytest.mark.parametrize("name", ["x;touch pwned", "$(touch pwned)", "a\x1b[2J `touch pwned`'\""])

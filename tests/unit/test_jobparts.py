@@ -481,3 +481,36 @@ FAILED = {"name": "lead", "failed": 1}
 )
 def test_a_job_whose_turn_it_is_is_missed(whole: JobSet) -> None:
     assert outline(whole).lacking == 2
+
+
+def ordered(*counts: dict[str, Any]) -> JobSet:
+    """``lead`` of two Jobs, then ``work``, then ``last``: of one, two and eight pods each."""
+    groups = [
+        {"name": "lead", "replicas": 2, "template": {"spec": {"parallelism": 1}}},
+        {"name": "work", "template": {"spec": {"parallelism": 2}}, "dependsOn": [{"name": "lead"}]},
+        {"name": "last", "template": {"spec": {"parallelism": 8}}, "dependsOn": [{"name": "work"}]},
+    ]
+    for group in groups[1:]:
+        cast(Any, group)["dependsOn"][0]["status"] = "Ready"
+    spec = {"replicatedJobs": groups}
+    status = {"replicatedJobsStatus": counts}
+    return make(JobSet, {"metadata": meta("llm", "s"), "spec": spec, "status": status})
+
+
+def test_of_an_order_only_that_is_missed_whose_turn_it_is() -> None:
+    ready = {"active": 1, "ready": 1, "startTime": at(10)}
+    leads = [child(f"llm-lead-{n}", ready, parallelism=1) for n in range(2)]
+    # The second is there and has no pod now: a JobSet counts it nowhere.
+    resting = [leads[0], child("llm-lead-1", {"failed": 1, "startTime": at(10)}, parallelism=1)]
+    found = row(ordered({"name": "lead", "active": 1, "ready": 1}), children=resting)
+    assert (found.ready, found.wanted) == (1, 2)
+    # The next cannot be made; the last but one is not waited for.
+    whole = ordered({"name": "lead", "active": 2, "ready": 2}, {"name": "work"})
+    said = refusal("JobSet", "s", "JobCreationFailed", "exceeded quota: jobs", 900)
+    found = row(whole, children=leads, events=[said])
+    assert found.why == "2 of 4 pods ready; FailedCreate: exceeded quota: jobs"
+    # One that was made stays due, whatever became of what it waited for.
+    fallen = ordered({"name": "lead", "active": 2, "ready": 1}, {"name": "work", "active": 1})
+    found = row(fallen, children=[*leads, child("llm-work-0", {"active": 2}, parallelism=2)])
+    assert (found.ready, found.wanted) == (2, 4)
+    assert outline(fallen).due_pods == 4
