@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import sys
+import warnings
 
 
 def main() -> None:
     """Run the command line and leave with its exit code."""
+    if not sys.warnoptions:
+        # What libraries warn of is for who develops this, and would stand in the midst of a screen.
+        warnings.simplefilter("ignore")
     try:
         from mcp_tui.cli import main as run
 
