@@ -155,6 +155,10 @@ def lines_decoder(type_: Any) -> Callable[[Lines], list[Any] | None]:
     return decode_lines
 
 
+_fields = msgspec.structs.astuple
+_set = msgspec.structs.force_setattr
+
+
 def scrub(value: Any) -> Any:
     """Clean every string inside a fresh decoded value, dict keys included; returns the value."""
     if value is None or value is True or value is False:
@@ -165,17 +169,17 @@ def scrub(value: Any) -> Any:
     if kind is int or kind is float:
         return value
     if isinstance(value, msgspec.Struct):
-        for name in value.__struct_fields__:
-            old = getattr(value, name)
+        # All at once: to ask for one by its name takes as long as to look whether it is clean.
+        for at, old in enumerate(_fields(value)):
             if old.__class__ is str:
                 if old.isascii() and old.isprintable():
                     continue
-                msgspec.structs.force_setattr(value, name, clean(old))
+                _set(value, value.__struct_fields__[at], clean(old))
             # A struct may say of itself that it is false, and hold texts all the same.
             elif old is not True and (old or isinstance(old, msgspec.Struct)):
                 new = scrub(old)
                 if new is not old:
-                    msgspec.structs.force_setattr(value, name, new)
+                    _set(value, value.__struct_fields__[at], new)
         return value
     if kind is dict:
         return {scrub(key): scrub(item) for key, item in value.items()}
