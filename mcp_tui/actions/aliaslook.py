@@ -50,7 +50,7 @@ class SeenModel(msgspec.Struct, frozen=True, kw_only=True):
     versions: tuple[ModelVersion, ...] = ()
 
     def existing(self, context: str) -> Self:
-        """The same.
+        """The model itself, for who has no use for one that is not there.
 
         Raises:
             GoneError: There is none of that name in the context's registry.

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from mcp_tui.domain.kube_custom import DependsOn, JobSetSpec, ReplicaCount, ReplicatedJob
 
 
-def due_jobs(spec: JobSetSpec, counts: Iterable[ReplicaCount]) -> tuple[ReplicatedJob, ...]:
+def due_jobs(spec: JobSetSpec, known: Mapping[str, ReplicaCount]) -> tuple[ReplicatedJob, ...]:
     """The replicated jobs whose turn it is, or was: others wait for them to be ready or complete.
 
     Args:
         spec: Of the JobSet.
-        counts: Its status of each replicated job.
+        known: Its status of each replicated job, by name.
     """
-    known = {each.name: each for each in counts}
     replicas = {each.name: each.replicas for each in spec.replicated_jobs}
     in_order = spec.startup_policy.startup_policy_order == "InOrder"
     due, turn = [], True
@@ -28,20 +27,20 @@ def due_jobs(spec: JobSetSpec, counts: Iterable[ReplicaCount]) -> tuple[Replicat
     return tuple(due)
 
 
-def lacking_jobs(due: Sequence[ReplicatedJob], counts: Iterable[ReplicaCount]) -> int:
+def lacking_jobs(due: Sequence[ReplicatedJob], known: Mapping[str, ReplicaCount]) -> int:
     """How many Jobs are not there although it is their turn.
 
     A JobSet does not count a Job that has no active pod, so that some of them may be there.
 
     Args:
         due: See :func:`due_jobs`.
-        counts: The JobSet's status of each replicated job; where there is none yet, none is missed.
+        known: The JobSet's status of each replicated job, by name; where there is none yet, none
+            is missed.
     """
-    known = {each.name: each for each in counts}
     if not known:
         return 0
-    there = {each.name: _there(known.get(each.name, ReplicaCount())) for each in due}
-    return sum(max(0, each.replicas - there[each.name]) for each in due)
+    none = ReplicaCount()
+    return sum(max(0, each.replicas - _there(known.get(each.name, none))) for each in due)
 
 
 def _there(count: ReplicaCount) -> int:

@@ -235,8 +235,9 @@ def _job_set(job: JobSet) -> Outline:
     jobs = sum(each.replicas for each in spec.replicated_jobs)
     total = _total(status.replicated_jobs_status)
     over = failed is not None or complete is not None
-    due = due_jobs(spec, status.replicated_jobs_status)
-    lacking = 0 if over or spec.suspend else lacking_jobs(due, status.replicated_jobs_status)
+    counts = {each.name: each for each in status.replicated_jobs_status}
+    due = due_jobs(spec, counts)
+    lacking = 0 if over or spec.suspend else lacking_jobs(due, counts)
     first = spec.replicated_jobs[0].template.spec.template.spec if spec.replicated_jobs else None
     return Outline(
         kind="JobSet",
@@ -255,9 +256,9 @@ def _job_set(job: JobSet) -> Outline:
         jobs=jobs,
         lacking=lacking,
         due_jobs=sum(each.replicas for each in due),
-        due_pods=sum(_most(each) * each.replicas for each in due),
+        due_pods=_all_pods(due),
         wanted=total.active + lacking if lacking else 0,
-        parallelism=sum(_most(each) * each.replicas for each in spec.replicated_jobs),
+        parallelism=_all_pods(spec.replicated_jobs),
         image=_image(first) if first else "",
         requested=requested,
         restarts=status.restarts,
@@ -268,6 +269,11 @@ def _most(replicated: ReplicatedJob) -> int:
     """The pods of one of its Jobs at once."""
     spec = replicated.template.spec
     return at_once(1 if spec.parallelism is None else spec.parallelism, spec.completions)
+
+
+def _all_pods(jobs: Iterable[ReplicatedJob]) -> int:
+    """The pods of all of their Jobs at once."""
+    return sum(_most(each) * each.replicas for each in jobs)
 
 
 # RayJob's jobDeploymentStatus; a job that Ray stopped has not done its work.

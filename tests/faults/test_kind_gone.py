@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import secrets
 import sys
-import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from mcp_tui.sources.base import HealthState
 from mcp_tui.sources.kubernetes.resources import Resource
 from tests.cluster import Ground
 from tests.cluster.plane import REPO
+from tests.contract.api import eventually
 from tests.faults.follow import ConfigMap, following, proxied, until
 from tests.faults.proxy import Answer, Fault, FaultProxy
 from tests.tui.terminal import Terminal
@@ -150,6 +150,9 @@ def test_a_console_lives_through_a_kind_that_goes_and_comes_back(
         job = {"apiVersion": "ray.io/v1", "kind": "RayJob", "metadata": {"name": name}}
         return cluster.api("POST", jobs, job | {"spec": {"entrypoint": "x"}}).status == 201
 
+    def going(found: Any) -> bool:
+        return "deletionTimestamp" in found.get("metadata", {})
+
     cluster.api("POST", "/api/v1/namespaces", {"metadata": {"name": space}}).ok()
     assert make("first")
     env = {**ground3.env, "XDG_STATE_HOME": str(tmp_path), "TERM": "xterm-256color"}
@@ -168,7 +171,6 @@ def test_a_console_lives_through_a_kind_that_goes_and_comes_back(
         assert terminal.wait() == 0
     finally:
         terminal.close()
-        while cluster.api("GET", crd).body.get("metadata", {}).get("deletionTimestamp"):
-            time.sleep(0.1)
+        eventually(lambda: not going(cluster.api("GET", crd).body), within=60)
         assert cluster.api("POST", CRDS, body).status in (201, 409)
         cluster.api("DELETE", f"/api/v1/namespaces/{space}")

@@ -486,12 +486,13 @@ def test_a_job_whose_turn_it_is_is_missed(whole: JobSet) -> None:
 def ordered(*counts: dict[str, Any]) -> JobSet:
     """``lead`` of two Jobs, then ``work``, then ``last``: of one, two and eight pods each."""
     groups = [
-        {"name": "lead", "replicas": 2, "template": {"spec": {"parallelism": 1}}},
-        {"name": "work", "template": {"spec": {"parallelism": 2}}, "dependsOn": [{"name": "lead"}]},
-        {"name": "last", "template": {"spec": {"parallelism": 8}}, "dependsOn": [{"name": "work"}]},
+        {"name": name, "template": {"spec": {"parallelism": pods}}, **more}
+        for name, pods, more in (
+            ("lead", 1, {"replicas": 2}),
+            ("work", 2, {"dependsOn": [{"name": "lead", "status": "Ready"}]}),
+            ("last", 8, {"dependsOn": [{"name": "work", "status": "Ready"}]}),
+        )
     ]
-    for group in groups[1:]:
-        cast(Any, group)["dependsOn"][0]["status"] = "Ready"
     spec = {"replicatedJobs": groups}
     status = {"replicatedJobsStatus": counts}
     return make(JobSet, {"metadata": meta("llm", "s"), "spec": spec, "status": status})

@@ -26,8 +26,6 @@ def _made_words(function: ast.AST) -> set[str]:
             for target in node.targets:
                 if isinstance(target, ast.Name):
                     given.setdefault(target.id, set()).add(_is_word(node.value))
-        elif isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load):
-            given.setdefault(node.id, set())
         elif isinstance(node, ast.AugAssign | ast.arg):
             name = node.arg if isinstance(node, ast.arg) else getattr(node.target, "id", "")
             given.setdefault(name, set()).add(False)
